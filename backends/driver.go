@@ -1,0 +1,123 @@
+// Package backends is the border between jetvol and the systems that store volumes.
+//
+// A driver ([Driver]) is the code for one kind of system, named by its technology:
+// local, ceph, lustre. A backend ([Backend]) is one configured instance of a driver,
+// named by its operator: ceph-ssd. The worker speaks to a Backend; the Backend
+// validates, bounds time and concurrency, classifies errors and measures, so that a
+// driver stays thin. Neither ever retries: the worker does, because each attempt is a
+// recorded transition.
+//
+// # The contract of a driver
+//
+// Every change is idempotent: carried out again with the same arguments, after a
+// success, a failure or a crash at any point, it ends in the same state and returns
+// the same result. What it finds done already is success. An object with the wanted
+// name and another ID is a stranger's: it is never changed, and Create, Attach, Detach,
+// Resize and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
+// instead. A missing object is [volume.NotFound], except for Delete, whose goal it is.
+//
+// Errors carry a class, found by errors.Is: wrap with [Errorf]. An error without one
+// counts as internal and is not retried. When a context ends, the driver may return at
+// once; the outcome is then unknown, and the call will be made again.
+package backends
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Ref names one object of a backend: the volume's key and the identity of its life.
+type Ref struct {
+	Key volume.Key
+	ID  volume.ID
+}
+
+// Object is a volume as the backend has it.
+type Object struct {
+	Ref
+	Size volume.Bytes
+	// Attachment is nil while no node holds the volume.
+	Attachment *volume.Attachment
+}
+
+// Health is what a driver says of the system behind it.
+type Health struct {
+	Driver  string            // the technology: "local"
+	Version string            // of the system behind it, or of the driver
+	Facts   map[string]string // free text for people: directory, free space, …
+}
+
+// Driver is the code for one kind of storage system. Its methods are called
+// concurrently, for one volume never more than one at a time by this process.
+type Driver interface {
+	// Create makes an empty object of the given size. An object of the same ID is
+	// success if its size is the wanted one and FailedPrecondition if not; an object
+	// with the key of another ID is AlreadyExists.
+	Create(ctx context.Context, ref Ref, size volume.Bytes) error
+
+	// Delete removes the object with the given key and ID. An object that is not
+	// there is success, and so is one with another ID: that one is left alone. It
+	// returns FailedPrecondition while a node holds the object.
+	Delete(ctx context.Context, ref Ref) error
+
+	// Get returns what the backend has under the key, whatever its ID, or NotFound.
+	Get(ctx context.Context, key volume.Key) (Object, error)
+
+	// Attach reserves the object for a node and returns what the node needs to reach
+	// it. Held by the same node in the same mode is success, held otherwise is
+	// FailedPrecondition naming the holder.
+	Attach(ctx context.Context, ref Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error)
+
+	// Detach ends the reservation of the node. Not held at all is success; held by
+	// another node is FailedPrecondition naming the holder.
+	Detach(ctx context.Context, ref Ref, node volume.Node) error
+
+	// Health returns facts about the backend, or the error that users would meet.
+	Health(ctx context.Context) (Health, error)
+
+	// Close releases what the driver holds. No other call is made after it.
+	Close() error
+}
+
+// Resizer is a driver that can change an object's size.
+type Resizer interface {
+	// Resize grows the object. At the wanted size already is success; larger than
+	// that is FailedPrecondition: no driver shrinks.
+	Resize(ctx context.Context, ref Ref, size volume.Bytes) error
+}
+
+// Lister is a driver that can tell what it has.
+type Lister interface {
+	// List calls yield for each object in no particular order until yield returns
+	// false. Objects made or removed meanwhile may or may not be told.
+	List(ctx context.Context, yield func(Object) bool) error
+}
+
+// Capabilities says which optional abilities a driver has.
+type Capabilities struct {
+	Resize bool `json:"resize"`
+	List   bool `json:"list"`
+}
+
+// CapabilitiesOf reports the optional interfaces that d implements.
+func CapabilitiesOf(d Driver) Capabilities {
+	_, resize := d.(Resizer)
+	_, list := d.(Lister)
+	return Capabilities{Resize: resize, List: list}
+}
+
+// Errorf returns an error of the given class. Its message is formatted like
+// fmt.Errorf, with %w operands wrapped; the class is found by errors.Is.
+func Errorf(class volume.Class, format string, args ...any) error {
+	return &classed{class, fmt.Errorf(format, args...)}
+}
+
+type classed struct {
+	class volume.Class
+	error
+}
+
+func (e *classed) Error() string   { return e.error.Error() + ": " + string(e.class) }
+func (e *classed) Unwrap() []error { return []error{e.class, e.error} }

@@ -1,0 +1,3 @@
+module github.com/jetvol/jetvol
+
+go 1.26

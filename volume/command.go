@@ -1,0 +1,61 @@
+package volume
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// Command is a decoded and validated request to change one volume.
+type Command struct {
+	ID   CommandID
+	Key  Key
+	Verb Verb
+	Args Args
+	Preconditions
+
+	// Actor is who asked, as the publisher told it; jetvol does not verify it.
+	Actor string
+	// Sequence is the command's place in the command stream: the publish order.
+	Sequence uint64
+	// TraceParent is the W3C trace context of the publisher, or empty.
+	TraceParent string
+}
+
+// Args are the arguments of all verbs; each verb uses some of them.
+type Args struct {
+	Size    Bytes     `json:"size,omitempty"`    // create, resize
+	Backend string    `json:"backend,omitempty"` // create; empty means the default one
+	Labels  Labels    `json:"labels,omitempty"`  // create
+	Node    Node      `json:"node,omitempty"`    // attach, detach (optional there)
+	Mode    Mode      `json:"mode,omitempty"`    // attach; read-write if it is not said
+	Target  CommandID `json:"target,omitempty"`  // cancel; empty means whatever is running
+}
+
+// Preconditions refuse a command unless they hold when it is taken up.
+type Preconditions struct {
+	IfState      State     `json:"if_state,omitempty"`
+	IfGeneration *uint64   `json:"if_generation,omitempty"`
+	Deadline     time.Time `json:"deadline,omitzero"`
+	// ValidateOnly asks only whether the command would be accepted now.
+	ValidateOnly bool `json:"validate_only,omitempty"`
+}
+
+// digestLength is how many bytes of SHA-256 tell one body from another.
+const digestLength = 12
+
+// Digest is a short hash of what the command asks for. Two commands with one ID and
+// different digests are a reuse of the ID, not a repeat.
+func (c Command) Digest() string {
+	body, err := json.Marshal(struct {
+		Verb Verb
+		Args
+		Preconditions
+	}{c.Verb, c.Args, c.Preconditions})
+	if err != nil {
+		panic("volume: a command's arguments always encode: " + err.Error())
+	}
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:digestLength])
+}

@@ -1,0 +1,204 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Class says what kind of fault an error is and so what a caller may do about it.
+// A Class is itself an error, for use with errors.Is:
+//
+//	if errors.Is(err, volume.Unavailable) { … }
+type Class string
+
+// The classes. They cross the wire: append only.
+const (
+	NotFound           Class = "not_found"
+	AlreadyExists      Class = "already_exists"
+	InvalidArgument    Class = "invalid_argument"
+	FailedPrecondition Class = "failed_precondition"
+	Busy               Class = "busy"
+	Unavailable        Class = "unavailable"
+	ResourceExhausted  Class = "resource_exhausted"
+	Unsupported        Class = "unsupported"
+	Aborted            Class = "aborted"
+	Internal           Class = "internal"
+)
+
+// Error returns the class's name.
+func (c Class) Error() string { return string(c) }
+
+// Retryable reports whether the same attempt may succeed later without anybody
+// changing it: only busy, unavailable and aborted.
+func (c Class) Retryable() bool { return c == Busy || c == Unavailable || c == Aborted }
+
+// Code names one fault exactly. Every reply, every event of a failure and every Go
+// error of jetvol carries one. A Code is itself an error, for use with errors.Is:
+//
+//	if errors.Is(err, volume.ErrInvalidTransition) { … }
+type Code string
+
+// The codes. They cross the wire: append only. The first five are those of the seed
+// document block-storage-api (requirement A5).
+const (
+	ErrVolumeNotFound     Code = "volume_not_found"
+	ErrVolumeExists       Code = "volume_exists"
+	ErrInvalidTransition  Code = "invalid_transition"
+	ErrInvalidSize        Code = "invalid_size"
+	ErrBackendUnavailable Code = "backend_unavailable"
+
+	ErrInvalidName        Code = "invalid_name"
+	ErrInvalidArgument    Code = "invalid_argument"
+	ErrInvalidCommandID   Code = "invalid_command_id"
+	ErrInvalidPayload     Code = "invalid_payload" // not JSON, not UTF-8, not an object, nested too deep
+	ErrUnknownField       Code = "unknown_field"
+	ErrPayloadTooLarge    Code = "payload_too_large"
+	ErrUnknownVerb        Code = "unknown_verb"
+	ErrUnknownBackend     Code = "unknown_backend"
+	ErrCommandIDReused    Code = "command_id_reused"
+	ErrPreconditionFailed Code = "precondition_failed" // if_state or if_generation does not hold
+	ErrDeadlineExceeded   Code = "deadline_exceeded"
+	ErrNodeMismatch       Code = "node_mismatch" // detach names a node that does not hold the volume
+	ErrCancelled          Code = "cancelled"
+	ErrNothingToCancel    Code = "nothing_to_cancel"
+
+	ErrBackendNotFound     Code = "backend_not_found"
+	ErrBackendExists       Code = "backend_exists"
+	ErrBackendInvalid      Code = "backend_invalid_argument"
+	ErrBackendPrecondition Code = "backend_failed_precondition"
+	ErrBackendBusy         Code = "backend_busy"
+	ErrBackendExhausted    Code = "backend_resource_exhausted"
+	ErrBackendUnsupported  Code = "backend_unsupported"
+	ErrBackendAborted      Code = "backend_aborted"
+	ErrBackendInternal     Code = "backend_internal"
+
+	ErrInternal Code = "internal"
+)
+
+// codeClasses is the one table from code to class; Codes lists its keys.
+var codeClasses = map[Code]Class{
+	ErrVolumeNotFound:      NotFound,
+	ErrVolumeExists:        AlreadyExists,
+	ErrInvalidTransition:   FailedPrecondition,
+	ErrInvalidSize:         InvalidArgument,
+	ErrBackendUnavailable:  Unavailable,
+	ErrInvalidName:         InvalidArgument,
+	ErrInvalidArgument:     InvalidArgument,
+	ErrInvalidCommandID:    InvalidArgument,
+	ErrInvalidPayload:      InvalidArgument,
+	ErrUnknownField:        InvalidArgument,
+	ErrPayloadTooLarge:     InvalidArgument,
+	ErrUnknownVerb:         InvalidArgument,
+	ErrUnknownBackend:      InvalidArgument,
+	ErrCommandIDReused:     FailedPrecondition,
+	ErrPreconditionFailed:  FailedPrecondition,
+	ErrDeadlineExceeded:    FailedPrecondition,
+	ErrNodeMismatch:        FailedPrecondition,
+	ErrCancelled:           FailedPrecondition,
+	ErrNothingToCancel:     FailedPrecondition,
+	ErrBackendNotFound:     NotFound,
+	ErrBackendExists:       AlreadyExists,
+	ErrBackendInvalid:      InvalidArgument,
+	ErrBackendPrecondition: FailedPrecondition,
+	ErrBackendBusy:         Busy,
+	ErrBackendExhausted:    ResourceExhausted,
+	ErrBackendUnsupported:  Unsupported,
+	ErrBackendAborted:      Aborted,
+	ErrBackendInternal:     Internal,
+	ErrInternal:            Internal,
+}
+
+// backendCodes gives each class the code under which a backend's error of that class
+// is told.
+var backendCodes = map[Class]Code{
+	NotFound:           ErrBackendNotFound,
+	AlreadyExists:      ErrBackendExists,
+	InvalidArgument:    ErrBackendInvalid,
+	FailedPrecondition: ErrBackendPrecondition,
+	Busy:               ErrBackendBusy,
+	Unavailable:        ErrBackendUnavailable,
+	ResourceExhausted:  ErrBackendExhausted,
+	Unsupported:        ErrBackendUnsupported,
+	Aborted:            ErrBackendAborted,
+	Internal:           ErrBackendInternal,
+}
+
+// Error returns the code's name.
+func (c Code) Error() string { return string(c) }
+
+// Class returns the class of the code; an unknown code is [Internal].
+func (c Code) Class() Class {
+	if class, known := codeClasses[c]; known {
+		return class
+	}
+	return Internal
+}
+
+// Codes returns every code with its class, in no particular order.
+func Codes() map[Code]Class {
+	all := make(map[Code]Class, len(codeClasses))
+	for code, class := range codeClasses {
+		all[code] = class
+	}
+	return all
+}
+
+// Error is a fault with its code. Errors.Is matches its [Code], its [Class] and
+// whatever it wraps.
+type Error struct {
+	Code    Code
+	Message string
+	Cause   error
+}
+
+// Errorf returns an [*Error] whose message is formatted like fmt.Errorf; a %w operand
+// becomes its cause.
+func Errorf(code Code, format string, args ...any) *Error {
+	formatted := fmt.Errorf(format, args...)
+	return &Error{Code: code, Message: formatted.Error(), Cause: errors.Unwrap(formatted)}
+}
+
+// Error returns the message followed by the code: `size "0": …: invalid_size`.
+func (e *Error) Error() string { return e.Message + ": " + string(e.Code) }
+
+// Is reports whether target is e's code or that code's class.
+func (e *Error) Is(target error) bool {
+	return target == error(e.Code) || target == error(e.Code.Class())
+}
+
+// Unwrap returns what e was made from, or nil.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// BackendError returns err as it is told to users: with the code of its class, which
+// is [Internal] if err has none.
+func BackendError(err error) *Error {
+	return &Error{Code: backendCodes[ClassOf(err)], Message: err.Error(), Cause: err}
+}
+
+// ClassOf returns the class that err carries, [Internal] if it carries none, and the
+// empty class for nil.
+func ClassOf(err error) Class {
+	if err == nil {
+		return ""
+	}
+	if code := CodeOf(err); code != ErrInternal {
+		return code.Class()
+	}
+	for class := range backendCodes {
+		if errors.Is(err, class) {
+			return class
+		}
+	}
+	return Internal
+}
+
+// CodeOf returns the code that err carries, [ErrInternal] if it carries none.
+func CodeOf(err error) Code {
+	if coded, ok := errors.AsType[*Error](err); ok {
+		return coded.Code
+	}
+	if code, ok := errors.AsType[Code](err); ok {
+		return code
+	}
+	return ErrInternal
+}

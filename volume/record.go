@@ -1,0 +1,154 @@
+package volume
+
+import "time"
+
+// SchemaVersion is the version of the payload of records and events that this code
+// writes. A reader refuses a greater one rather than lose fields that it does not know.
+const SchemaVersion = 1
+
+// Record is what the `volumes` bucket holds of one volume, under the key
+// `<project>.<name>`. Its owner is the only one who writes it, by compare-and-set.
+type Record struct {
+	SchemaVersion int `json:"schema_version"`
+	Key
+	ID         ID     `json:"id,omitempty"`
+	State      State  `json:"state"`
+	Generation uint64 `json:"generation"` // of the last transition: 1, 2, 3 …
+
+	Spec
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Op is the operation under way; nil in every settled state.
+	Op *Op `json:"op,omitempty"`
+	// CommandSequence is the command stream's sequence of the last command decided.
+	CommandSequence uint64 `json:"command_sequence"`
+	// Outcomes are the answers to the latest commands, oldest first.
+	Outcomes []Outcome `json:"outcomes,omitempty"`
+	// Spilled counts the outcomes that were moved to the `outcomes` bucket.
+	Spilled uint64 `json:"spilled,omitempty"`
+
+	// Outbox holds the events of the latest writes, oldest first. They belong on the
+	// event stream directly after sequence EventSequence, which is the volume's last
+	// event before them.
+	Outbox        []Transition `json:"outbox,omitempty"`
+	EventSequence uint64       `json:"event_sequence"`
+}
+
+// Spec is what a volume is, apart from where it stands in its life.
+type Spec struct {
+	Size       Bytes       `json:"size_bytes"`
+	Backend    string      `json:"backend,omitempty"`
+	Labels     Labels      `json:"labels,omitempty"`
+	Attachment *Attachment `json:"attachment,omitempty"`
+	// Drift says how the backend differs from this record, if a reconcile found that.
+	Drift string `json:"drift,omitempty"`
+}
+
+// Attachment says which node holds the volume and how it reaches it.
+type Attachment struct {
+	Node Node `json:"node"`
+	Mode Mode `json:"mode"`
+	// Connection is the backend's own information for the node, such as a path.
+	Connection map[string]string `json:"connection,omitempty"`
+}
+
+// Op is a command being carried out. With it any worker can go on after a crash.
+type Op struct {
+	CommandID   CommandID `json:"command_id"`
+	Digest      string    `json:"digest"`
+	Verb        Verb      `json:"verb"`
+	Args        Args      `json:"args"`
+	Actor       string    `json:"actor,omitempty"`
+	Sequence    uint64    `json:"sequence"`
+	TraceParent string    `json:"traceparent,omitempty"`
+	Deadline    time.Time `json:"deadline,omitzero"`
+	StartedAt   time.Time `json:"started_at"`
+	// Attempt is the number of the current or last attempt: 1, 2, 3 …
+	Attempt     int       `json:"attempt"`
+	NextRetryAt time.Time `json:"next_retry_at,omitzero"`
+	// Failure is why the last attempt failed; nil while none has.
+	Failure *Failure `json:"failure,omitempty"`
+}
+
+// Failure is an error as data.
+type Failure struct {
+	Code    Code   `json:"code"`
+	Class   Class  `json:"class"`
+	Message string `json:"message"`
+}
+
+// NewFailure returns err as data.
+func NewFailure(err error) *Failure {
+	code := CodeOf(err)
+	return &Failure{Code: code, Class: code.Class(), Message: err.Error()}
+}
+
+// Result is how a command ended.
+type Result string
+
+// The results.
+const (
+	Succeeded Result = "succeeded"
+	Failed    Result = "failed"   // the backend failed, or it was cancelled
+	Rejected  Result = "rejected" // refused: nothing was changed
+	Valid     Result = "valid"    // validate_only: it would be accepted
+)
+
+// Outcome is the answer to one command. It is stored, so that the same command gets
+// the same answer again.
+type Outcome struct {
+	CommandID  CommandID `json:"command_id"`
+	Digest     string    `json:"digest"`
+	Verb       Verb      `json:"verb"`
+	Result     Result    `json:"outcome"`
+	State      State     `json:"state,omitempty"`
+	Generation uint64    `json:"generation"`
+	VolumeID   ID        `json:"volume_id,omitempty"`
+	Failure    *Failure  `json:"error,omitempty"`
+}
+
+// Exists reports whether the record is of a volume that lives: known to users, with
+// an ID, and not deleted.
+func (r Record) Exists() bool { return r.ID != "" && r.State != StateDeleted }
+
+// Outcome returns the stored answer to the command with the given ID, if it is still
+// in the record.
+func (r Record) Outcome(id CommandID) (Outcome, bool) {
+	for _, outcome := range r.Outcomes {
+		if outcome.CommandID == id {
+			return outcome, true
+		}
+	}
+	return Outcome{}, false
+}
+
+// Transition is one step of a volume's life and the data of one event. A rejected
+// command is told in the same form, with the generation and the state that it found.
+type Transition struct {
+	ID string `json:"id"`
+	Key
+	VolumeID   ID     `json:"volume_id,omitempty"`
+	Event      Event  `json:"event"`
+	From       State  `json:"from"`
+	To         State  `json:"to"`
+	Generation uint64 `json:"generation"`
+
+	CommandID       CommandID `json:"command_id"`
+	CommandSequence uint64    `json:"command_sequence"`
+	Verb            Verb      `json:"verb"`
+	Actor           string    `json:"actor,omitempty"`
+	Worker          string    `json:"worker"`
+	Attempt         int       `json:"attempt,omitempty"`
+	NextRetryAt     time.Time `json:"next_retry_at,omitzero"`
+	// Reason is why, in words, where the event itself does not say it.
+	Reason  string   `json:"reason,omitempty"`
+	Failure *Failure `json:"error,omitempty"`
+	// Final marks the event with which its command ended.
+	Final       bool      `json:"final"`
+	Time        time.Time `json:"time"`
+	TraceParent string    `json:"traceparent,omitempty"`
+
+	// Spec is the volume as it is after the transition.
+	Spec Spec `json:"volume"`
+}

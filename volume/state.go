@@ -1,0 +1,110 @@
+package volume
+
+import "strings"
+
+// State is where a volume stands in its life.
+type State string
+
+// The states. The first thirteen are those of the seed document block-storage-api
+// (requirement A1); extending and extending_failed are jetvol's own.
+const (
+	StatePending         State = "pending"
+	StateCreating        State = "creating"
+	StateCreatingFailed  State = "creating_failed"
+	StateAvailable       State = "available"
+	StateAttaching       State = "attaching"
+	StateAttachingFailed State = "attaching_failed"
+	StateAttached        State = "attached"
+	StateDetaching       State = "detaching"
+	StateDetachingFailed State = "detaching_failed"
+	StateDeleting        State = "deleting"
+	StateDeletingFailed  State = "deleting_failed"
+	StateDeleted         State = "deleted"
+	StateError           State = "error"
+
+	StateExtending       State = "extending"
+	StateExtendingFailed State = "extending_failed"
+)
+
+// States returns every state, the thirteen of A1 first.
+func States() []State {
+	return []State{
+		StatePending, StateCreating, StateCreatingFailed, StateAvailable,
+		StateAttaching, StateAttachingFailed, StateAttached,
+		StateDetaching, StateDetachingFailed,
+		StateDeleting, StateDeletingFailed, StateDeleted, StateError,
+		StateExtending, StateExtendingFailed,
+	}
+}
+
+// InProgress reports whether a backend operation is under way or waits to be tried
+// again: the worker that owns the volume, or its successor, will leave such a state.
+func (s State) InProgress() bool {
+	switch s {
+	case StateCreating, StateAttaching, StateDetaching, StateDeleting, StateExtending:
+		return true
+	default:
+		return s.Failed()
+	}
+}
+
+// Failed reports whether s follows a failed attempt that is to be tried again.
+func (s State) Failed() bool { return strings.HasSuffix(string(s), "_failed") }
+
+// Event is the name of a transition, in the past or as the thing that happened; it is
+// the last token of the event's subject.
+type Event string
+
+// The events. The first eleven are those of the seed document (requirement A2), the
+// next six are jetvol's own. EventRejected is no transition: it tells of a command
+// that the state machine or a precondition refused.
+const (
+	EventCreate   Event = "create"
+	EventReady    Event = "ready"
+	EventAttach   Event = "attach"
+	EventAttached Event = "attached"
+	EventDetach   Event = "detach"
+	EventDetached Event = "detached"
+	EventDelete   Event = "delete"
+	EventDeleted  Event = "deleted"
+	EventError    Event = "error"
+	EventRetry    Event = "retry"
+	EventFail     Event = "fail"
+
+	EventExtend     Event = "extend"     // a resize begins
+	EventExtended   Event = "extended"   // a resize ended
+	EventRecreate   Event = "recreate"   // a deleted name begins a new life
+	EventDiscard    Event = "discard"    // a pending or broken volume is deleted
+	EventReconciled Event = "reconciled" // the backend was compared with the record
+	EventCancelled  Event = "cancelled"  // the running operation was given up on request
+
+	EventRejected Event = "rejected"
+)
+
+// Events returns every event that can be a transition, the eleven of A2 first.
+func Events() []Event {
+	return []Event{
+		EventCreate, EventReady, EventAttach, EventAttached, EventDetach, EventDetached,
+		EventDelete, EventDeleted, EventError, EventRetry, EventFail,
+		EventExtend, EventExtended, EventRecreate, EventDiscard, EventReconciled, EventCancelled,
+	}
+}
+
+// Verb is what a command asks for: the last token of its subject.
+type Verb string
+
+// The verbs.
+const (
+	VerbCreate    Verb = "create"
+	VerbDelete    Verb = "delete"
+	VerbAttach    Verb = "attach"
+	VerbDetach    Verb = "detach"
+	VerbResize    Verb = "resize"
+	VerbReconcile Verb = "reconcile"
+	VerbCancel    Verb = "cancel"
+)
+
+// Verbs returns every verb.
+func Verbs() []Verb {
+	return []Verb{VerbCreate, VerbDelete, VerbAttach, VerbDetach, VerbResize, VerbReconcile, VerbCancel}
+}

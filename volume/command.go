@@ -15,6 +15,9 @@ type Command struct {
 	Args Args
 	Preconditions
 
+	// Backend is the backend that a create is for: Args.Backend or the default one. It is
+	// resolved by the worker and no part of what identifies the command.
+	Backend string
 	// Actor is who asked, as the publisher told it; jetvol does not verify it.
 	Actor string
 	// Sequence is the command's place in the command stream: the publish order.

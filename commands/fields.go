@@ -1,0 +1,193 @@
+package commands
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+// shape says which fields a verb's payload has of its own.
+type shape struct{ required, optional []string }
+
+// shapes is the one table of the payloads' fields; the schemas are compared with it.
+var shapes = map[volume.Verb]shape{
+	volume.VerbCreate:    {required: []string{"size"}, optional: []string{"backend", "labels"}},
+	volume.VerbAttach:    {required: []string{"node"}, optional: []string{"mode"}},
+	volume.VerbDetach:    {optional: []string{"node"}},
+	volume.VerbResize:    {required: []string{"size"}},
+	volume.VerbDelete:    {},
+	volume.VerbReconcile: {},
+	volume.VerbCancel:    {optional: []string{"target"}},
+}
+
+// commonFields are those of every verb: the preconditions.
+var commonFields = []string{"if_state", "if_generation", "deadline", "validate_only"}
+
+// fieldsOf returns the fields of a verb's payload, required ones first.
+func fieldsOf(verb volume.Verb) []string {
+	return slices.Concat(shapes[verb].required, shapes[verb].optional, commonFields)
+}
+
+// setters reads each field into a command.
+var setters = map[string]func(*volume.Command, json.RawMessage) error{
+	"size":          setSize,
+	"backend":       setBackend,
+	"labels":        setLabels,
+	"node":          setNode,
+	"mode":          setMode,
+	"target":        setTarget,
+	"if_state":      setIfState,
+	"if_generation": setIfGeneration,
+	"deadline":      setDeadline,
+	"validate_only": setValidateOnly,
+}
+
+// setField reads one field and names it in the error.
+func setField(draft *volume.Command, name string, raw json.RawMessage) error {
+	if string(raw) == "null" {
+		return volume.Errorf(faultOf(name), "field %q: null", name)
+	}
+	err := setters[name](draft, raw)
+	if err == nil {
+		return nil
+	}
+	message := err.Error()
+	if fault, ok := errors.AsType[*volume.Error](err); ok {
+		message = fault.Message // without the code, which stands at the end once
+	}
+	return &volume.Error{Code: faultOf(name), Message: fmt.Sprintf("field %q: %s", name, message), Cause: err}
+}
+
+// faultOf returns the code of whatever is wrong with a field's value.
+func faultOf(name string) volume.Code {
+	if name == "size" {
+		return volume.ErrInvalidSize
+	}
+	return volume.ErrInvalidArgument
+}
+
+// maxText bounds every text field before it is looked at and quoted, in bytes.
+const maxText = 255
+
+func text[T ~string](raw json.RawMessage) (T, error) {
+	var value string
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return "", fmt.Errorf("%.40s: want a text", raw)
+	}
+	if len(value) > maxText {
+		return "", fmt.Errorf("text of %d bytes: at most %d", len(value), maxText)
+	}
+	return T(value), nil
+}
+
+func setSize(draft *volume.Command, raw json.RawMessage) error {
+	if err := draft.Args.Size.UnmarshalJSON(raw); err != nil {
+		return err
+	}
+	return draft.Args.Size.ValidateSize()
+}
+
+var backendPattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+func setBackend(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Backend, err = text[string](raw); err != nil {
+		return err
+	}
+	if !backendPattern.MatchString(draft.Args.Backend) {
+		return fmt.Errorf("backend %q: want 1 to 63 of a-z, 0-9 and '-'", draft.Args.Backend)
+	}
+	return nil
+}
+
+func setLabels(draft *volume.Command, raw json.RawMessage) error {
+	var values map[string]*string // pointers, because null would pass for ""
+	if err := json.Unmarshal(raw, &values); err != nil {
+		return fmt.Errorf("%.40s: want an object of texts", raw)
+	}
+	labels := make(volume.Labels, len(values))
+	for key, value := range values {
+		if value == nil {
+			return fmt.Errorf("label %.64q: null", key)
+		}
+		if len(key) > volume.MaxLabelKeyLength {
+			return fmt.Errorf("label key of %d bytes: at most %d", len(key), volume.MaxLabelKeyLength)
+		}
+		labels[key] = *value
+	}
+	if len(labels) > 0 {
+		draft.Args.Labels = labels
+	}
+	return labels.Validate()
+}
+
+func setNode(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Node, err = text[volume.Node](raw); err != nil {
+		return err
+	}
+	return draft.Args.Node.Validate()
+}
+
+func setMode(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Mode, err = text[volume.Mode](raw); err != nil {
+		return err
+	}
+	return draft.Args.Mode.Validate()
+}
+
+// derivedPrefix begins the ids of [volume.DerivedCommandID]. Publishers may not give
+// such an id to a command, but they may cancel a command that has one.
+const derivedPrefix = "seq-"
+
+func setTarget(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Target, err = text[volume.CommandID](raw); err != nil {
+		return err
+	}
+	return volume.CommandID(strings.TrimPrefix(string(draft.Args.Target), derivedPrefix)).Validate()
+}
+
+func setIfState(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.IfState, err = text[volume.State](raw); err != nil {
+		return err
+	}
+	if !slices.Contains(volume.States(), draft.IfState) {
+		return fmt.Errorf("state %.40q: want one of %s", draft.IfState, list(volume.States()))
+	}
+	return nil
+}
+
+func setIfGeneration(draft *volume.Command, raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, &draft.IfGeneration); err != nil {
+		return fmt.Errorf("%.40s: want an integer of 64 bits, 0 or more", raw)
+	}
+	return nil
+}
+
+// setDeadline keeps the deadline in UTC, as it is written again.
+func setDeadline(draft *volume.Command, raw json.RawMessage) error {
+	stamp, err := text[string](raw)
+	if err != nil {
+		return err
+	}
+	var deadline time.Time
+	if err := deadline.UnmarshalText([]byte(stamp)); err != nil {
+		return fmt.Errorf("%.40q: want a time of RFC 3339 like 2030-01-31T12:00:00Z", stamp)
+	}
+	draft.Deadline = deadline.UTC()
+	if year := draft.Deadline.Year(); draft.Deadline.IsZero() || year < 1 || year > 9999 {
+		return fmt.Errorf("%.40q: out of range", stamp)
+	}
+	return nil
+}
+
+func setValidateOnly(draft *volume.Command, raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, &draft.ValidateOnly); err != nil {
+		return fmt.Errorf("%.40s: want true or false", raw)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package commands
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The streams of this package.
+const (
+	StreamName           = "VOLUME_COMMANDS"
+	DeadLetterStreamName = "VOLUME_DEAD_LETTERS"
+)
+
+// DedupeWindow is how long the command stream itself drops a second message with the
+// same id: the shortest time that the server allows. A message dropped there never gets
+// an answer, while one that is stored gets the first answer again from the volume's
+// record, however late it comes.
+const DedupeWindow = 100 * time.Millisecond
+
+// deadDedupeWindow is how long a worker may try to store the same dead letter again.
+const deadDedupeWindow = 2 * time.Minute
+
+// unlimited is how a stream's configuration says that there is no limit.
+const unlimited = -1
+
+// StreamConfig returns the configuration of the command stream: a work queue on disk
+// without limits, which inserts the partition into the subject. Every field that the
+// server would fill in is set, so that a comparison with the configuration of an
+// existing stream shows true differences only.
+func StreamConfig(replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              StreamName,
+		Description:       "jetvol: commands to volumes, each until its worker has ended it",
+		Subjects:          []string{commandPrefix + "*.*.*"},
+		Retention:         jetstream.WorkQueuePolicy,
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		Discard:           jetstream.DiscardNew,
+		MaxMsgs:           unlimited,
+		MaxBytes:          unlimited,
+		MaxMsgSize:        unlimited,
+		MaxConsumers:      unlimited,
+		MaxMsgsPerSubject: unlimited,
+		Duplicates:        DedupeWindow,
+		Compression:       jetstream.NoCompression,
+		SubjectTransform: &jetstream.SubjectTransformConfig{
+			Source:      commandPrefix + "*.*.*",
+			Destination: fmt.Sprintf("%s{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", commandPrefix, Partitions),
+		},
+	}
+}
+
+// DeadLetterStreamConfig returns the configuration of the stream that keeps commands
+// which nobody can carry out, until an operator deletes or purges them.
+func DeadLetterStreamConfig(replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              DeadLetterStreamName,
+		Description:       "jetvol: commands that could not be read, with the reason",
+		Subjects:          []string{deadPrefix + "*.*.*"},
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		Discard:           jetstream.DiscardNew,
+		MaxMsgs:           unlimited,
+		MaxBytes:          unlimited,
+		MaxMsgSize:        unlimited,
+		MaxConsumers:      unlimited,
+		MaxMsgsPerSubject: unlimited,
+		Duplicates:        deadDedupeWindow,
+		Compression:       jetstream.NoCompression,
+	}
+}

@@ -1,0 +1,195 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+// ErrConflict says that the stream holds another event where this one belongs: another
+// owner of the volume was here. Drop what is known of the volume and read it anew.
+var ErrConflict = fmt.Errorf("another event stands in its place: %w", volume.Aborted)
+
+// Timings of the publisher.
+const (
+	// stallWait bounds the wait for a free place among the publishes in flight. The
+	// client's default of 200 ms gives up under mere load.
+	stallWait = 10 * time.Second
+	// republishWait is the pause before an unanswered publish is looked up and sent again.
+	republishWait = 100 * time.Millisecond
+)
+
+// API error codes of a refused guard: JSStreamWrongLastSequenceErrF, and
+// JSStreamWrongLastSequenceConstantErr, which a cluster also gives, at times without
+// cause, for checks in flight.
+const (
+	codeWrongLastSequence         jetstream.ErrorCode = 10071
+	codeWrongLastSequenceConstant jetstream.ErrorCode = 10164
+)
+
+// Publisher puts transitions onto the event stream, each exactly once.
+type Publisher struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+}
+
+// NewPublisher returns a publisher on js. It returns the error of nats.go if the
+// stream VOLUME_EVENTS cannot be reached.
+func NewPublisher(ctx context.Context, js jetstream.JetStream) (*Publisher, error) {
+	stream, err := js.Stream(ctx, StreamName)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", StreamName, err)
+	}
+	return &Publisher{js: js, stream: stream}, nil
+}
+
+// Pending is an event on its way to the stream. It is for one goroutine.
+type Pending struct {
+	publisher  *Publisher
+	transition volume.Transition
+	after      uint64
+	future     jetstream.PubAckFuture
+	sequence   uint64
+	known      bool // that the event is stored, at sequence
+}
+
+// Start publishes t without waiting. The event belongs directly behind the volume's
+// event with stream sequence after; 0 if the volume has none yet.
+func (p *Publisher) Start(t volume.Transition, after uint64) (*Pending, error) {
+	pending := &Pending{publisher: p, transition: t, after: after}
+	return pending, pending.send()
+}
+
+// Published returns the pending of an event that is on the stream already; sequence 0
+// stands for no event at all.
+func (p *Publisher) Published(sequence uint64) *Pending {
+	return &Pending{sequence: sequence, known: true}
+}
+
+func (d *Pending) send() error {
+	data, err := Encode(d.transition)
+	if err != nil {
+		return err
+	}
+	msg := nats.NewMsg(PublishSubject(d.transition.Key, d.transition.Event))
+	msg.Data = data
+	msg.Header.Set("Content-Type", ContentType)
+	if d.transition.TraceParent != "" {
+		msg.Header.Set("traceparent", d.transition.TraceParent)
+	}
+	d.future, err = d.publisher.js.PublishMsgAsync(msg,
+		jetstream.WithExpectLastSequenceForSubject(d.after, volumeFilter(d.transition.Key)),
+		jetstream.WithExpectStream(StreamName),
+		jetstream.WithStallWait(stallWait))
+	if err != nil {
+		return fmt.Errorf("publish event %s: %w: %w", d.transition.ID, volume.Unavailable, err)
+	}
+	return nil
+}
+
+// Done reports the event's stream sequence if it is known without waiting.
+func (d *Pending) Done() (sequence uint64, ok bool) {
+	if d.known {
+		return d.sequence, true
+	}
+	select {
+	case ack := <-d.future.Ok():
+		d.sequence, d.known = ack.Sequence, true
+		return d.sequence, true
+	default:
+		return 0, false
+	}
+}
+
+// Wait returns the event's stream sequence once it is stored. A refusal or a missing
+// answer is looked up on the stream: if this event stands behind `after`, it was
+// stored before; if nothing stands there, it is published again. It returns
+// [ErrConflict] if another event stands there, and ctx's error when ctx ends.
+func (d *Pending) Wait(ctx context.Context) (uint64, error) {
+	for {
+		if d.known {
+			return d.sequence, nil
+		}
+		select {
+		case ack := <-d.future.Ok():
+			d.sequence, d.known = ack.Sequence, true
+			continue
+		case err := <-d.future.Err():
+			if !refused(err) && pause(ctx) != nil {
+				return 0, fmt.Errorf("publish event %s: %w", d.transition.ID, context.Cause(ctx))
+			}
+		case <-ctx.Done():
+			return 0, fmt.Errorf("publish event %s: %w", d.transition.ID, context.Cause(ctx))
+		}
+		if err := d.lookUp(ctx); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// lookUp finds out what stands behind `after`, and publishes again if nothing does.
+func (d *Pending) lookUp(ctx context.Context) error {
+	found, err := d.publisher.next(ctx, d.transition.Key, d.after+1)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return d.send()
+	case err != nil:
+		return fmt.Errorf("look up event %s: %w: %w", d.transition.ID, volume.Unavailable, err)
+	case found.Data.ID != d.transition.ID:
+		return fmt.Errorf("publish event %s after sequence %d: found %s: %w", d.transition.ID, d.after, found.Data.ID, ErrConflict)
+	}
+	d.sequence, d.known = found.Sequence, true
+	return nil
+}
+
+// Last returns the volume's last event, read from the stream's leader. It returns
+// ok false if the volume has none.
+func (p *Publisher) Last(ctx context.Context, key volume.Key) (last Stored, ok bool, err error) {
+	msg, err := p.stream.GetLastMsgForSubject(ctx, volumeFilter(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Stored{}, false, nil
+	}
+	if err != nil {
+		return Stored{}, false, fmt.Errorf("read last event of volume %s: %w: %w", key, volume.Unavailable, err)
+	}
+	last, err = storedMsg(msg)
+	return last, err == nil, err
+}
+
+func (p *Publisher) next(ctx context.Context, key volume.Key, from uint64) (Stored, error) {
+	msg, err := p.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(volumeFilter(key)))
+	if err != nil {
+		return Stored{}, err
+	}
+	return storedMsg(msg)
+}
+
+func storedMsg(msg *jetstream.RawStreamMsg) (Stored, error) {
+	envelope, err := Decode(msg.Data)
+	if err != nil {
+		return Stored{}, fmt.Errorf("event at sequence %d: %w", msg.Sequence, err)
+	}
+	return Stored{Envelope: envelope, Sequence: msg.Sequence, StoredAt: msg.Time}, nil
+}
+
+func refused(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == codeWrongLastSequence || api.ErrorCode == codeWrongLastSequenceConstant)
+}
+
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(republishWait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

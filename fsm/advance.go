@@ -1,0 +1,234 @@
+package fsm
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+// StepKind says what an operation needs next.
+type StepKind int
+
+// The kinds of step; the package comment shows the loop over them.
+const (
+	StepNone   StepKind = iota // no operation is under way
+	StepAct                    // carry out Action, then Succeed or Fail
+	StepWait                   // wait until Until, then Retry
+	StepGiveUp                 // GiveUp
+	StepSettle                 // ask the backend what it has, then Settle
+)
+
+// Step is what an operation needs next.
+type Step struct {
+	Kind   StepKind
+	Action Action
+	Until  time.Time
+}
+
+// NextStep reads from the record how its operation goes on. It depends on nothing
+// else, so a worker that takes over continues exactly where the last one stopped.
+func NextStep(record volume.Record) Step {
+	op := record.Op
+	switch {
+	case op == nil:
+		return Step{Kind: StepNone}
+	case !record.State.Failed():
+		return Step{Kind: StepAct, Action: verbActions[op.Verb]}
+	case op.Failure != nil && op.Failure.Code == volume.ErrCancelled:
+		return Step{Kind: StepSettle, Action: ActionObserve}
+	case op.NextRetryAt.IsZero():
+		return Step{Kind: StepGiveUp}
+	default:
+		return Step{Kind: StepWait, Until: op.NextRetryAt}
+	}
+}
+
+// doneEvents are the events that end an operation well.
+var doneEvents = map[volume.Verb]volume.Event{
+	volume.VerbCreate: volume.EventReady,
+	volume.VerbDelete: volume.EventDeleted,
+	volume.VerbAttach: volume.EventAttached,
+	volume.VerbDetach: volume.EventDetached,
+	volume.VerbResize: volume.EventExtended,
+}
+
+// Succeed ends the operation well. The attachment is what the backend returned from an
+// attach, and nil for every other action. It returns a [*RejectedError] if the record
+// is not in a state in which an operation can succeed.
+func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "succeed")
+	}
+	next := record
+	op := *record.Op
+	op.NextRetryAt, op.Failure = time.Time{}, nil
+	next.Op = &op
+	event := doneEvents[op.Verb]
+	to, err := Next(record.State, event, Facts{RecordAttached: record.Attachment != nil})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	switch op.Verb {
+	case volume.VerbAttach:
+		next.Attachment = attachment
+	case volume.VerbDetach, volume.VerbDelete:
+		next.Attachment = nil
+	case volume.VerbResize:
+		next.Size = op.Args.Size
+	}
+	next.Drift = ""
+	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// Fail records a failed attempt: X becomes X_failed, with the attempt's number, the
+// error, and when it will be tried again, which is never if the policy says so. An
+// error with code [volume.ErrCancelled] is a cancellation: the operation settles next.
+func Fail(record volume.Record, cause error, policy RetryPolicy, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "fail")
+	}
+	to, err := Next(record.State, volume.EventError, Facts{})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	next := record
+	op := *record.Op
+	op.Failure = volume.NewFailure(cause)
+	op.NextRetryAt = policy.again(op.Failure.Class, op, now)
+	next.Op = &op
+	return fire(next, volume.EventError, to, now, ""), nil
+}
+
+// Retry begins the next attempt: X_failed becomes X.
+func Retry(record volume.Record, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "retry")
+	}
+	to, err := Next(record.State, volume.EventRetry, Facts{})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	next := record
+	op := *record.Op
+	op.Attempt++
+	op.NextRetryAt = time.Time{}
+	next.Op = &op
+	return fire(next, volume.EventRetry, to, now, "").with(verbActions[op.Verb]), nil
+}
+
+// Cancel turns a wait for the next attempt into a cancellation without an event: the
+// attempt has failed already. The operation settles next.
+func Cancel(record volume.Record, cause error) volume.Record {
+	next := record
+	op := *record.Op
+	op.Failure = volume.NewFailure(cause)
+	op.NextRetryAt = time.Time{}
+	next.Op = &op
+	return next
+}
+
+// GiveUp ends the operation after its last failed attempt: X_failed becomes error.
+func GiveUp(record volume.Record, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "give up")
+	}
+	to, err := Next(record.State, volume.EventFail, Facts{})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	op := *record.Op
+	reason := fmt.Sprintf("gave up after attempt %d", op.Attempt)
+	return fire(record, volume.EventFail, to, now, reason).answer(outcomeOf(op, volume.Failed, op.Failure)), nil
+}
+
+// Settle ends a cancelled operation where the backend really is.
+func Settle(record volume.Record, seen Observation, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "settle")
+	}
+	to, err := Next(record.State, volume.EventCancelled, Facts{Observed: &seen})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	op := *record.Op
+	next := believe(record, seen, to)
+	return fire(next, volume.EventCancelled, to, now, "").answer(outcomeOf(op, volume.Failed, op.Failure)), nil
+}
+
+// Reconcile ends a reconcile command with what the backend has. Where the record is
+// settled it is only marked drifted; where it is pending or error the backend is believed.
+func Reconcile(record volume.Record, command volume.Command, seen Observation, now time.Time) (Decision, error) {
+	to, err := Next(record.State, volume.EventReconciled, Facts{Observed: &seen})
+	if err != nil {
+		return Decision{Record: record}, invalidTransition(record, command, err)
+	}
+	next := record
+	drift := Drift(record, seen)
+	if record.State == volume.StatePending || record.State == volume.StateError {
+		next = believe(record, seen, to)
+		drift = ""
+	}
+	next.Drift = drift
+	next.CommandSequence = command.Sequence
+	op := volume.Op{
+		CommandID: command.ID, Digest: command.Digest(), Verb: command.Verb, Args: command.Args,
+		Actor: command.Actor, Sequence: command.Sequence, TraceParent: command.TraceParent, Attempt: 1,
+	}
+	next.Op = &op
+	reason := "record and backend agree"
+	if drift != "" {
+		reason = drift
+	} else if to != record.State {
+		reason = "the backend decides"
+	}
+	return fire(next, volume.EventReconciled, to, now, reason).answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// Drift says in words how the backend differs from a settled record, or "" if it does not.
+func Drift(record volume.Record, seen Observation) string {
+	var found []string
+	wantNode, haveNode := nodeOf(record.Attachment), nodeOf(seen.Attachment)
+	switch {
+	case record.State != volume.StateAvailable && record.State != volume.StateAttached:
+		return ""
+	case !seen.Present:
+		return "backend: absent"
+	case wantNode != haveNode:
+		found = append(found, fmt.Sprintf("node: wanted %q, actual %q", wantNode, haveNode))
+	}
+	if record.Size != seen.Size {
+		found = append(found, fmt.Sprintf("size: wanted %s, actual %s", record.Size, seen.Size))
+	}
+	return strings.Join(found, "; ")
+}
+
+// believe takes over what the backend has.
+func believe(record volume.Record, seen Observation, to volume.State) volume.Record {
+	next := record
+	next.Attachment = nil
+	if seen.Present {
+		next.Size = seen.Size
+		next.Attachment = seen.Attachment
+	}
+	if to == volume.StateError {
+		next.Attachment = record.Attachment
+	}
+	return next
+}
+
+func nodeOf(a *volume.Attachment) volume.Node {
+	if a == nil {
+		return ""
+	}
+	return a.Node
+}
+
+func outcomeOf(op volume.Op, result volume.Result, failure *volume.Failure) volume.Outcome {
+	return volume.Outcome{CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result, Failure: failure}
+}
+
+func noOperation(record volume.Record, what string) error {
+	return &RejectedError{Key: record.Key, State: record.State, Code: volume.ErrInvalidTransition, Detail: what + " without an operation"}
+}

@@ -1,0 +1,324 @@
+package fsm
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+// MaxOutcomes is how many answers a record holds; older ones live in the bucket
+// `outcomes`. Moving them there is the worker's part, before it decides.
+const MaxOutcomes = 16
+
+// Action is what the backend is asked to do.
+type Action string
+
+// The actions.
+const (
+	ActionNone    Action = ""
+	ActionCreate  Action = "create"
+	ActionDelete  Action = "delete"
+	ActionAttach  Action = "attach"
+	ActionDetach  Action = "detach"
+	ActionResize  Action = "resize"
+	ActionObserve Action = "observe" // ask what it has; changes nothing
+)
+
+// Decision is what follows from one thing that happened.
+type Decision struct {
+	// Record is to be stored by compare-and-set before anything else is done.
+	Record volume.Record
+	// Transition is the event of this decision, already in the record's outbox; nil if
+	// only an answer was recorded, or nothing at all.
+	Transition *volume.Transition
+	// Action is to be carried out once the record is stored.
+	Action Action
+	// Outcome is the command's answer, already in the record; nil while it goes on.
+	Outcome *volume.Outcome
+}
+
+// Stores reports whether the decision changed the record. A validate_only command does
+// not, and a reconcile changes it only after the backend was asked.
+func (d Decision) Stores() bool {
+	return d.Transition != nil || d.Outcome != nil && d.Outcome.Result != volume.Valid
+}
+
+// verbEvents says which event a verb fires, by the state where that depends on it.
+var verbEvents = map[volume.Verb]func(volume.State) volume.Event{
+	volume.VerbCreate: func(s volume.State) volume.Event {
+		if s == volume.StateDeleted {
+			return volume.EventRecreate
+		}
+		return volume.EventCreate
+	},
+	volume.VerbDelete: func(s volume.State) volume.Event {
+		if s == volume.StatePending || s == volume.StateError {
+			return volume.EventDiscard
+		}
+		return volume.EventDelete
+	},
+	volume.VerbAttach: func(volume.State) volume.Event { return volume.EventAttach },
+	volume.VerbDetach: func(volume.State) volume.Event { return volume.EventDetach },
+	volume.VerbResize: func(volume.State) volume.Event { return volume.EventExtend },
+}
+
+var verbActions = map[volume.Verb]Action{
+	volume.VerbCreate: ActionCreate,
+	volume.VerbDelete: ActionDelete,
+	volume.VerbAttach: ActionAttach,
+	volume.VerbDetach: ActionDetach,
+	volume.VerbResize: ActionResize,
+}
+
+// Decide takes up a command. The record of a volume that does not exist has no ID; its
+// State is pending, or deleted if the name was used before, and its Generation is that
+// of the last transition the name ever had, from which generations go on.
+//
+// The decision's record is in progress and its action is to be carried out, except:
+//   - a reconcile changes nothing yet: its action is [ActionObserve], then [Reconcile];
+//   - a cancel is answered from the outcome of its target, which must have ended;
+//   - with validate_only there is an outcome and nothing to store.
+//
+// A command that is refused returns a [*RejectedError]; [Reject] records it.
+func Decide(record volume.Record, command volume.Command, now time.Time) (Decision, error) {
+	if err := admit(record, command, now); err != nil {
+		return Decision{Record: record}, err
+	}
+	switch command.Verb {
+	case volume.VerbCancel:
+		return decideCancel(record, command, now)
+	case volume.VerbReconcile:
+		if command.ValidateOnly {
+			return valid(record, command), nil
+		}
+		return Decision{Record: record, Action: ActionObserve}, nil
+	}
+	eventFor, known := verbEvents[command.Verb]
+	if !known {
+		return Decision{Record: record}, refuse(record, command, volume.ErrUnknownVerb, "unknown verb %q", command.Verb)
+	}
+	event := eventFor(record.State)
+	to, err := Next(record.State, event, Facts{RecordAttached: record.Attachment != nil})
+	if err != nil {
+		return Decision{Record: record}, invalidTransition(record, command, err)
+	}
+	if err := checkArguments(record, command); err != nil {
+		return Decision{Record: record}, err
+	}
+	if command.ValidateOnly {
+		return valid(record, command), nil
+	}
+	return begin(record, command, event, to, now), nil
+}
+
+// admit refuses what must not even be looked at: a volume that is not there or is
+// there already, a passed deadline, a precondition that does not hold.
+func admit(record volume.Record, command volume.Command, now time.Time) error {
+	creates := command.Verb == volume.VerbCreate
+	inLife := record.Exists() && record.State != volume.StatePending
+	switch {
+	case creates && inLife:
+		return refuse(record, command, volume.ErrVolumeExists, "it exists with id %s", record.ID)
+	case !creates && command.Verb != volume.VerbCancel && !record.Exists():
+		return refuse(record, command, volume.ErrVolumeNotFound, "no such volume")
+	case !command.Deadline.IsZero() && now.After(command.Deadline):
+		return refuse(record, command, volume.ErrDeadlineExceeded, "deadline was %s", command.Deadline.Format(time.RFC3339))
+	case command.IfState != "" && command.IfState != record.State:
+		return refuse(record, command, volume.ErrPreconditionFailed, "if_state %s does not hold", command.IfState)
+	case command.IfGeneration != nil && *command.IfGeneration != record.Generation:
+		return refuse(record, command, volume.ErrPreconditionFailed, "if_generation %d does not hold, it is %d", *command.IfGeneration, record.Generation)
+	}
+	return nil
+}
+
+// checkArguments refuses what the state allows but this volume does not.
+func checkArguments(record volume.Record, command volume.Command) error {
+	switch command.Verb {
+	case volume.VerbCreate:
+		if err := command.Args.Size.ValidateSize(); err != nil {
+			return refuse(record, command, volume.ErrInvalidSize, "%v", err)
+		}
+	case volume.VerbResize:
+		if err := command.Args.Size.ValidateSize(); err != nil {
+			return refuse(record, command, volume.ErrInvalidSize, "%v", err)
+		}
+		if command.Args.Size <= record.Size {
+			return refuse(record, command, volume.ErrInvalidSize, "new size %s is not larger than %s", command.Args.Size, record.Size)
+		}
+	case volume.VerbDetach:
+		if node := command.Args.Node; node != "" && record.Attachment != nil && node != record.Attachment.Node {
+			return refuse(record, command, volume.ErrNodeMismatch, "it is attached to node %s, not %s", record.Attachment.Node, node)
+		}
+	}
+	return nil
+}
+
+func begin(record volume.Record, command volume.Command, event volume.Event, to volume.State, now time.Time) Decision {
+	next := record
+	next.CommandSequence = command.Sequence
+	next.Op = &volume.Op{
+		CommandID:   command.ID,
+		Digest:      command.Digest(),
+		Verb:        command.Verb,
+		Args:        command.Args,
+		Actor:       command.Actor,
+		Sequence:    command.Sequence,
+		TraceParent: command.TraceParent,
+		Deadline:    command.Deadline,
+		StartedAt:   now,
+		Attempt:     1,
+	}
+	if command.Verb == volume.VerbCreate {
+		next.ID = volume.NewID(record.Key, record.Generation+1)
+		next.Spec = volume.Spec{Size: command.Args.Size, Backend: command.Backend, Labels: command.Args.Labels}
+		next.CreatedAt = now
+	}
+	return fire(next, event, to, now, "").with(verbActions[command.Verb])
+}
+
+// fire moves the record to a state and puts the event into its outbox. The record must
+// have an operation, to which the event belongs.
+func fire(record volume.Record, event volume.Event, to volume.State, now time.Time, reason string) Decision {
+	next := record
+	next.SchemaVersion = volume.SchemaVersion
+	next.State = to
+	next.Generation = record.Generation + 1
+	next.UpdatedAt = now
+	t := volume.Transition{
+		ID:              fmt.Sprintf("%s/%d", record.Key, next.Generation),
+		Key:             record.Key,
+		VolumeID:        next.ID,
+		Event:           event,
+		From:            record.State,
+		To:              to,
+		Generation:      next.Generation,
+		CommandID:       record.Op.CommandID,
+		CommandSequence: record.Op.Sequence,
+		Verb:            record.Op.Verb,
+		Actor:           record.Op.Actor,
+		Attempt:         record.Op.Attempt,
+		NextRetryAt:     record.Op.NextRetryAt,
+		Failure:         record.Op.Failure,
+		Reason:          reason,
+		Time:            now,
+		TraceParent:     record.Op.TraceParent,
+		Spec:            next.Spec,
+	}
+	next.Outbox = append(slices.Clone(record.Outbox), t)
+	return Decision{Record: next, Transition: &next.Outbox[len(next.Outbox)-1]}
+}
+
+func (d Decision) with(action Action) Decision {
+	d.Action = action
+	return d
+}
+
+// answer ends a command: the outcome goes into the record, the operation out of it.
+func (d Decision) answer(outcome volume.Outcome) Decision {
+	if d.Record.ID != "" { // a volume that never was has no state
+		outcome.State = d.Record.State
+	}
+	outcome.Generation = d.Record.Generation
+	outcome.VolumeID = d.Record.ID
+	d.Record.Op = nil
+	d.Record.Outcomes = append(slices.Clone(d.Record.Outcomes), outcome)
+	d.Outcome = &outcome
+	if d.Transition != nil {
+		d.Transition.Final = true
+	}
+	return d
+}
+
+func refuse(record volume.Record, command volume.Command, code volume.Code, format string, args ...any) *RejectedError {
+	return &RejectedError{
+		Key: record.Key, State: record.State, Verb: command.Verb, Code: code,
+		Detail: fmt.Sprintf(format, args...),
+	}
+}
+
+func invalidTransition(record volume.Record, command volume.Command, err error) error {
+	rejected, ok := err.(*RejectedError) //nolint:errorlint // Next returns exactly this type, unwrapped.
+	if !ok {
+		return err
+	}
+	rejected.Key, rejected.Verb = record.Key, command.Verb
+	if record.Attachment != nil {
+		rejected.Detail = fmt.Sprintf("attached to node %s", record.Attachment.Node)
+	}
+	return rejected
+}
+
+func valid(record volume.Record, command volume.Command) Decision {
+	return Decision{Record: record, Outcome: &volume.Outcome{
+		CommandID: command.ID, Digest: command.Digest(), Verb: command.Verb, Result: volume.Valid,
+		State: record.State, Generation: record.Generation, VolumeID: record.ID,
+	}}
+}
+
+// decideCancel answers a cancel when its turn in the lane has come. By then its target
+// has ended; whether by this cancel is told by the target's outcome.
+func decideCancel(record volume.Record, command volume.Command, now time.Time) (Decision, error) {
+	target, found := cancelTarget(record, command)
+	if !found || target.Failure == nil || target.Failure.Code != volume.ErrCancelled {
+		return Decision{Record: record}, refuse(record, command, volume.ErrNothingToCancel, "command %q is not running", command.Args.Target)
+	}
+	if command.ValidateOnly {
+		return valid(record, command), nil
+	}
+	next := record
+	next.CommandSequence = command.Sequence
+	next.UpdatedAt = now
+	return Decision{Record: next}.answer(volume.Outcome{
+		CommandID: command.ID, Digest: command.Digest(), Verb: command.Verb, Result: volume.Succeeded,
+	}), nil
+}
+
+// cancelTarget is the outcome that a cancel speaks of: the one it names, or the latest
+// cancelled one that no cancel has been answered with yet.
+func cancelTarget(record volume.Record, command volume.Command) (volume.Outcome, bool) {
+	if command.Args.Target != "" {
+		return record.Outcome(command.Args.Target)
+	}
+	for _, outcome := range slices.Backward(record.Outcomes) {
+		if outcome.Verb == volume.VerbCancel && outcome.Result == volume.Succeeded {
+			break
+		}
+		if outcome.Failure != nil && outcome.Failure.Code == volume.ErrCancelled {
+			return outcome, true
+		}
+	}
+	return volume.Outcome{}, false
+}
+
+// Reject records a refusal: an event without a new generation, and the answer. If the
+// volume does not exist, the decision's record is not to be stored; the answer then
+// belongs in the bucket `outcomes`.
+func Reject(record volume.Record, command volume.Command, why error, now time.Time) Decision {
+	next := record
+	next.SchemaVersion = volume.SchemaVersion
+	next.CommandSequence = command.Sequence
+	next.UpdatedAt = now
+	failure := volume.NewFailure(why)
+	next.Outbox = append(slices.Clone(record.Outbox), volume.Transition{
+		ID:              fmt.Sprintf("%s/rejected/%s", record.Key, command.ID),
+		Key:             record.Key,
+		VolumeID:        record.ID,
+		Event:           volume.EventRejected,
+		From:            record.State,
+		To:              record.State,
+		Generation:      record.Generation,
+		CommandID:       command.ID,
+		CommandSequence: command.Sequence,
+		Verb:            command.Verb,
+		Actor:           command.Actor,
+		Failure:         failure,
+		Time:            now,
+		TraceParent:     command.TraceParent,
+		Spec:            record.Spec,
+	})
+	return Decision{Record: next, Transition: &next.Outbox[len(next.Outbox)-1]}.answer(volume.Outcome{
+		CommandID: command.ID, Digest: command.Digest(), Verb: command.Verb, Result: volume.Rejected, Failure: failure,
+	})
+}

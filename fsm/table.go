@@ -1,0 +1,277 @@
+// Package fsm decides. It is the pure core of jetvol: from a volume's record and what
+// happened (a command, a backend's answer, the end of a wait) it works out the record
+// as it must be stored next and the event that tells of it. It does no I/O, reads no
+// clock and keeps no state, so that any worker, at any time, comes to the same result.
+//
+// The life of an operation is a loop over the record alone:
+//
+//	decision, err := fsm.Decide(record, command, now)   // record → creating, event create
+//	for {
+//		switch step := fsm.NextStep(record); step.Kind {
+//		case fsm.StepAct:    // call the backend, then Succeed or Fail
+//		case fsm.StepWait:   // wait until step.Until, then Retry
+//		case fsm.StepGiveUp: // GiveUp
+//		case fsm.StepSettle: // ask the backend what it has, then Settle
+//		case fsm.StepNone:   // the operation has ended
+//		}
+//	}
+//
+// A worker that takes over after a crash enters the same loop with the record it finds.
+package fsm
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/qmuntal/stateless"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+// edge is one row of the transition table.
+type edge struct {
+	from  volume.State
+	event volume.Event
+	to    volume.State
+	guard stateless.GuardFunc // nil: always
+	fact  string              // the guard in words, for diagrams
+}
+
+// edges is the whole machine. The first block holds the 20 transitions of requirement
+// A3 and must never change; the others are jetvol's own.
+var edges = []edge{
+	{from: volume.StatePending, event: volume.EventCreate, to: volume.StateCreating},
+	{from: volume.StateCreating, event: volume.EventReady, to: volume.StateAvailable},
+	{from: volume.StateAvailable, event: volume.EventAttach, to: volume.StateAttaching},
+	{from: volume.StateAttaching, event: volume.EventAttached, to: volume.StateAttached},
+	{from: volume.StateAttached, event: volume.EventDetach, to: volume.StateDetaching},
+	{from: volume.StateDetaching, event: volume.EventDetached, to: volume.StateAvailable},
+	{from: volume.StateAvailable, event: volume.EventDelete, to: volume.StateDeleting},
+	{from: volume.StateDeleting, event: volume.EventDeleted, to: volume.StateDeleted},
+	{from: volume.StateCreating, event: volume.EventError, to: volume.StateCreatingFailed},
+	{from: volume.StateAttaching, event: volume.EventError, to: volume.StateAttachingFailed},
+	{from: volume.StateDetaching, event: volume.EventError, to: volume.StateDetachingFailed},
+	{from: volume.StateDeleting, event: volume.EventError, to: volume.StateDeletingFailed},
+	{from: volume.StateCreatingFailed, event: volume.EventRetry, to: volume.StateCreating},
+	{from: volume.StateAttachingFailed, event: volume.EventRetry, to: volume.StateAttaching},
+	{from: volume.StateDetachingFailed, event: volume.EventRetry, to: volume.StateDetaching},
+	{from: volume.StateDeletingFailed, event: volume.EventRetry, to: volume.StateDeleting},
+	{from: volume.StateCreatingFailed, event: volume.EventFail, to: volume.StateError},
+	{from: volume.StateAttachingFailed, event: volume.EventFail, to: volume.StateError},
+	{from: volume.StateDetachingFailed, event: volume.EventFail, to: volume.StateError},
+	{from: volume.StateDeletingFailed, event: volume.EventFail, to: volume.StateError},
+
+	// A deleted name may live again; a pending or broken volume may be got rid of.
+	{from: volume.StateDeleted, event: volume.EventRecreate, to: volume.StateCreating},
+	{from: volume.StatePending, event: volume.EventDiscard, to: volume.StateDeleting},
+	{from: volume.StateError, event: volume.EventDiscard, to: volume.StateDeleting},
+
+	// A resize returns to where it began.
+	{from: volume.StateAvailable, event: volume.EventExtend, to: volume.StateExtending},
+	{from: volume.StateAttached, event: volume.EventExtend, to: volume.StateExtending},
+	{from: volume.StateExtending, event: volume.EventExtended, to: volume.StateAvailable, guard: recordDetached, fact: "record detached"},
+	{from: volume.StateExtending, event: volume.EventExtended, to: volume.StateAttached, guard: recordAttached, fact: "record attached"},
+	{from: volume.StateExtending, event: volume.EventError, to: volume.StateExtendingFailed},
+	{from: volume.StateExtendingFailed, event: volume.EventRetry, to: volume.StateExtending},
+	{from: volume.StateExtendingFailed, event: volume.EventFail, to: volume.StateError},
+
+	// A reconcile believes the backend where the record knows nothing better
+	// (requirement A8), and only notes a drift where it does.
+	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateError, event: volume.EventReconciled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateAvailable, event: volume.EventReconciled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateAvailable, event: volume.EventReconciled, to: volume.StateAvailable, guard: backendPresent, fact: "backend present"},
+	{from: volume.StateAttached, event: volume.EventReconciled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateAttached, event: volume.EventReconciled, to: volume.StateAttached, guard: backendPresent, fact: "backend present"},
+
+	// A cancelled operation settles where the backend really is.
+	{from: volume.StateCreatingFailed, event: volume.EventCancelled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateCreatingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateCreatingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateAttachingFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateAttachingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateAttachingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateDetachingFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateDetachingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateDetachingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateDeletingFailed, event: volume.EventCancelled, to: volume.StateDeleted, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateDeletingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateDeletingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateExtendingFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateExtendingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateExtendingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+}
+
+// Facts are what the guards look at.
+type Facts struct {
+	// RecordAttached says that the record has an attachment.
+	RecordAttached bool
+	// Observed is what the backend has; nil while nobody asked it.
+	Observed *Observation
+}
+
+// Observation is what a backend has of a volume.
+type Observation struct {
+	Present    bool
+	Size       volume.Bytes
+	Attachment *volume.Attachment
+}
+
+type factsKey struct{}
+
+func factsOf(ctx context.Context) Facts { return ctx.Value(factsKey{}).(*lookup).facts }
+
+func recordAttached(ctx context.Context, _ ...any) bool { return factsOf(ctx).RecordAttached }
+func recordDetached(ctx context.Context, _ ...any) bool { return !factsOf(ctx).RecordAttached }
+
+func backendAbsent(ctx context.Context, _ ...any) bool {
+	seen := factsOf(ctx).Observed
+	return seen != nil && !seen.Present
+}
+
+func backendPresent(ctx context.Context, _ ...any) bool {
+	seen := factsOf(ctx).Observed
+	return seen != nil && seen.Present
+}
+
+func backendAttached(ctx context.Context, _ ...any) bool {
+	return backendPresent(ctx) && factsOf(ctx).Observed.Attachment != nil
+}
+
+func backendDetached(ctx context.Context, _ ...any) bool {
+	return backendPresent(ctx) && factsOf(ctx).Observed.Attachment == nil
+}
+
+// lookup carries one question through the machine, which itself holds no state.
+type lookup struct {
+	from, to volume.State
+	facts    Facts
+}
+
+// machine is used as a lookup table only: no actions, no parameters, and the state
+// lives in the context, so that one machine serves all goroutines.
+var machine = newMachine()
+
+func newMachine() *stateless.StateMachine {
+	m := stateless.NewStateMachineWithExternalStorage(
+		func(ctx context.Context) (stateless.State, error) {
+			question, ok := ctx.Value(factsKey{}).(*lookup)
+			if !ok {
+				return volume.StatePending, nil // stateless asks for a state when it draws its graph
+			}
+			return question.from, nil
+		},
+		func(ctx context.Context, to stateless.State) error {
+			ctx.Value(factsKey{}).(*lookup).to = to.(volume.State)
+			return nil
+		},
+		stateless.FiringImmediate,
+	)
+	for _, state := range volume.States() {
+		m.Configure(state)
+	}
+	for _, e := range edges {
+		guards := []stateless.GuardFunc{}
+		if e.guard != nil {
+			guards = append(guards, e.guard)
+		}
+		if e.from == e.to {
+			m.Configure(e.from).PermitReentry(e.event, guards...)
+		} else {
+			m.Configure(e.from).Permit(e.event, e.to, guards...)
+		}
+	}
+	m.OnUnhandledTrigger(func(_ context.Context, state stateless.State, trigger stateless.Trigger, unmet []string) error {
+		return &RejectedError{
+			State: state.(volume.State),
+			Event: trigger.(volume.Event),
+			Unmet: unmet,
+			Code:  volume.ErrInvalidTransition,
+		}
+	})
+	return m
+}
+
+var knownStates = func() map[volume.State]bool {
+	known := map[volume.State]bool{}
+	for _, s := range volume.States() {
+		known[s] = true
+	}
+	return known
+}()
+
+// Next returns the state that the event leads to from the given one. For a pair that
+// is not in the table, or whose guards do not hold, it returns the unchanged state and
+// a [*RejectedError] that is an [volume.ErrInvalidTransition].
+func Next(from volume.State, event volume.Event, facts Facts) (volume.State, error) {
+	// stateless would add a state that it does not know to its table.
+	if !knownStates[from] {
+		return from, &RejectedError{State: from, Event: event, Code: volume.ErrInvalidTransition, Detail: "unknown state"}
+	}
+	question := &lookup{from: from, to: from, facts: facts}
+	err := machine.FireCtx(context.WithValue(context.Background(), factsKey{}, question), event)
+	if err != nil {
+		return from, err
+	}
+	return question.to, nil
+}
+
+// CanTransition reports whether the event is valid from the state for some facts.
+func CanTransition(from volume.State, event volume.Event) bool {
+	for _, e := range edges {
+		if e.from == from && e.event == event {
+			return true
+		}
+	}
+	return false
+}
+
+// RejectedError is a refusal: a command or event that the volume's state or a
+// precondition does not allow. Nothing was changed and trying again will not help.
+// It matches its [volume.Code] and that code's [volume.Class].
+type RejectedError struct {
+	Key    volume.Key
+	State  volume.State
+	Event  volume.Event // the trigger; empty if a precondition refused first
+	Verb   volume.Verb
+	Unmet  []string // names of the guards that did not hold
+	Code   volume.Code
+	Detail string
+}
+
+// Error names the volume, what was asked, the state, and why not.
+func (e *RejectedError) Error() string {
+	asked := string(e.Verb)
+	if asked == "" {
+		asked = string(e.Event)
+	}
+	text := fmt.Sprintf("%s volume %s in state %s", asked, e.Key, e.State)
+	if e.Key == (volume.Key{}) {
+		text = fmt.Sprintf("%s in state %s", asked, e.State)
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	if len(e.Unmet) > 0 {
+		text += fmt.Sprintf(": unmet %v", e.Unmet)
+	}
+	return text + ": " + string(e.Code)
+}
+
+// Is reports whether target is the error's code or that code's class.
+func (e *RejectedError) Is(target error) bool {
+	return target == error(e.Code) || target == error(e.Code.Class())
+}
+
+// As lets errors.As find the code.
+func (e *RejectedError) As(target any) bool {
+	code, ok := target.(*volume.Code)
+	if ok {
+		*code = e.Code
+	}
+	return ok
+}

@@ -1,0 +1,227 @@
+// Package provision makes the streams and buckets that jetvol needs, and tells how
+// existing ones differ from what it wants. It never changes an existing stream unless
+// it is asked to: a stream holds the only copy of commands and events.
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Options say how streams and buckets are made.
+type Options struct {
+	// Replicas of every stream and bucket: 1, 3 or 5. 0 means 1 for what has to be made
+	// and "as it is" for what exists.
+	Replicas int
+	// OutcomeRetention is how long the answers to commands are kept at least after the
+	// volume or the record's ring let go of them. 0 means [kv.DefaultOutcomeRetention].
+	OutcomeRetention time.Duration
+	// Update changes existing streams to the wanted settings where the server allows it.
+	Update bool
+}
+
+// Difference is one setting of an existing stream that is not the wanted one.
+type Difference struct {
+	Stream   string `json:"stream"`
+	Field    string `json:"field"`
+	Wanted   any    `json:"wanted"`
+	Existing any    `json:"existing"`
+	// Fatal says that jetvol's promises do not hold with the existing setting.
+	Fatal bool `json:"fatal"`
+}
+
+// String returns `stream VOLUME_EVENTS: deny_purge is false, wanted true`.
+func (d Difference) String() string {
+	return fmt.Sprintf("stream %s: %s is %v, wanted %v", d.Stream, d.Field, text(d.Existing), text(d.Wanted))
+}
+
+func text(v any) string {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(encoded)
+}
+
+// tunable are the settings that an operator may choose without touching a promise.
+var tunable = map[string]bool{
+	"description": true, "num_replicas": true, "placement": true, "compression": true,
+	"max_bytes": true, "max_msg_size": true, "duplicate_window": true, "max_consumers": true,
+	"consumer_limits": true, "allow_direct": false, "metadata": true,
+}
+
+// ignored are fields that the server or its tools add.
+var ignored = map[string]bool{"metadata": true}
+
+// Report is what Apply did and found.
+type Report struct {
+	Created     []string     `json:"created"`
+	Updated     []string     `json:"updated"`
+	Existing    []string     `json:"existing"`
+	Differences []Difference `json:"differences"`
+}
+
+// Fatal returns an error that lists the fatal differences, or nil if there are none.
+func (r Report) Fatal() error {
+	var faults []error
+	for _, d := range r.Differences {
+		if d.Fatal {
+			faults = append(faults, errors.New(d.String()))
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return volume.Errorf(volume.ErrInvalidArgument,
+		"settings under which jetvol cannot keep its promises (`jetvol provision --update` changes them): %w", errors.Join(faults...))
+}
+
+// Configs returns the wanted settings of every stream, buckets included.
+func Configs(o Options) []jetstream.StreamConfig {
+	replicas := max(o.Replicas, 1)
+	retention := o.OutcomeRetention
+	if retention == 0 {
+		retention = kv.DefaultOutcomeRetention
+	}
+	return []jetstream.StreamConfig{
+		commands.StreamConfig(replicas),
+		commands.DeadLetterStreamConfig(replicas),
+		events.StreamConfig(replicas),
+		kv.VolumesConfig(replicas),
+		kv.OutcomesConfig(replicas, retention),
+	}
+}
+
+// Apply makes what is missing and reports what differs. It may be repeated, also by
+// several processes at once. Differences are an error only through [Report.Fatal].
+func Apply(ctx context.Context, js jetstream.JetStream, o Options) (Report, error) {
+	var report Report
+	for _, wanted := range Configs(o) {
+		if err := apply(ctx, js, o, wanted, &report); err != nil {
+			return report, fmt.Errorf("provision stream %s: %w", wanted.Name, err)
+		}
+	}
+	return report, nil
+}
+
+func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstream.StreamConfig, report *Report) error {
+	existing, err := existingConfig(ctx, js, wanted.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = js.CreateStream(ctx, wanted)
+		if err == nil {
+			report.Created = append(report.Created, wanted.Name)
+			return nil
+		}
+		// Another process may have made it between our question and our request.
+		existing, err = existingConfig(ctx, js, wanted.Name)
+	}
+	if err != nil {
+		return err
+	}
+	if o.Replicas == 0 {
+		wanted.Replicas = existing.Replicas
+	}
+	if o.OutcomeRetention == 0 && wanted.Name == "KV_"+kv.OutcomesBucket {
+		wanted.MaxAge = existing.MaxAge
+	}
+	differences, err := Compare(wanted, existing)
+	if err != nil {
+		return err
+	}
+	if len(differences) > 0 && o.Update {
+		wanted.Metadata = existing.Metadata
+		if _, err := js.UpdateStream(ctx, wanted); err != nil {
+			return fmt.Errorf("update: %w", err)
+		}
+		report.Updated = append(report.Updated, wanted.Name)
+		return nil
+	}
+	report.Existing = append(report.Existing, wanted.Name)
+	report.Differences = append(report.Differences, differences...)
+	return nil
+}
+
+func existingConfig(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamConfig, error) {
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return jetstream.StreamConfig{}, err
+	}
+	return stream.CachedInfo().Config, nil
+}
+
+// Compare returns every setting in which existing is not as wanted, by the names that
+// the server's API gives to the settings.
+func Compare(wanted, existing jetstream.StreamConfig) ([]Difference, error) {
+	want, err := fields(wanted)
+	if err != nil {
+		return nil, err
+	}
+	have, err := fields(existing)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for name := range want {
+		names[name] = true
+	}
+	for name := range have {
+		names[name] = true
+	}
+	var differences []Difference
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if ignored[name] || reflect.DeepEqual(want[name], have[name]) {
+			continue
+		}
+		differences = append(differences, Difference{
+			Stream: wanted.Name, Field: name, Wanted: want[name], Existing: have[name], Fatal: !tunable[name],
+		})
+	}
+	return differences, nil
+}
+
+// fields returns a config as the server's API writes it, without its empty settings:
+// the server leaves some of them out and the client does not.
+func fields(config jetstream.StreamConfig) (map[string]any, error) {
+	encoded, err := json.Marshal(config)
+	if err != nil {
+		return nil, fmt.Errorf("encode stream config: %w", err)
+	}
+	var all map[string]any
+	if err := json.Unmarshal(encoded, &all); err != nil {
+		return nil, fmt.Errorf("decode stream config: %w", err)
+	}
+	maps.DeleteFunc(all, func(_ string, value any) bool { return isEmpty(value) })
+	return all, nil
+}
+
+func isEmpty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case float64:
+		return v == 0
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	default:
+		return false
+	}
+}

@@ -1,0 +1,75 @@
+package kv
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The names of the buckets. The stream of a bucket is KV_<bucket>.
+const (
+	VolumesBucket  = "volumes"
+	OutcomesBucket = "outcomes"
+)
+
+// DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
+// record, and so how late a repeated command still gets its first answer.
+const DefaultOutcomeRetention = 7 * 24 * time.Hour
+
+// MarkerTTL is how long the server's own marker of an expired record stays. A watcher
+// that is away for longer has to read the bucket anew to notice the expiry.
+const MarkerTTL = time.Hour
+
+// duplicateWindow is the server's default. Compare-and-set needs no message ids; the
+// value is written out so that a comparison with an existing stream shows no difference.
+const duplicateWindow = 2 * time.Minute
+
+// VolumesConfig returns the stream of the bucket of volume records: one revision for
+// each key, tombstones that may expire ([TTL]) and a marker in their place.
+func VolumesConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(VolumesBucket, replicas)
+	config.Description = "jetvol: volume records, by <project>.<volume>"
+	config.AllowMsgTTL = true
+	config.SubjectDeleteMarkerTTL = MarkerTTL
+	return config
+}
+
+// OutcomesConfig returns the stream of the bucket of command outcomes, which expire
+// without a marker after retention; [DefaultOutcomeRetention] if that is not positive.
+func OutcomesConfig(replicas int, retention time.Duration) jetstream.StreamConfig {
+	if retention <= 0 {
+		retention = DefaultOutcomeRetention
+	}
+	config := bucketConfig(OutcomesBucket, replicas)
+	config.Description = "jetvol: outcomes of commands, by <project>.<volume>.<command hash>"
+	config.MaxAge = retention
+	config.Duplicates = min(duplicateWindow, retention)
+	return config
+}
+
+// bucketConfig is what makes a stream a key-value bucket, with every value spelled out
+// that the server would otherwise fill in.
+func bucketConfig(bucket string, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              streamName(bucket),
+		Subjects:          []string{recordSubject(bucket, ">")},
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Replicas:          max(replicas, 1),
+		MaxMsgsPerSubject: 1,
+		MaxMsgs:           -1,
+		MaxBytes:          -1,
+		MaxMsgSize:        -1,
+		MaxConsumers:      -1,
+		Discard:           jetstream.DiscardNew,
+		Duplicates:        duplicateWindow,
+		Compression:       jetstream.NoCompression,
+		AllowDirect:       true,
+		AllowRollup:       true,
+		DenyDelete:        true,
+	}
+}
+
+func streamName(bucket string) string { return "KV_" + bucket }
+
+func recordSubject(bucket, key string) string { return "$KV." + bucket + "." + key }

@@ -1,0 +1,140 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// The sizes of a page of List, in records.
+const (
+	DefaultPageSize = 100
+	MaxPageSize     = 1000
+)
+
+// listerLifetime is how long the server keeps the consumer of a page whose reader died.
+const listerLifetime = 10 * time.Second
+
+// ListOptions says what List returns.
+type ListOptions struct {
+	// Filter is a key in which * stands for one token and a last > for all that
+	// follow: "default.*" is one project. Empty means every record.
+	Filter string
+	// After is the cursor: only records with a greater revision are returned.
+	After uint64
+	// Limit is the greatest number of records in the page; [DefaultPageSize] if it is
+	// not positive, and at most [MaxPageSize].
+	Limit int
+}
+
+// List returns one page of records in the order of their revisions, and the cursor of
+// the next page, which is 0 after the last one. A page may be shorter than Limit, even
+// empty, before the last: markers of deleted records are left out. What a page costs
+// does not depend on how many records are stored behind it.
+//
+// A record that is changed while its bucket is paged through moves to the end and may
+// be told twice; one that is there the whole time is never missed. The page comes from
+// any replica and may be stale.
+//
+// Records that cannot be read are left out and named in the error, an [ErrSchema] or
+// [ErrCorrupt]; page and cursor are valid nevertheless.
+func (b *Bucket[T]) List(ctx context.Context, options ListOptions) (page []Entry[T], next uint64, err error) {
+	filter := options.Filter
+	if filter == "" {
+		filter = ">"
+	}
+	if err := validateFilter(filter); err != nil {
+		return nil, 0, b.failed("list", filter, err)
+	}
+	if options.After == math.MaxUint64 {
+		return nil, 0, nil
+	}
+	var messages []jetstream.Msg
+	err = b.call(ctx, b.api+"CONSUMER.>", func(ctx context.Context) (err error) {
+		messages, err = b.fetch(ctx, filter, options.After+1, pageSize(options.Limit))
+		return err
+	})
+	if err != nil {
+		return nil, 0, b.failed("list", filter, err)
+	}
+	return b.page(messages)
+}
+
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return DefaultPageSize
+	}
+	return min(limit, MaxPageSize)
+}
+
+// fetch reads up to limit messages with a consumer that lives for this page only.
+func (s store) fetch(ctx context.Context, filter string, start uint64, limit int) ([]jetstream.Msg, error) {
+	consumer, err := s.js.CreateConsumer(ctx, s.stream, jetstream.ConsumerConfig{
+		Name:              nuid.Next(),
+		FilterSubject:     recordSubject(s.bucket, filter),
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       start,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: listerLifetime,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer s.discard(consumer)
+	pending := consumer.CachedInfo().NumPending
+	if pending == 0 {
+		return nil, nil
+	}
+	batch, err := consumer.FetchNoWait(int(min(pending, uint64(limit))))
+	if err != nil {
+		return nil, err
+	}
+	var messages []jetstream.Msg
+	for m := range batch.Messages() {
+		messages = append(messages, m)
+	}
+	if len(messages) == 0 && batch.Error() == nil {
+		return nil, fmt.Errorf("%w: no message of %d announced ones", ErrUnavailable, pending)
+	}
+	return messages, batch.Error()
+}
+
+// discard asks for the removal of a consumer and does not wait for it: the answer
+// changes nothing, and the server removes an idle consumer by itself.
+func (s store) discard(consumer jetstream.Consumer) {
+	_ = s.js.Conn().Publish(s.api+"CONSUMER.DELETE."+s.stream+"."+consumer.CachedInfo().Name, nil)
+}
+
+// page decodes messages and finds the cursor of the page after them.
+func (b *Bucket[T]) page(messages []jetstream.Msg) (page []Entry[T], next uint64, err error) {
+	var unreadable []error
+	for _, m := range messages {
+		meta, err := m.Metadata()
+		if err != nil {
+			return nil, 0, b.failed("list", m.Subject(), err)
+		}
+		next = meta.Sequence.Stream
+		if meta.NumPending == 0 {
+			next = 0
+		}
+		if isMarker(m.Headers()) {
+			continue
+		}
+		key := strings.TrimPrefix(m.Subject(), recordSubject(b.bucket, ""))
+		entry, err := newEntry[T](key, m.Data(), meta.Sequence.Stream, meta.Timestamp)
+		if err != nil {
+			unreadable = append(unreadable, b.failed("list", key, err))
+			continue
+		}
+		page = append(page, entry)
+	}
+	return page, next, errors.Join(unreadable...)
+}

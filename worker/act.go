@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// act makes one backend call for the record's operation: step 6. Its errors carry the
+// code under which users are told.
+func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachment, error) {
+	record := e.head.record
+	backend, err := e.worker.backend(record.Backend)
+	if err != nil {
+		return nil, err
+	}
+	ref := backends.Ref{Key: record.Key, ID: record.ID}
+	args := record.Op.Args
+	switch action {
+	case fsm.ActionCreate:
+		err = backend.Create(ctx, ref, args.Size)
+	case fsm.ActionDelete:
+		err = backend.Delete(ctx, ref)
+	case fsm.ActionResize:
+		err = backend.Resize(ctx, ref, args.Size)
+	case fsm.ActionDetach:
+		err = backend.Detach(ctx, ref, detachFrom(record))
+	case fsm.ActionAttach:
+		var attachment volume.Attachment
+		if attachment, err = backend.Attach(ctx, ref, args.Node, args.Mode); err == nil {
+			return &attachment, nil
+		}
+	default:
+		return nil, volume.Errorf(volume.ErrInternal, "no backend call for action %q", action)
+	}
+	if err != nil {
+		return nil, volume.BackendError(err)
+	}
+	return nil, nil
+}
+
+func detachFrom(record volume.Record) volume.Node {
+	if record.Attachment != nil {
+		return record.Attachment.Node
+	}
+	return record.Op.Args.Node
+}
+
+// observe asks the backend what it has of the volume.
+func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
+	record := e.head.record
+	backend, err := e.worker.backend(record.Backend)
+	if err != nil {
+		return fsm.Observation{}, err
+	}
+	object, err := backend.Get(ctx, record.Key)
+	switch {
+	case errors.Is(err, volume.NotFound):
+		return fsm.Observation{}, nil
+	case err != nil && cancelCause(ctx) != nil:
+		return fsm.Observation{}, cancelCause(ctx)
+	case err != nil && ctx.Err() != nil:
+		return fsm.Observation{}, errHandBack
+	case err != nil:
+		return fsm.Observation{}, volume.BackendError(err)
+	case object.ID != record.ID:
+		return fsm.Observation{}, nil // a stranger's: ours is absent
+	}
+	return fsm.Observation{Present: true, Size: object.Size, Attachment: object.Attachment}, nil
+}

@@ -1,0 +1,309 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// execution is the work on one command.
+type execution struct {
+	lane     *lane
+	worker   *Worker
+	delivery *delivery
+	command  volume.Command
+	head     *head
+	taken    time.Time
+	// cancellable ends when the command is cancelled, and when the lane's context does.
+	cancellable context.Context
+}
+
+// execute carries one command to its end. It returns nil when the command is
+// acknowledged, errHandBack when the next owner has to go on, and any other error when
+// it must be begun again from the stored record, which is always safe:
+//
+//  1. The message is decoded and valid by now; what is not was buried (deadletter.go).
+//  2. Read the record. A command that was answered before gets the same answer.
+//  3. Decide. A refusal is recorded as an event and an answer, like everything else.
+//  4. Store the record, with the event inside, by compare-and-set. Write before acting:
+//     after a crash the next owner must find what was begun.
+//  5. Publish the event, without waiting, behind the volume's last one.
+//  6. Call the backend.
+//  7. Store and publish the result; after a failure wait in the lane and try again.
+//  8. When all events are stored: reply, then acknowledge.
+func (e *execution) execute(ctx context.Context) (err error) {
+	e.taken = time.Now()
+	var end func()
+	e.cancellable, end = e.lane.begin(ctx, e.command.ID)
+	defer end()
+	if e.head, err = e.lane.head(ctx); err != nil {
+		return err
+	}
+	outcome, answered, err := e.answered(ctx)
+	if errors.Is(err, volume.ErrCommandIDReused) {
+		return e.worker.bury(ctx, e.delivery, err)
+	}
+	if err != nil || answered {
+		return e.finish(ctx, outcome, true, err)
+	}
+	// An operation of another command can only be here if that command's message was
+	// taken out of the stream by hand. It is ended first, as if it were still there.
+	if op := e.head.record.Op; op != nil && op.CommandID != e.command.ID {
+		if _, err := e.operate(ctx); err != nil {
+			return err
+		}
+	}
+	if e.head.record.Op == nil {
+		outcome, err = e.begin(ctx)
+	}
+	if e.head.record.Op != nil && err == nil {
+		outcome, err = e.operate(ctx)
+	}
+	return e.finish(ctx, outcome, false, err)
+}
+
+// begin decides on a new command and stores the decision. It returns the outcome of a
+// command that ends with that.
+func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
+	if err := e.head.makeRoom(ctx, e.worker); err != nil {
+		return nil, err
+	}
+	decision, err := e.decide(ctx)
+	if rejection(err) {
+		if e.command.ValidateOnly {
+			return &volume.Outcome{
+				CommandID: e.command.ID, Verb: e.command.Verb, Result: volume.Rejected, State: e.head.record.State,
+				Generation: e.head.record.Generation, VolumeID: e.head.record.ID, Failure: volume.NewFailure(err),
+			}, nil
+		}
+		decision, err = fsm.Reject(e.head.record, e.command, err, now()), nil
+		if e.head.revision == 0 {
+			return e.rejectUnrecorded(ctx, decision)
+		}
+	}
+	if err != nil || !decision.Stores() {
+		return decision.Outcome, err
+	}
+	return decision.Outcome, e.commit(ctx, decision)
+}
+
+// decide asks the state machine, and the backend where the answer depends on it.
+func (e *execution) decide(ctx context.Context) (fsm.Decision, error) {
+	if cause := cancelCause(e.cancellable); cause != nil {
+		return fsm.Decision{Record: e.head.record}, cause
+	}
+	if e.command.Verb == volume.VerbCreate {
+		e.command.Backend = e.command.Args.Backend
+		if e.command.Backend == "" {
+			e.command.Backend = e.worker.config.DefaultBackend
+		}
+		if _, err := e.worker.backend(e.command.Backend); err != nil {
+			return fsm.Decision{Record: e.head.record}, err
+		}
+	}
+	decision, err := fsm.Decide(e.head.record, e.command, now())
+	if err != nil || decision.Action != fsm.ActionObserve {
+		return decision, err
+	}
+	seen, err := e.observe(e.cancellable)
+	if err != nil {
+		return decision, err
+	}
+	return fsm.Reconcile(e.head.record, e.command, seen, now())
+}
+
+// rejection reports whether a command that met err is to be refused with it, rather
+// than tried again.
+func rejection(err error) bool {
+	if _, refused := errors.AsType[*fsm.RejectedError](err); refused {
+		return true
+	}
+	_, coded := errors.AsType[*volume.Error](err)
+	return coded
+}
+
+// operate brings the record's operation to its end: step 6 and 7, from wherever it
+// stands. It returns the outcome.
+func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
+	for {
+		e.head.prune()
+		step := fsm.NextStep(e.head.record)
+		if step.Kind == fsm.StepWait {
+			if err := e.awaitRetry(step.Until); err != nil {
+				return nil, err
+			}
+		}
+		decision, err := e.advance(ctx, step)
+		if err != nil {
+			return nil, err
+		}
+		if err := e.commit(ctx, decision); err != nil {
+			return nil, err
+		}
+		if decision.Outcome != nil {
+			return decision.Outcome, nil
+		}
+	}
+}
+
+// advance carries out one step of the operation and decides what follows from it.
+func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, error) {
+	record := e.head.record
+	switch step.Kind {
+	case fsm.StepAct:
+		attachment, err := e.act(e.cancellable, step.Action)
+		if err != nil && ctx.Err() != nil {
+			return fsm.Decision{}, errHandBack
+		}
+		if err == nil {
+			return fsm.Succeed(record, attachment, now())
+		}
+		if cause := cancelCause(e.cancellable); cause != nil {
+			err = cause
+		}
+		return fsm.Fail(record, err, e.worker.config.Retry, now())
+	case fsm.StepWait:
+		if cause := cancelCause(e.cancellable); cause != nil {
+			e.head.record = fsm.Cancel(record, cause)
+			return e.settle(ctx)
+		}
+		e.worker.metrics.retries.WithLabelValues(string(record.Op.Verb)).Inc()
+		return fsm.Retry(record, now())
+	case fsm.StepSettle:
+		return e.settle(ctx)
+	default:
+		return fsm.GiveUp(record, now())
+	}
+}
+
+// settle ends a cancelled operation by what the backend has. A backend that does not
+// say leaves the volume in error, to be reconciled.
+func (e *execution) settle(ctx context.Context) (fsm.Decision, error) {
+	seen, err := e.observe(ctx)
+	if err != nil && ctx.Err() != nil {
+		return fsm.Decision{}, errHandBack
+	}
+	if err != nil {
+		return fsm.GiveUp(e.head.record, now())
+	}
+	return fsm.Settle(e.head.record, seen, now())
+}
+
+// awaitRetry waits in the lane, without a place among the working ones. It is not a
+// nak: the server would then deliver the volume's next command first.
+func (e *execution) awaitRetry(until time.Time) error {
+	e.worker.slots.Release(1)
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	handBack := false
+	select {
+	case <-timer.C:
+	case <-e.lane.draining:
+		handBack = true
+	case <-e.cancellable.Done():
+		handBack = cancelCause(e.cancellable) == nil
+	}
+	// The place is taken back even to give up: the caller will release it.
+	if err := e.worker.slots.Acquire(context.Background(), 1); err != nil {
+		return fmt.Errorf("%w: %w", errHandBack, err)
+	}
+	if handBack {
+		return errHandBack
+	}
+	return nil
+}
+
+// commit stores a decision and starts publishing its event: steps 4 and 5.
+func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
+	if decision.Transition != nil {
+		decision.Transition.Worker = e.worker.config.ID
+	}
+	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
+		return err
+	}
+	if decision.Transition == nil {
+		return nil
+	}
+	if err := e.head.publish(ctx, e.worker, *decision.Transition); err != nil {
+		return err
+	}
+	e.worker.observed(*decision.Transition)
+	return nil
+}
+
+// rejectUnrecorded records the refusal of a command for a volume that has no record:
+// the event first, then the answer. After a crash between the two the event is found
+// to be the volume's last one and is not published again.
+func (e *execution) rejectUnrecorded(ctx context.Context, decision fsm.Decision) (*volume.Outcome, error) {
+	decision.Transition.Worker = e.worker.config.ID
+	if e.head.lastEvent != decision.Transition.ID {
+		if err := e.head.publish(ctx, e.worker, *decision.Transition); err != nil {
+			return nil, err
+		}
+		if _, err := e.head.settled(ctx); err != nil {
+			return nil, err
+		}
+		e.head.prune()
+		e.worker.observed(*decision.Transition)
+	}
+	first, err := e.worker.outcomes.Put(ctx, e.command.Key, *decision.Outcome)
+	if err != nil {
+		return nil, fmt.Errorf("store outcome of command %s: %w", e.command.ID, err)
+	}
+	return &first, nil
+}
+
+// answered looks for the answer that the command got before. It returns an
+// [volume.ErrCommandIDReused] if its ID belongs to another command.
+func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error) {
+	record, id, digest := e.head.record, e.command.ID, e.command.Digest()
+	if e.command.ValidateOnly {
+		return nil, false, nil // it changes nothing, so it may be asked again and again
+	}
+	if op := record.Op; op != nil && op.CommandID == id {
+		return nil, false, sameCommand(id, op.Digest, digest)
+	}
+	outcome, found := record.Outcome(id)
+	if !found && e.head.mayHaveSpilled() {
+		stored, err := e.worker.outcomes.Get(ctx, e.command.Key, id)
+		if err != nil && !errors.Is(err, volume.NotFound) {
+			return nil, false, fmt.Errorf("look up command %s: %w", id, err)
+		}
+		outcome, found = stored, err == nil
+	}
+	if !found {
+		return nil, false, nil
+	}
+	return &outcome, true, sameCommand(id, outcome.Digest, digest)
+}
+
+func sameCommand(id volume.CommandID, first, now string) error {
+	if first == now {
+		return nil
+	}
+	return volume.Errorf(volume.ErrCommandIDReused, "command id %s was used for another command of this volume", id)
+}
+
+// finish waits for the events, replies and acknowledges: step 8.
+func (e *execution) finish(ctx context.Context, outcome *volume.Outcome, repeat bool, err error) error {
+	if err != nil {
+		return err
+	}
+	if _, err := e.head.settled(ctx); err != nil {
+		return err
+	}
+	e.lane.partition.heads.Add(e.lane.key, e.head)
+	e.worker.reply(e.delivery.envelope, *outcome, repeat)
+	if err := e.delivery.msg.Ack(); err != nil {
+		return fmt.Errorf("ack command %s: %w", e.command.ID, err)
+	}
+	e.worker.ended(e, *outcome, repeat)
+	return nil
+}
+
+// now is the worker's clock, in UTC and without the monotonic reading, as it is stored.
+func now() time.Time { return time.Now().UTC().Round(0) }

@@ -1,0 +1,191 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// head is what a lane knows of its volume: the record as it is stored, and how far the
+// volume's events have come. Only the lane's goroutine uses it.
+type head struct {
+	record   volume.Record
+	revision uint64 // of the record; 0 while the bucket has none
+	// last is the volume's last event, perhaps still on its way.
+	last      *events.Pending
+	lastEvent string // its ID; empty if the volume has no events
+}
+
+// head returns what is known of the lane's volume, reading it if nothing is.
+func (l *lane) head(ctx context.Context) (*head, error) {
+	if known, ok := l.partition.heads.Get(l.key); ok {
+		return known, nil
+	}
+	return l.partition.worker.load(ctx, l.key)
+}
+
+// load reads a volume's record and last event from their leaders, and publishes what a
+// former owner stored in the outbox and did not get onto the stream.
+func (w *Worker) load(ctx context.Context, key volume.Key) (*head, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
+	defer cancel()
+	var entry kv.Entry[volume.Record]
+	var last events.Stored
+	var hasRecord, hasEvents bool
+	var reads errgroup.Group
+	reads.Go(func() (err error) {
+		entry, err = w.records.ByKey(ctx, key)
+		hasRecord = err == nil
+		if errors.Is(err, kv.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	reads.Go(func() (err error) {
+		last, hasEvents, err = w.publisher.Last(ctx, key)
+		return err
+	})
+	if err := reads.Wait(); err != nil {
+		return nil, fmt.Errorf("load volume %s: %w", key, err)
+	}
+	if !hasRecord {
+		return w.loadUnrecorded(key, last, hasEvents), nil
+	}
+	h := &head{record: entry.Value, revision: entry.Revision}
+	return h, h.resume(ctx, w, last, hasEvents)
+}
+
+// loadUnrecorded makes the head of a volume that has no record: it never had one, its
+// tombstone has run out, or somebody deleted the record by hand. Generations go on from
+// the last event; a volume that still lives by its events is taken from there.
+func (w *Worker) loadUnrecorded(key volume.Key, last events.Stored, hasEvents bool) *head {
+	h := &head{
+		record: volume.Record{SchemaVersion: volume.SchemaVersion, Key: key, State: volume.StatePending},
+		last:   w.publisher.Published(0),
+	}
+	if !hasEvents {
+		return h
+	}
+	t := last.Data
+	h.last, h.lastEvent = w.publisher.Published(last.Sequence), t.ID
+	h.record.EventSequence = last.Sequence
+	h.record.Generation = t.Generation
+	h.record.State = t.To
+	if t.VolumeID == "" || t.To == volume.StateDeleted {
+		return h
+	}
+	h.record.ID, h.record.Spec = t.VolumeID, t.Spec
+	if t.To.InProgress() {
+		h.record.State = volume.StateError // what was under way is not known any more
+	}
+	w.log.Error().Str("volume", key.String()).Uint64("generation", t.Generation).
+		Msg("record is missing, taken from the last event")
+	return h
+}
+
+// resume makes sure that every event in the outbox is on the stream.
+func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEvents bool) error {
+	outbox := h.record.Outbox
+	if hasEvents {
+		h.lastEvent = last.Data.ID
+	}
+	if len(outbox) == 0 || hasEvents && outbox[len(outbox)-1].ID == h.lastEvent {
+		h.last = w.publisher.Published(last.Sequence)
+		return nil
+	}
+	h.last = w.publisher.Published(h.record.EventSequence)
+	for _, t := range outbox {
+		if err := h.publish(ctx, w, t); err != nil {
+			return err
+		}
+	}
+	_, err := h.settled(ctx)
+	return err
+}
+
+// prune empties the outbox once its events are known to be on the stream. The next
+// write of the record then carries only the new event.
+func (h *head) prune() {
+	if sequence, done := h.last.Done(); done {
+		h.record.Outbox = nil
+		h.record.EventSequence = sequence
+	}
+}
+
+// store writes the record by compare-and-set. After any error the head is stale.
+func (h *head) store(ctx context.Context, w *Worker, record volume.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
+	defer cancel()
+	var options []kv.Option
+	if record.State == volume.StateDeleted {
+		options = append(options, kv.TTL(w.config.TombstoneTTL)) // a write without it would take it away
+	}
+	var revision uint64
+	var err error
+	if h.revision == 0 {
+		revision, err = w.records.Create(ctx, record.Key.String(), record, options...)
+	} else {
+		revision, err = w.records.CompareAndSet(ctx, record.Key.String(), record, h.revision, options...)
+	}
+	if err != nil {
+		return fmt.Errorf("store volume %s: %w", record.Key, err)
+	}
+	h.record, h.revision = record, revision
+	return nil
+}
+
+// publish starts the publishing of t behind the volume's last event, for which it has
+// to wait.
+func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) error {
+	after, err := h.settled(ctx)
+	if err != nil {
+		return err
+	}
+	pending, err := w.publisher.Start(t, after)
+	if err != nil {
+		return err
+	}
+	h.last, h.lastEvent = pending, t.ID
+	return nil
+}
+
+// settled waits until the volume's last event is stored and returns its sequence, 0 if
+// there is none.
+func (h *head) settled(ctx context.Context) (uint64, error) { return h.last.Wait(ctx) }
+
+// mayHaveSpilled reports whether answers of this volume can be in the bucket of
+// outcomes: some were moved there, or there is no record now but there were events.
+func (h *head) mayHaveSpilled() bool {
+	return h.record.Spilled > 0 || h.revision == 0 && h.lastEvent != ""
+}
+
+// makeRoom moves the older half of a full ring of outcomes to their bucket, before the
+// record lets go of them: an answer is always in at least one of the two.
+func (h *head) makeRoom(ctx context.Context, w *Worker) error {
+	h.prune()
+	if len(h.record.Outcomes) < fsm.MaxOutcomes {
+		return nil
+	}
+	const half = fsm.MaxOutcomes / 2
+	puts, ctx := errgroup.WithContext(ctx)
+	for _, outcome := range h.record.Outcomes[:half] {
+		puts.Go(func() error {
+			_, err := w.outcomes.Put(ctx, h.record.Key, outcome)
+			return err
+		})
+	}
+	if err := puts.Wait(); err != nil {
+		return fmt.Errorf("spill outcomes of volume %s: %w", h.record.Key, err)
+	}
+	h.record.Outcomes = slices.Clone(h.record.Outcomes[half:])
+	h.record.Spilled += half
+	return nil
+}

@@ -1,0 +1,62 @@
+package worker
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics are the worker's own. No label ever holds a volume's name.
+type metrics struct {
+	commands    *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	lag         prometheus.Histogram
+	transitions *prometheus.CounterVec
+	retries     *prometheus.CounterVec
+	deadLetters *prometheus.CounterVec
+	reloads     prometheus.Counter
+	takeovers   prometheus.Counter
+	lanes       prometheus.Gauge
+	queued      prometheus.Gauge
+	pending     *prometheus.GaugeVec
+}
+
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	factory := promauto.With(registerer)
+	return &metrics{
+		commands: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "jetvol_commands_total", Help: "Commands ended, by verb, outcome and error code.",
+		}, []string{"verb", "outcome", "code"}),
+		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "jetvol_command_duration_seconds", Help: "From taking a command up to its acknowledgement.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 18),
+		}, []string{"verb"}),
+		lag: factory.NewHistogram(prometheus.HistogramOpts{
+			Name: "jetvol_command_lag_seconds", Help: "From the storing of a command to its being taken up.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 18),
+		}),
+		transitions: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "jetvol_transitions_total", Help: "Transitions stored, by event.",
+		}, []string{"event"}),
+		retries: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "jetvol_retries_total", Help: "Backend operations tried again, by verb.",
+		}, []string{"verb"}),
+		deadLetters: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "jetvol_dead_letters_total", Help: "Commands buried as dead letters, by error code.",
+		}, []string{"code"}),
+		reloads: factory.NewCounter(prometheus.CounterOpts{
+			Name: "jetvol_command_restarts_total", Help: "Commands begun again from the stored record after a conflict or an unreachable server.",
+		}),
+		takeovers: factory.NewCounter(prometheus.CounterOpts{
+			Name: "jetvol_partition_losses_total", Help: "Partitions that were lost and taken up again.",
+		}),
+		lanes: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "jetvol_lanes", Help: "Volumes being worked on.",
+		}),
+		queued: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "jetvol_lane_commands", Help: "Commands waiting in lanes behind others of their volume.",
+		}),
+		pending: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "jetvol_commands_pending", Help: "Commands stored and not yet taken, by partition, at the last delivery.",
+		}, []string{"partition"}),
+	}
+}

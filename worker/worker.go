@@ -1,0 +1,217 @@
+// Package worker carries out volume commands.
+//
+// A [Worker] owns partitions of the command stream. For each it holds one lane per
+// volume that has work: commands of one volume run one after another in the order they
+// were published, volumes run beside each other. What a lane does with one command is
+// in execute.go, and is the heart of jetvol:
+//
+//	decide → store the record with its event (compare-and-set) → publish the event
+//	       → call the backend → store the result → publish → reply → ack
+//
+// A command is acknowledged last. A worker that dies anywhere leaves it unacknowledged;
+// the next owner finds the operation in the record and goes on from there.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Defaults of a [Config].
+const (
+	DefaultConcurrency    = 256
+	DefaultMaxAckPending  = 256
+	DefaultAckWait        = 10 * time.Minute
+	DefaultDrainTimeout   = 30 * time.Second
+	DefaultRequestTimeout = 5 * time.Second
+	// DefaultTombstoneTTL is how long the record of a deleted volume is kept, with the
+	// answers to its last commands.
+	DefaultTombstoneTTL = kv.DefaultOutcomeRetention
+)
+
+// Timings of ownership; the TTL of a pin has to exceed the expiry of a pull.
+const (
+	pinnedTTL     = 3 * time.Second
+	pullExpiry    = time.Second
+	pullHeartbeat = 500 * time.Millisecond
+	priorityGroup = "worker"
+	// takeoverPause is the wait before a partition is taken up again after it was lost.
+	takeoverPause = 200 * time.Millisecond
+	// headsPerPartition bounds how many idle volumes' records are remembered.
+	headsPerPartition = 256
+)
+
+// Config is what a worker needs. Zero values take the defaults.
+type Config struct {
+	// ID names the worker in events and logs; it must be unique among live workers.
+	ID string
+	// Backends by name, and the one that a create without a backend gets.
+	Backends       map[string]*backends.Backend
+	DefaultBackend string
+
+	Retry          fsm.RetryPolicy
+	Concurrency    int           // commands worked on at once, waits for a retry not counted
+	MaxAckPending  int           // commands taken from one partition and not yet ended
+	AckWait        time.Duration // after which the server takes a silent worker for dead
+	DrainTimeout   time.Duration // for running backend calls when the worker stops
+	RequestTimeout time.Duration // of one request to JetStream
+	TombstoneTTL   time.Duration // rounded to seconds by the server
+
+	Logger     zerolog.Logger
+	Registerer prometheus.Registerer // nil: metrics are not exported
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.Concurrency, DefaultConcurrency)
+	setDefault(&c.MaxAckPending, DefaultMaxAckPending)
+	setDefault(&c.AckWait, DefaultAckWait)
+	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
+	setDefault(&c.RequestTimeout, DefaultRequestTimeout)
+	setDefault(&c.TombstoneTTL, DefaultTombstoneTTL)
+	setDefault(&c.Retry, fsm.DefaultRetryPolicy())
+	setDefault(&c.Registerer, prometheus.Registerer(prometheus.NewRegistry()))
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.ID == "":
+		return volume.Errorf(volume.ErrInvalidArgument, "worker without an id")
+	case c.Backends[c.DefaultBackend] == nil:
+		return volume.Errorf(volume.ErrUnknownBackend, "default backend %q is not configured", c.DefaultBackend)
+	}
+	return c.Retry.Validate()
+}
+
+// Worker carries out the commands of all partitions.
+type Worker struct {
+	config     Config
+	log        zerolog.Logger
+	nc         *nats.Conn
+	js         jetstream.JetStream
+	stream     jetstream.Stream
+	records    kv.Volumes
+	outcomes   kv.Outcomes
+	publisher  *events.Publisher
+	slots      *semaphore.Weighted
+	metrics    *metrics
+	partitions []*partition
+
+	ready chan struct{}
+}
+
+// New returns a worker on nc, whose streams must exist. It returns a
+// [volume.ErrInvalidArgument] or [volume.ErrUnknownBackend] for a wrong config, and
+// [volume.Unavailable] if a stream cannot be reached.
+func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
+	config = config.withDefaults()
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc,
+		jetstream.WithDefaultTimeout(config.RequestTimeout),
+		jetstream.WithPublishAsyncTimeout(config.RequestTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	stream, err := js.Stream(ctx, commands.StreamName)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w: %w", commands.StreamName, volume.Unavailable, err)
+	}
+	publisher, err := events.NewPublisher(ctx, js)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", volume.Unavailable, err)
+	}
+	w := &Worker{
+		config:    config,
+		log:       config.Logger.With().Str("worker", config.ID).Logger(),
+		nc:        nc,
+		js:        js,
+		stream:    stream,
+		records:   kv.NewVolumes(js),
+		outcomes:  kv.NewOutcomes(js),
+		publisher: publisher,
+		slots:     semaphore.NewWeighted(int64(config.Concurrency)),
+		metrics:   newMetrics(config.Registerer),
+		ready:     make(chan struct{}),
+	}
+	for i := range commands.Partitions {
+		p, err := newPartition(w, i)
+		if err != nil {
+			return nil, err
+		}
+		w.partitions = append(w.partitions, p)
+	}
+	return w, nil
+}
+
+// Ready is closed once every partition takes commands.
+func (w *Worker) Ready() <-chan struct{} { return w.ready }
+
+// Run works until ctx ends, then drains: it takes no further commands, lets running
+// backend calls end within the drain timeout, and hands the rest back. What it has not
+// finished stays unacknowledged and is carried on by the next owner. It returns nil
+// after a complete drain and [volume.Aborted] if calls were still running at its end.
+func (w *Worker) Run(ctx context.Context) error {
+	// Work outlives ctx by the drain timeout: stopping is not failing.
+	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopWork(nil)
+	go func() {
+		<-ctx.Done()
+		timer := time.AfterFunc(w.config.DrainTimeout, func() { stopWork(errDrainTimeout) })
+		<-work.Done()
+		timer.Stop()
+	}()
+
+	var running, starting sync.WaitGroup
+	for _, p := range w.partitions {
+		starting.Add(1)
+		running.Go(func() { p.run(ctx, work, sync.OnceFunc(starting.Done)) })
+	}
+	go func() {
+		starting.Wait()
+		if ctx.Err() == nil {
+			close(w.ready)
+			w.log.Info().Int("partitions", len(w.partitions)).Msg("worker ready")
+		}
+	}()
+	running.Wait()
+	if errors.Is(context.Cause(work), errDrainTimeout) {
+		return fmt.Errorf("drain worker %s: %w: %w", w.config.ID, errDrainTimeout, volume.Aborted)
+	}
+	w.log.Info().Msg("worker drained")
+	return nil
+}
+
+var errDrainTimeout = errors.New("backend calls outlasted the drain timeout")
+
+// backend returns the backend of the name, or an [volume.ErrUnknownBackend].
+func (w *Worker) backend(name string) (*backends.Backend, error) {
+	if b := w.config.Backends[name]; b != nil {
+		return b, nil
+	}
+	return nil, volume.Errorf(volume.ErrUnknownBackend, "backend %q is not configured", name)
+}

@@ -151,11 +151,15 @@ type Error struct {
 	Cause   error
 }
 
-// Errorf returns an [*Error] whose message is formatted like fmt.Errorf; a %w operand
-// becomes its cause.
+// Errorf returns an [*Error] whose message is formatted like fmt.Errorf; its %w
+// operands become its cause.
 func Errorf(code Code, format string, args ...any) *Error {
 	formatted := fmt.Errorf(format, args...)
-	return &Error{Code: code, Message: formatted.Error(), Cause: errors.Unwrap(formatted)}
+	cause := errors.Unwrap(formatted)
+	if _, several := formatted.(interface{ Unwrap() []error }); several { //nolint:errorlint // the very value
+		cause = formatted
+	}
+	return &Error{Code: code, Message: formatted.Error(), Cause: cause}
 }
 
 // Error returns the message followed by the code: `size "0": …: invalid_size`.
@@ -176,18 +180,19 @@ func BackendError(err error) *Error {
 }
 
 // ClassOf returns the class that err carries, [Internal] if it carries none, and the
-// empty class for nil.
+// empty class for nil. A code decides before any class, an outer class before an inner.
 func ClassOf(err error) Class {
 	if err == nil {
 		return ""
 	}
-	if code := CodeOf(err); code != ErrInternal {
+	if coded, ok := errors.AsType[*Error](err); ok {
+		return coded.Code.Class()
+	}
+	if code, ok := errors.AsType[Code](err); ok {
 		return code.Class()
 	}
-	for class := range backendCodes {
-		if errors.Is(err, class) {
-			return class
-		}
+	if class, ok := errors.AsType[Class](err); ok {
+		return class
 	}
 	return Internal
 }

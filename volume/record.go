@@ -78,6 +78,21 @@ type Failure struct {
 	Message string `json:"message"`
 }
 
+// Outcome returns the answer to the transition's command, if the command ended with it.
+func (t Transition) Outcome() (Outcome, bool) {
+	result := Succeeded
+	switch t.Event {
+	case EventRejected:
+		result = Rejected
+	case EventFail, EventCancelled:
+		result = Failed
+	}
+	return Outcome{
+		CommandID: t.CommandID, Digest: t.CommandDigest, Verb: t.Verb, Result: result,
+		State: t.To, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure,
+	}, t.Final
+}
+
 // NewFailure returns err as data.
 func NewFailure(err error) *Failure {
 	code := CodeOf(err)
@@ -135,6 +150,7 @@ type Transition struct {
 	Generation uint64 `json:"generation"`
 
 	CommandID       CommandID `json:"command_id"`
+	CommandDigest   string    `json:"command_digest"`
 	CommandSequence uint64    `json:"command_sequence"`
 	Verb            Verb      `json:"verb"`
 	Actor           string    `json:"actor,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -87,6 +88,13 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	}
 	if err != nil || !decision.Stores() {
 		return decision.Outcome, err
+	}
+	if e.head.tombstoneExpired() {
+		// The new record will hide that there was an earlier life: a late repeat of its
+		// delete must not delete this one.
+		if decision.Record.Spilled, err = e.head.spillEarlierLife(ctx, e.worker); err != nil {
+			return nil, err
+		}
 	}
 	return decision.Outcome, e.commit(ctx, decision)
 }
@@ -268,17 +276,38 @@ func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error)
 		return nil, false, sameCommand(id, op.Digest, digest)
 	}
 	outcome, found := record.Outcome(id)
-	if !found && e.head.mayHaveSpilled() {
-		stored, err := e.worker.outcomes.Get(ctx, e.command.Key, id)
-		if err != nil && !errors.Is(err, volume.NotFound) {
+	if !found {
+		var err error
+		if outcome, err = e.answeredLongAgo(ctx, id); errors.Is(err, volume.NotFound) {
+			return nil, false, nil
+		} else if err != nil {
 			return nil, false, fmt.Errorf("look up command %s: %w", id, err)
 		}
-		outcome, found = stored, err == nil
-	}
-	if !found {
-		return nil, false, nil
 	}
 	return &outcome, true, sameCommand(id, outcome.Digest, digest)
+}
+
+// answeredLongAgo looks for an answer that the record has let go of: in the bucket of
+// outcomes if some were moved there, and in the events of a volume whose tombstone has
+// run out. It returns a [volume.NotFound] if the command is new.
+func (e *execution) answeredLongAgo(ctx context.Context, id volume.CommandID) (volume.Outcome, error) {
+	if !e.head.mayHaveSpilled() {
+		return volume.Outcome{}, volume.NotFound
+	}
+	outcome, err := e.worker.outcomes.Get(ctx, e.command.Key, id)
+	if errors.Is(err, volume.NotFound) && e.head.tombstoneExpired() {
+		return e.outcomeOfEarlierLife(ctx, id)
+	}
+	return outcome, err
+}
+
+func (e *execution) outcomeOfEarlierLife(ctx context.Context, id volume.CommandID) (volume.Outcome, error) {
+	for outcome, err := range events.Outcomes(ctx, e.worker.js, e.command.Key) {
+		if err != nil || outcome.CommandID == id {
+			return outcome, err
+		}
+	}
+	return volume.Outcome{}, volume.NotFound
 }
 
 func sameCommand(id volume.CommandID, first, now string) error {

@@ -167,6 +167,11 @@ func (h *head) mayHaveSpilled() bool {
 	return h.record.Spilled > 0 || h.revision == 0 && h.lastEvent != ""
 }
 
+// tombstoneExpired reports whether the volume lived once and its record is gone.
+func (h *head) tombstoneExpired() bool {
+	return h.revision == 0 && h.record.State == volume.StateDeleted
+}
+
 // makeRoom moves the older half of a full ring of outcomes to their bucket, before the
 // record lets go of them: an answer is always in at least one of the two.
 func (h *head) makeRoom(ctx context.Context, w *Worker) error {
@@ -175,17 +180,42 @@ func (h *head) makeRoom(ctx context.Context, w *Worker) error {
 		return nil
 	}
 	const half = fsm.MaxOutcomes / 2
+	if err := w.spill(ctx, h.record.Key, h.record.Outcomes[:half]); err != nil {
+		return err
+	}
+	h.record.Outcomes = slices.Clone(h.record.Outcomes[half:])
+	h.record.Spilled += half
+	return nil
+}
+
+// spillEarlierLife stores the answers to the commands of a life whose record has
+// expired, as its events tell them, and returns how many there are.
+func (h *head) spillEarlierLife(ctx context.Context, w *Worker) (uint64, error) {
+	var outcomes []volume.Outcome
+	for outcome, err := range events.Outcomes(ctx, w.js, h.record.Key) {
+		if err != nil {
+			return 0, err
+		}
+		outcomes = append(outcomes, outcome)
+	}
+	return uint64(len(outcomes)), w.spill(ctx, h.record.Key, outcomes)
+}
+
+// spillsAtOnce bounds the writes in flight of one spill.
+const spillsAtOnce = 16
+
+// spill stores answers in the bucket of outcomes. It may be repeated.
+func (w *Worker) spill(ctx context.Context, key volume.Key, outcomes []volume.Outcome) error {
 	puts, ctx := errgroup.WithContext(ctx)
-	for _, outcome := range h.record.Outcomes[:half] {
+	puts.SetLimit(spillsAtOnce)
+	for _, outcome := range outcomes {
 		puts.Go(func() error {
-			_, err := w.outcomes.Put(ctx, h.record.Key, outcome)
+			_, err := w.outcomes.Put(ctx, key, outcome)
 			return err
 		})
 	}
 	if err := puts.Wait(); err != nil {
-		return fmt.Errorf("spill outcomes of volume %s: %w", h.record.Key, err)
+		return fmt.Errorf("spill outcomes of volume %s: %w", key, err)
 	}
-	h.record.Outcomes = slices.Clone(h.record.Outcomes[half:])
-	h.record.Spilled += half
 	return nil
 }

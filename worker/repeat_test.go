@@ -3,10 +3,14 @@ package worker_test
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker"
 )
 
 // wantSame checks that a command sent again gets its first answer and no new event.
@@ -84,6 +88,41 @@ func TestWorker_RefusalForMissingVolume_IsRemembered(t *testing.T) {
 	s.wantSame(attach, first)
 	s.wantReply(s.create("ghost", volume.MiB), volume.Succeeded, volume.StateAvailable, "")
 	s.wantWitnesses("ghost", volume.EventRejected, volume.EventCreate, volume.EventReady)
+}
+
+// After the tombstone's time the record is gone. Generations still go on, and what was
+// carried out is still known by its events.
+func TestWorker_TombstoneExpired_NameLivesOnAndAnswersAreFound(t *testing.T) {
+	s := start(t, func(c *worker.Config) { c.TombstoneTTL = time.Second })
+	create := commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}, ID: "create-v"}
+	remove := commands.Request{Key: key("v"), Verb: volume.VerbDelete, ID: "delete-v"}
+	first, firstRemove := s.do(create), s.do(remove)
+	bucket, err := s.js.KeyValue(s.ctx, "volumes")
+	must(t, err)
+	watcher, err := bucket.Watch(s.ctx, key("v").String())
+	must(t, err)
+	for entry := range watcher.Updates() { // until the server puts its marker where the record was
+		if entry != nil && entry.Operation() != jetstream.KeyValuePut {
+			break
+		}
+	}
+	must(t, watcher.Stop())
+	must(t, s.stop())
+	s.startWorker() // which remembers nothing
+
+	s.wantSame(create, first)
+	s.wantSame(remove, firstRemove)
+	reused := create
+	reused.Args.Size = 2 * volume.MiB
+	s.wantReply(s.do(reused), volume.Rejected, "", volume.ErrCommandIDReused)
+	second := s.create("v", volume.MiB)
+	if second.Generation != 6 || second.VolumeID == first.VolumeID {
+		t.Errorf("second life: got id %s generation %d, want a new id and 6", second.VolumeID, second.Generation)
+	}
+	s.wantSame(create, first)
+	s.wantSame(remove, firstRemove) // and the second life goes on
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventDelete, volume.EventDeleted,
+		volume.EventRecreate, volume.EventReady)
 }
 
 func TestWorker_CommandIDReused_IsRefusedAndKept(t *testing.T) {

@@ -34,6 +34,22 @@ type Ref struct {
 	ID  volume.ID
 }
 
+// Validate returns a [volume.ErrInvalidName] if the key is not one or the ID is not of
+// a life of that key.
+func (r Ref) Validate() error {
+	if err := r.Key.Validate(); err != nil {
+		return err
+	}
+	key, err := r.ID.Key()
+	if err != nil {
+		return err
+	}
+	if key != r.Key {
+		return volume.Errorf(volume.ErrInvalidName, "volume id %s: not an id of volume %s", r.ID, r.Key)
+	}
+	return nil
+}
+
 // Object is a volume as the backend has it.
 type Object struct {
 	Ref

@@ -22,8 +22,8 @@ const Partitions = 16
 // Address is what a stored command's subject says.
 type Address struct {
 	Partition int
-	volume.Key
-	Verb volume.Verb
+	Key       volume.Key
+	Verb      volume.Verb
 }
 
 // Subject returns the subject on which a command for the volume is published. It
@@ -86,7 +86,7 @@ var deadToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
 // one that is not made of letters, digits, '_' and '-' stands as "_", so that the
 // subject can always be published on.
 func DeadSubject(a Address) string {
-	tokens := []string{string(a.Project), string(a.Name), string(a.Verb)}
+	tokens := []string{string(a.Key.Project), string(a.Key.Name), string(a.Verb)}
 	for i, token := range tokens {
 		if !deadToken.MatchString(token) {
 			tokens[i] = "_"

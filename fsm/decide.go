@@ -216,14 +216,16 @@ func (d Decision) with(action Action) Decision {
 	return d
 }
 
-// answer ends a command: the outcome goes into the record, the operation out of it.
+// answer ends a command: the outcome goes into the record, its operation out of it.
 func (d Decision) answer(outcome volume.Outcome) Decision {
 	if d.Record.ID != "" { // a volume that never was has no state
 		outcome.State = d.Record.State
 	}
 	outcome.Generation = d.Record.Generation
 	outcome.VolumeID = d.Record.ID
-	d.Record.Op = nil
+	if op := d.Record.Op; op != nil && op.CommandID == outcome.CommandID { // another's operation goes on
+		d.Record.Op = nil
+	}
 	d.Record.Outcomes = append(slices.Clone(d.Record.Outcomes), outcome)
 	d.Outcome = &outcome
 	if d.Transition != nil {

@@ -285,4 +285,3 @@ func TestBucket_MissingBucket_IsUnavailable(t *testing.T) {
 		t.Errorf("after provisioning: got %v, want %v", err, kv.ErrNotFound)
 	}
 }
-

@@ -35,8 +35,9 @@ type ListOptions struct {
 
 // List returns one page of records in the order of their revisions, and the cursor of
 // the next page, which is 0 after the last one. A page may be shorter than Limit, even
-// empty, before the last: markers of deleted records are left out. What a page costs
-// does not depend on how many records are stored behind it.
+// empty, before the last: markers of deleted records are left out. Only the page is
+// sent, but the server counts what follows it, which takes it about 0.1 µs for each
+// record stored: a large page costs little more than a small one.
 //
 // A record that is changed while its bucket is paged through moves to the end and may
 // be told twice; one that is there the whole time is never missed. The page comes from

@@ -29,8 +29,11 @@ type draft struct {
 // write stores d if the key is still at the given revision, where 0 stands for no live
 // record. It returns the new revision, or with a [*ConflictError] the current one.
 func (s store) write(ctx context.Context, d draft, revision uint64) (uint64, error) {
-	expected, pause := revision, firstWritePause
+	expected, pause := revision, time.Duration(0)
 	for range maxWriteAttempts {
+		if err := rest(ctx, pause); err != nil {
+			return 0, classify(err)
+		}
 		written, err := s.publish(ctx, d, expected)
 		if !isWrongRevision(err) {
 			return written, err
@@ -47,12 +50,9 @@ func (s store) write(ctx context.Context, d draft, revision uint64) (uint64, err
 			expected = now.revision // over a marker, or where one was
 			continue
 		}
-		// The record is where it was expected. A replicated stream answers so while
-		// another write to the key is in flight; soon it is applied, or given up.
-		if err := rest(ctx, pause); err != nil {
-			return 0, classify(err)
-		}
-		pause *= 2
+		// The key is where it was expected to be. A replicated stream answers so while
+		// another write to it is in flight; soon that is applied, or given up.
+		pause = max(2*pause, firstWritePause)
 	}
 	return 0, fmt.Errorf("%w: refused %d times at an unchanged revision", ErrUnavailable, maxWriteAttempts)
 }

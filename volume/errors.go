@@ -3,6 +3,8 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Class says what kind of fault an error is and so what a caller may do about it.
@@ -193,6 +195,12 @@ func ClassOf(err error) Class {
 	}
 	if class, ok := errors.AsType[Class](err); ok {
 		return class
+	}
+	// An error type may tell its class by a method Is alone.
+	for _, class := range slices.Sorted(maps.Keys(backendCodes)) {
+		if errors.Is(err, class) {
+			return class
+		}
 	}
 	return Internal
 }

@@ -10,10 +10,11 @@ const SchemaVersion = 1
 // `<project>.<name>`. Its owner is the only one who writes it, by compare-and-set.
 type Record struct {
 	SchemaVersion int `json:"schema_version"`
-	Key
-	ID         ID     `json:"id,omitempty"`
+	// State comes early because the nats CLI shows the beginning of a long value only.
 	State      State  `json:"state"`
 	Generation uint64 `json:"generation"` // of the last transition: 1, 2, 3 …
+	Key
+	ID ID `json:"id,omitempty"`
 
 	Spec
 	CreatedAt time.Time `json:"created_at,omitzero"`

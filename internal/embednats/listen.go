@@ -50,7 +50,7 @@ func checkFree(ctx context.Context, host string, port int) error {
 	address := net.JoinHostPort(host, strconv.Itoa(port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("listen on %s: %w: stop it or choose another address, port 0 takes a free one",
+		return fmt.Errorf("listen on %s: stop what listens there or choose another address (port 0: any free one): %w",
 			address, ErrAddressInUse)
 	}
 	if err != nil {

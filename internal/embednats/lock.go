@@ -44,7 +44,7 @@ func lockFile(file *os.File) error {
 	// flock(2): the lock belongs to the open file, which is not inherited across exec.
 	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return fmt.Errorf("%w (%s): stop it or choose another directory", ErrDirectoryInUse, holder(file))
+		return fmt.Errorf("lock: held by %s, stop it or choose another directory: %w", holder(file), ErrDirectoryInUse)
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", file.Name(), err)
@@ -64,7 +64,7 @@ func writeHolder(file *os.File) error {
 func holder(file *os.File) string {
 	text, err := io.ReadAll(io.LimitReader(file, maxHolder))
 	if err != nil || len(text) == 0 {
-		return "process unknown"
+		return "an unknown process"
 	}
 	return strings.TrimSpace(string(text))
 }

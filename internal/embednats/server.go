@@ -134,8 +134,7 @@ func clientURL(addr net.Addr) string {
 func (s *Server) URL() string { return s.url }
 
 // Connect connects within the process, without a TCP socket. The caller closes the
-// connection. It returns the client's error, such as [nats.ErrConnectionClosed] after
-// Shutdown.
+// connection. It returns the client's error, after Shutdown always.
 func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(s.url, append([]nats.Option{nats.InProcessServer(s.nats)}, opts...)...)
 }

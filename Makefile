@@ -1,0 +1,124 @@
+# jetvol. `make` alone lists what there is to make.
+#
+# Only the Go toolchain, git and (for the race detector) a C compiler must be there.
+# The other tools have versions pinned in internal/tools/*/go.mod and are built to bin/.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+DIR      ?= jetvol-data
+TIMEOUT  ?= 8m
+FUZZTIME ?= 10s
+BENCH    ?= .
+KILLS    ?= 100
+
+# The acceptance tests run this nats CLI, the one that the documents speak of.
+export JETVOL_NATS_CLI := $(CURDIR)/bin/nats
+
+##@ Use
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' \
+		'/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: need-go ## build bin/jetvol
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/jetvol ./cmd/jetvol
+
+.PHONY: run
+run: build ## start jetvol and show one volume's life; Ctrl-C ends it (DIR=jetvol-data)
+	@exec bin/jetvol up --dir '$(DIR)' --demo
+
+##@ Test
+.PHONY: test
+test: need-go need-cc bin/nats build vet crash-short race ## everything that must pass: vet, kill -9 runs, all tests under -race
+	@echo "make test: passed"
+
+.PHONY: check
+check: lint vet tidy race ## what a change must pass before review: lint, vet, tidy, tests under -race
+	@echo "make check: passed"
+
+.PHONY: race
+race: need-go need-cc bin/nats build ## all tests under the race detector (TIMEOUT=8m for each package)
+	go test -race -timeout $(TIMEOUT) ./...
+
+.PHONY: lint
+lint: need-go bin/golangci-lint ## golangci-lint with .golangci.yml, which includes gofumpt
+	bin/golangci-lint run ./...
+
+.PHONY: format
+format: need-go bin/golangci-lint ## rewrite the files as gofumpt wants them
+	bin/golangci-lint fmt ./...
+
+.PHONY: vet
+vet: need-go ## go vet, with the ceph driver too where there is one
+	go vet ./...
+	@if [ -d backends/ceph ]; then set -x; go vet -tags ceph,pacific ./...; fi
+
+.PHONY: tidy
+tidy: need-go ## fail if go.mod or go.sum are not as `go mod tidy` leaves them
+	go mod tidy -diff
+
+.PHONY: fuzz
+fuzz: need-go ## every fuzz target in turn, each for FUZZTIME=10s
+	@found=0; \
+	while read -r dir target; do \
+		found=$$((found + 1)); echo "fuzz $$target in $$dir for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null; \
+	done < <(grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . \
+		| sed -E 's|^(.*)/[^/]+:[0-9]+:func (.*)|\1 \2|' | sort); \
+	if [ "$$found" = 0 ]; then echo "make fuzz: no fuzz target found"; exit 1; fi; \
+	echo "make fuzz: $$found targets passed"
+
+.PHONY: bench
+bench: need-go ## the benchmarks (BENCH=. chooses by name)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: crash
+crash: need-go build ## kill -9 jetvol under load KILLS=100 times and compare all that is left
+	go run ./internal/crash -kills $(KILLS)
+
+.PHONY: crash-short
+crash-short: need-go build ## the same 10 times, as part of `make test`
+	go run ./internal/crash -kills 10
+
+# Not part of check: it reads the public vulnerability data base over the network.
+.PHONY: vuln
+vuln: need-go bin/govulncheck ## known vulnerabilities in what is imported (needs the network)
+	bin/govulncheck ./...
+
+##@ Keep house
+.PHONY: tools
+tools: bin/nats bin/golangci-lint bin/govulncheck ## build the pinned tools to bin/
+
+.PHONY: clean
+clean: ## remove bin/; a data directory stays
+	rm -rf bin
+
+# A tool is built again when its module's files change: $(call tool,MODULE,PACKAGE).
+define tool
+	@echo "build $@ (minutes the first time)"
+	@go build -C internal/tools/$(1) -o $(CURDIR)/$@ $(2)
+	@touch $@
+endef
+
+bin/nats: internal/tools/natscli/go.mod internal/tools/natscli/go.sum | need-go
+	$(call tool,natscli,github.com/nats-io/natscli/nats)
+
+bin/golangci-lint: internal/tools/lint/go.mod internal/tools/lint/go.sum | need-go
+	$(call tool,lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+bin/govulncheck: internal/tools/vuln/go.mod internal/tools/vuln/go.sum | need-go
+	$(call tool,vuln,golang.org/x/vuln/cmd/govulncheck)
+
+.PHONY: need-go
+need-go:
+	@command -v go >/dev/null || { echo "make: no go command found: install Go 1.26 or later (https://go.dev/dl) and put it on PATH" >&2; exit 1; }
+
+.PHONY: need-cc
+need-cc:
+	@command -v "$$(go env CC)" >/dev/null || { echo "make: no C compiler found: the race detector needs one, such as gcc" >&2; exit 1; }

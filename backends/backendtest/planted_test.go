@@ -1,0 +1,250 @@
+package backendtest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"sync"
+	"testing"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/backends/backendtest"
+	"github.com/jetvol/jetvol/backends/null"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// plantVariable names the faulty driver that a child process runs the suite against.
+const plantVariable = "JETVOL_BACKENDTEST_PLANTED"
+
+// harness opens handles with the fault, over one store.
+type harness struct {
+	store *null.Driver
+	plant func(*null.Driver) backends.Driver
+}
+
+func (h *harness) Open(testing.TB) backends.Driver { return h.plant(h.store) }
+func (h *harness) MaxSize() volume.Bytes           { return volume.MaxSize }
+
+// plants are drivers that each break one rule, with a case that must notice.
+var plants = map[string]struct {
+	plant  func(*null.Driver) backends.Driver
+	caught string
+}{
+	"create refuses a repeat":           {func(d *null.Driver) backends.Driver { return createOnce{d} }, "Create_Repeated_IsSuccess"},
+	"create takes any size":             {func(d *null.Driver) backends.Driver { return createAnySize{d} }, "Create_SameIDOtherSize_IsRefused"},
+	"create takes over strangers":       {func(d *null.Driver) backends.Driver { return createOver{d} }, "Create_KeyOfStranger_IsAlreadyExists"},
+	"create rounds sizes":               {func(d *null.Driver) backends.Driver { return createRounded{d} }, "Create_SizeWithoutUnit_IsExact"},
+	"delete refuses a missing volume":   {func(d *null.Driver) backends.Driver { return deleteStrict{d} }, "Delete_Repeated_IsSuccess"},
+	"delete ignores the id":             {func(d *null.Driver) backends.Driver { return deleteAny{d} }, "Delete_Stranger_IsLeftAlone"},
+	"delete ignores the holder":         {func(d *null.Driver) backends.Driver { return deleteHeld{d} }, "Delete_WhileAttached_IsRefused"},
+	"attach steals":                     {func(d *null.Driver) backends.Driver { return attachSteals{d} }, "Attach_HeldByOther_IsRefusedNamingHolder"},
+	"attach does not name the holder":   {func(d *null.Driver) backends.Driver { return attachSilent{d} }, "Attach_HeldByOther_IsRefusedNamingHolder"},
+	"detach ignores the node":           {func(d *null.Driver) backends.Driver { return detachAny{d} }, "Detach_HeldByOther_IsRefusedNamingHolder"},
+	"resize takes smaller for done":     {func(d *null.Driver) backends.Driver { return resizeShrinks{d} }, "Resize_Smaller_IsRefused"},
+	"resize is claimed but unsupported": {func(d *null.Driver) backends.Driver { return resizeDenied{d} }, "Capabilities_Claimed_AreHad"},
+	"get has no class for missing":      {func(d *null.Driver) backends.Driver { return getUnclassified{d} }, "Get_Missing_IsNotFound"},
+	"list omits attached volumes":       {func(d *null.Driver) backends.Driver { return listOmits{d} }, "List_ThreeVolumes_AgreesWithGet"},
+	"list does not stop":                {func(d *null.Driver) backends.Driver { return listGoesOn{d} }, "List_YieldSaysStop_Stops"},
+	"a handle knows only its own":       {func(d *null.Driver) backends.Driver { return &forgetful{Driver: d} }, "Reopen_AttachedVolume_IsSeenAsItWas"},
+	"the context is ignored":            {func(d *null.Driver) backends.Driver { return waitsForEver{d} }, "Context_CancelledBefore_ReturnsAndRepeatHeals"},
+}
+
+func TestRun_PlantedFault_IsCaught(t *testing.T) {
+	for name, p := range plants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			output, err := runSuite(t, name)
+			if _, failed := errors.AsType[*exec.ExitError](err); !failed {
+				t.Fatalf("suite: got %v, want it to fail; output:\n%s", err, output)
+			}
+			fail := regexp.MustCompile(`--- FAIL: TestPlanted/` + p.caught + ` `)
+			if !fail.Match(output) {
+				t.Errorf("suite: got no failure of %s; output:\n%s", p.caught, output)
+			}
+		})
+	}
+}
+
+func TestRun_NoFault_Passes(t *testing.T) {
+	if output, err := runSuite(t, "nothing"); err != nil {
+		t.Errorf("suite: got %v, want success; output:\n%s", err, output)
+	}
+}
+
+// runSuite runs TestPlanted in a child process, which may fail without failing this one.
+func runSuite(t *testing.T, plant string) ([]byte, error) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPlanted$", "-test.v")
+	child.Env = append(os.Environ(), plantVariable+"="+plant)
+	return child.CombinedOutput()
+}
+
+func TestPlanted(t *testing.T) {
+	name := os.Getenv(plantVariable)
+	if name == "" {
+		t.Skip("runs only in the child processes of TestRun_PlantedFault_IsCaught")
+	}
+	h := &harness{store: null.New(null.Options{}), plant: func(d *null.Driver) backends.Driver { return d }}
+	if p, planted := plants[name]; planted {
+		h.plant = p.plant
+	}
+	backendtest.Run(t, h)
+}
+
+type createOnce struct{ *null.Driver }
+
+func (d createOnce) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	if _, err := d.Get(ctx, ref.Key); err == nil {
+		return backends.Errorf(volume.AlreadyExists, "volume is here")
+	}
+	return d.Driver.Create(ctx, ref, size)
+}
+
+type createAnySize struct{ *null.Driver }
+
+func (d createAnySize) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	if err := d.Driver.Create(ctx, ref, size); !errors.Is(err, volume.FailedPrecondition) {
+		return err
+	}
+	return nil
+}
+
+type createOver struct{ *null.Driver }
+
+func (d createOver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	if found, err := d.Get(ctx, ref.Key); err == nil && found.ID != ref.ID {
+		return errors.Join(d.Driver.Delete(ctx, found.Ref), d.Driver.Create(ctx, ref, size))
+	}
+	return d.Driver.Create(ctx, ref, size)
+}
+
+type createRounded struct{ *null.Driver }
+
+func (d createRounded) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	return d.Driver.Create(ctx, ref, (size+volume.MiB-1)/volume.MiB*volume.MiB)
+}
+
+type deleteStrict struct{ *null.Driver }
+
+func (d deleteStrict) Delete(ctx context.Context, ref backends.Ref) error {
+	if _, err := d.Get(ctx, ref.Key); err != nil {
+		return err
+	}
+	return d.Driver.Delete(ctx, ref)
+}
+
+type deleteAny struct{ *null.Driver }
+
+func (d deleteAny) Delete(ctx context.Context, ref backends.Ref) error {
+	if found, err := d.Get(ctx, ref.Key); err == nil {
+		ref = found.Ref
+	}
+	return d.Driver.Delete(ctx, ref)
+}
+
+type deleteHeld struct{ *null.Driver }
+
+func (d deleteHeld) Delete(ctx context.Context, ref backends.Ref) error {
+	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
+		_ = d.Detach(ctx, ref, found.Attachment.Node)
+	}
+	return d.Driver.Delete(ctx, ref)
+}
+
+type attachSteals struct{ *null.Driver }
+
+func (d attachSteals) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
+	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
+		_ = d.Detach(ctx, ref, found.Attachment.Node)
+	}
+	return d.Driver.Attach(ctx, ref, node, mode)
+}
+
+type attachSilent struct{ *null.Driver }
+
+func (d attachSilent) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
+	attachment, err := d.Driver.Attach(ctx, ref, node, mode)
+	if errors.Is(err, volume.FailedPrecondition) {
+		err = backends.Errorf(volume.FailedPrecondition, "held")
+	}
+	return attachment, err
+}
+
+type detachAny struct{ *null.Driver }
+
+func (d detachAny) Detach(ctx context.Context, ref backends.Ref, node volume.Node) error {
+	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
+		node = found.Attachment.Node
+	}
+	return d.Driver.Detach(ctx, ref, node)
+}
+
+type resizeShrinks struct{ *null.Driver }
+
+func (d resizeShrinks) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	if found, err := d.Get(ctx, ref.Key); err == nil && found.Size > size {
+		return nil
+	}
+	return d.Driver.Resize(ctx, ref, size)
+}
+
+type resizeDenied struct{ *null.Driver }
+
+func (d resizeDenied) Resize(context.Context, backends.Ref, volume.Bytes) error {
+	return backends.Errorf(volume.Unsupported, "no resize here")
+}
+
+type getUnclassified struct{ *null.Driver }
+
+func (d getUnclassified) Get(ctx context.Context, key volume.Key) (backends.Object, error) {
+	found, err := d.Driver.Get(ctx, key)
+	if err != nil {
+		return found, errors.New("not here")
+	}
+	return found, nil
+}
+
+type listOmits struct{ *null.Driver }
+
+func (d listOmits) List(ctx context.Context, yield func(backends.Object) bool) error {
+	return d.Driver.List(ctx, func(o backends.Object) bool { return o.Attachment != nil || yield(o) })
+}
+
+type listGoesOn struct{ *null.Driver }
+
+func (d listGoesOn) List(ctx context.Context, yield func(backends.Object) bool) error {
+	return d.Driver.List(ctx, func(o backends.Object) bool {
+		yield(o)
+		return true
+	})
+}
+
+// forgetful is the fault of block-storage-api's Ceph driver: it knew only the volumes
+// that its own process had made.
+type forgetful struct {
+	*null.Driver
+	made sync.Map
+}
+
+func (d *forgetful) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	d.made.Store(ref.Key, true)
+	return d.Driver.Create(ctx, ref, size)
+}
+
+func (d *forgetful) Get(ctx context.Context, key volume.Key) (backends.Object, error) {
+	if _, made := d.made.Load(key); !made {
+		return backends.Object{}, backends.Errorf(volume.NotFound, "never made here")
+	}
+	return d.Driver.Get(ctx, key)
+}
+
+type waitsForEver struct{ *null.Driver }
+
+func (d waitsForEver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	if ctx.Err() != nil {
+		select {}
+	}
+	return d.Driver.Create(ctx, ref, size)
+}

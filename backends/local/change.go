@@ -1,0 +1,235 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Create makes an image and a sidecar; see [backends.Driver].
+func (d *Driver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	if err := d.readyFor(ctx, ref); err != nil {
+		return err
+	}
+	img, err := d.lockForCreate(ref.Key)
+	if err != nil {
+		return err
+	}
+	defer img.close()
+	found, err := d.load(ref.Key)
+	switch {
+	case errors.Is(err, volume.NotFound):
+		return d.create(ref, size, img)
+	case err != nil:
+		return err
+	case found.ID != ref.ID:
+		return backends.Errorf(volume.AlreadyExists, "another volume is here: %s", found.ID)
+	case found.Size != size:
+		return backends.Errorf(volume.FailedPrecondition, "exists with size %s, not %s", found.Size, size)
+	}
+	return d.dir.sync()
+}
+
+// lockForCreate makes the image only if there is no sidecar: where there is one, a
+// missing image is lost data, which an empty new one would hide.
+func (d *Driver) lockForCreate(key volume.Key) (*image, error) {
+	_, err := d.load(key)
+	if errors.Is(err, volume.NotFound) {
+		return d.lockOrMake(key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	img, err := d.lock(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, d.dir.lost(key)
+	}
+	return img, err
+}
+
+func (d *Driver) create(ref backends.Ref, size volume.Bytes, img *image) error {
+	// The image may be what is left of an earlier life: none of its data may show.
+	if err := img.truncate(0); err != nil {
+		return err
+	}
+	if err := img.resize(size); err != nil {
+		return err
+	}
+	// The image's entry must be durable before the sidecar's.
+	if err := d.dir.sync(); err != nil {
+		return err
+	}
+	if err := d.store(ref.Key, newSidecar(ref, size)); err != nil {
+		return err
+	}
+	return d.record(JournalEntry{Change: ChangeCreate, ID: ref.ID, Size: size}, ref.Key)
+}
+
+// Delete removes the sidecar and then the image; see [backends.Driver].
+func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
+	if err := d.readyFor(ctx, ref); err != nil {
+		return err
+	}
+	img, err := d.lock(ref.Key)
+	if err == nil {
+		defer img.close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	found, err := d.load(ref.Key)
+	switch {
+	case errors.Is(err, volume.NotFound):
+		return d.removeImage(ref.Key)
+	case err != nil:
+		return err
+	case found.ID != ref.ID:
+		return nil
+	case found.Attachment != nil:
+		return heldBy(found.Attachment)
+	}
+	if err := d.dir.discard(sidecarName(ref.Key)); err != nil {
+		return err
+	}
+	if err := d.dir.sync(); err != nil {
+		return err
+	}
+	// Journal here: the object is gone, and what a repeat does is only tidying up.
+	if err := d.record(JournalEntry{Change: ChangeDelete, ID: ref.ID, Size: found.Size}, ref.Key); err != nil {
+		return err
+	}
+	return d.removeImage(ref.Key)
+}
+
+func (d *Driver) removeImage(key volume.Key) error {
+	if err := d.dir.discard(imageName(key)); err != nil {
+		return err
+	}
+	return d.dir.sync()
+}
+
+// Attach records the node in the sidecar. The connection information is "path", the
+// absolute path of the image; see [backends.Driver].
+func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
+	wanted := volume.Attachment{Node: node, Mode: mode}
+	img, found, err := d.begin(ctx, ref)
+	if err != nil {
+		return volume.Attachment{}, err
+	}
+	defer img.close()
+	if holder := found.Attachment; holder != nil {
+		if holder.Node != node || holder.Mode != mode {
+			return volume.Attachment{}, heldBy(holder)
+		}
+		return d.attachment(ref.Key, wanted), d.dir.sync()
+	}
+	found.Attachment = &wanted
+	if err := d.store(ref.Key, found); err != nil {
+		return volume.Attachment{}, err
+	}
+	err = d.record(JournalEntry{Change: ChangeAttach, ID: ref.ID, Size: found.Size, Node: node}, ref.Key)
+	return d.attachment(ref.Key, wanted), err
+}
+
+// Detach removes the node from the sidecar; see [backends.Driver].
+func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node) error {
+	img, found, err := d.begin(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer img.close()
+	if found.Attachment == nil {
+		return d.dir.sync()
+	}
+	if found.Attachment.Node != node {
+		return heldBy(found.Attachment)
+	}
+	found.Attachment = nil
+	if err := d.store(ref.Key, found); err != nil {
+		return err
+	}
+	return d.record(JournalEntry{Change: ChangeDetach, ID: ref.ID, Size: found.Size, Node: node}, ref.Key)
+}
+
+// Resize lengthens the image and then says so in the sidecar; see [backends.Resizer].
+func (d *Driver) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	img, found, err := d.begin(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer img.close()
+	if found.Size > size {
+		return backends.Errorf(volume.FailedPrecondition, "has size %s, cannot shrink to %s", found.Size, size)
+	}
+	// Longer than recorded is what a killed Resize left, to any size.
+	if err := img.resize(size); err != nil {
+		return err
+	}
+	if found.Size == size {
+		return d.dir.sync()
+	}
+	found.Size = size
+	if err := d.store(ref.Key, found); err != nil {
+		return err
+	}
+	return d.record(JournalEntry{Change: ChangeResize, ID: ref.ID, Size: size}, ref.Key)
+}
+
+// begin locks the object with the key and the ID of ref, and reads its state. It
+// returns NotFound if there is none and FailedPrecondition if it has another ID.
+func (d *Driver) begin(ctx context.Context, ref backends.Ref) (*image, sidecar, error) {
+	if err := d.readyFor(ctx, ref); err != nil {
+		return nil, sidecar{}, err
+	}
+	img, err := d.lock(ref.Key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, sidecar{}, d.absent(ref.Key)
+	}
+	if err != nil {
+		return nil, sidecar{}, err
+	}
+	found, err := d.loadWhole(ref, img)
+	if err != nil {
+		img.close()
+		return nil, sidecar{}, err
+	}
+	return img, found, nil
+}
+
+func (d *Driver) loadWhole(ref backends.Ref, img *image) (sidecar, error) {
+	found, err := d.load(ref.Key)
+	if err != nil {
+		return sidecar{}, err
+	}
+	if found.ID != ref.ID {
+		return sidecar{}, backends.Errorf(volume.FailedPrecondition, "another volume is here: %s, not %s", found.ID, ref.ID)
+	}
+	size, err := img.size()
+	if err != nil {
+		return sidecar{}, err
+	}
+	return found, d.dir.damaged(img.name, size, found.Size)
+}
+
+// absent is the error for a volume without an image: NotFound, unless it has a sidecar.
+func (d *Driver) absent(key volume.Key) error {
+	if _, err := d.load(key); err != nil {
+		return err
+	}
+	return d.dir.lost(key)
+}
+
+// readyFor is ready for a change of ref. The Backend has validated ref already; a
+// driver used without one must not leave its directory either.
+func (d *Driver) readyFor(ctx context.Context, ref backends.Ref) error {
+	if err := ref.Validate(); err != nil {
+		return err
+	}
+	return d.ready(ctx)
+}
+
+func heldBy(holder *volume.Attachment) error {
+	return backends.Errorf(volume.FailedPrecondition, "held by node %s (%s)", holder.Node, holder.Mode)
+}

@@ -1,0 +1,147 @@
+package local
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Names of files. A volume's names hold no dot, so no two volumes share a file.
+const (
+	imageSuffix     = ".img"
+	sidecarSuffix   = ".json"
+	temporaryPrefix = "."
+	temporarySuffix = ".tmp"
+)
+
+func imageName(key volume.Key) string   { return key.String() + imageSuffix }
+func sidecarName(key volume.Key) string { return key.String() + sidecarSuffix }
+
+// sidecarVersion is the schema version that this code writes and the only one it reads.
+const sidecarVersion = 1
+
+// maxSidecar bounds what is read of a sidecar, in bytes; a real one has a few hundred.
+const maxSidecar = 16 << 10
+
+// sidecar is the content of an object's sidecar file.
+type sidecar struct {
+	SchemaVersion int                `json:"schema_version"`
+	ID            volume.ID          `json:"id"`
+	Key           string             `json:"key"`
+	Size          volume.Bytes       `json:"size_bytes"`
+	Attachment    *volume.Attachment `json:"attachment,omitempty"`
+}
+
+func newSidecar(ref backends.Ref, size volume.Bytes) sidecar {
+	return sidecar{SchemaVersion: sidecarVersion, ID: ref.ID, Key: ref.Key.String(), Size: size}
+}
+
+// decodeSidecar reads the sidecar of the given volume. It is strict: a field that it
+// does not know would be lost when the sidecar is written again.
+func decodeSidecar(key volume.Key, data []byte) (sidecar, error) {
+	var s sidecar
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&s); err != nil {
+		return sidecar{}, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return sidecar{}, errors.New("more than one JSON value")
+	}
+	return s, s.validate(key)
+}
+
+func (s sidecar) validate(key volume.Key) error {
+	if s.SchemaVersion != sidecarVersion {
+		return volume.Errorf(volume.ErrInvalidPayload, "schema version %d: want %d", s.SchemaVersion, sidecarVersion)
+	}
+	if s.Key != key.String() {
+		return volume.Errorf(volume.ErrInvalidPayload, "key %q: want %s", s.Key, key)
+	}
+	if err := (backends.Ref{Key: key, ID: s.ID}).Validate(); err != nil {
+		return err
+	}
+	if err := s.Size.ValidateSize(); err != nil {
+		return err
+	}
+	if s.Attachment == nil {
+		return nil
+	}
+	if err := s.Attachment.Node.Validate(); err != nil {
+		return err
+	}
+	return s.Attachment.Mode.Validate()
+}
+
+// load reads the sidecar of a volume. It returns NotFound if there is none, Internal
+// naming the file if it is broken.
+func (d *Driver) load(key volume.Key) (sidecar, error) {
+	name := sidecarName(key)
+	f, err := d.dir.open(name, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return sidecar{}, backends.Errorf(volume.NotFound, "no volume here")
+	}
+	if err != nil {
+		return sidecar{}, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSidecar))
+	if err != nil {
+		return sidecar{}, d.dir.fault(err)
+	}
+	s, err := decodeSidecar(key, data)
+	if err != nil {
+		// The cause is text only: a damaged file is Internal, whatever is wrong in it.
+		return sidecar{}, backends.Errorf(volume.Internal, "file %s: %v", filepath.Join(d.dir.path, name), err)
+	}
+	return s, nil
+}
+
+// store makes s the state of its object: the one atomic step of every change.
+func (d *Driver) store(key volume.Key, s sidecar) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return backends.Errorf(volume.Internal, "encode sidecar: %w", err)
+	}
+	return d.dir.replace(sidecarName(key), temporaryName(key), append(data, '\n'))
+}
+
+// removeTemporaryFiles removes what killed calls were writing. Sidecars are written with
+// the image locked, so a temporary file whose image is locked belongs to a living one.
+func (d *Driver) removeTemporaryFiles() error {
+	return d.dir.each(func(name string) error {
+		key, temporary := temporaryKey(name)
+		if !temporary {
+			return nil
+		}
+		img, err := d.lock(key)
+		if errors.Is(err, volume.Busy) {
+			return nil
+		}
+		if err == nil {
+			defer img.close()
+		}
+		return d.dir.discard(name)
+	})
+}
+
+// temporaryKey returns the key within a name made by temporaryName; others' files in
+// the directory are not ours to remove.
+func temporaryKey(name string) (volume.Key, bool) {
+	name, prefixed := strings.CutPrefix(name, temporaryPrefix)
+	name, suffixed := strings.CutSuffix(name, temporarySuffix)
+	cut := strings.LastIndexByte(name, '.')
+	if !prefixed || !suffixed || cut < 0 {
+		return volume.Key{}, false
+	}
+	key, err := volume.ParseKey(name[:cut])
+	return key, err == nil
+}

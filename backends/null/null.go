@@ -1,0 +1,225 @@
+// Package null is a driver whose objects are only remembered. It takes as long as it is
+// told to and keeps nothing, so a benchmark of jetvol over it measures jetvol.
+package null
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// DriverName is what [Driver.Health] calls this driver.
+const DriverName = "null"
+
+// Options say how the driver behaves. The zero value answers at once.
+type Options struct {
+	// Latency is how long each call waits before it acts.
+	Latency time.Duration
+}
+
+// Driver remembers objects in memory until the process ends. It implements
+// [backends.Driver], [backends.Resizer] and [backends.Lister].
+type Driver struct {
+	latency time.Duration
+
+	mu      sync.Mutex
+	objects map[volume.Key]backends.Object // guarded by mu
+}
+
+var (
+	_ backends.Driver  = (*Driver)(nil)
+	_ backends.Resizer = (*Driver)(nil)
+	_ backends.Lister  = (*Driver)(nil)
+)
+
+// New returns a driver without objects.
+func New(opts Options) *Driver {
+	return &Driver{latency: opts.Latency, objects: make(map[volume.Key]backends.Object)}
+}
+
+// wait takes the latency's time and locks the driver. It returns ctx's error, with
+// nothing locked, if that ends first.
+func (d *Driver) wait(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d.latency > 0 {
+		timer := time.NewTimer(d.latency)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	d.mu.Lock()
+	return nil
+}
+
+// Create remembers an object; see [backends.Driver].
+func (d *Driver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	if err := d.wait(ctx); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	found, exists := d.objects[ref.Key]
+	switch {
+	case !exists:
+		d.objects[ref.Key] = backends.Object{Ref: ref, Size: size}
+	case found.ID != ref.ID:
+		return backends.Errorf(volume.AlreadyExists, "another volume is here: %s", found.ID)
+	case found.Size != size:
+		return backends.Errorf(volume.FailedPrecondition, "exists with size %s, not %s", found.Size, size)
+	}
+	return nil
+}
+
+// Delete forgets an object; see [backends.Driver].
+func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
+	if err := d.wait(ctx); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	found, exists := d.objects[ref.Key]
+	if !exists || found.ID != ref.ID {
+		return nil
+	}
+	if found.Attachment != nil {
+		return heldBy(found.Attachment)
+	}
+	delete(d.objects, ref.Key)
+	return nil
+}
+
+// Get returns a remembered object; see [backends.Driver].
+func (d *Driver) Get(ctx context.Context, key volume.Key) (backends.Object, error) {
+	if err := d.wait(ctx); err != nil {
+		return backends.Object{}, err
+	}
+	defer d.mu.Unlock()
+	found, exists := d.objects[key]
+	if !exists {
+		return backends.Object{}, errAbsent()
+	}
+	return told(found), nil
+}
+
+// Attach remembers the node, and has no connection information; see [backends.Driver].
+func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
+	if err := d.wait(ctx); err != nil {
+		return volume.Attachment{}, err
+	}
+	defer d.mu.Unlock()
+	found, err := d.own(ref)
+	if err != nil {
+		return volume.Attachment{}, err
+	}
+	wanted := volume.Attachment{Node: node, Mode: mode}
+	if holder := found.Attachment; holder != nil && (holder.Node != node || holder.Mode != mode) {
+		return volume.Attachment{}, heldBy(holder)
+	}
+	found.Attachment = &volume.Attachment{Node: node, Mode: mode}
+	d.objects[ref.Key] = found
+	return wanted, nil
+}
+
+// Detach forgets the node; see [backends.Driver].
+func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node) error {
+	if err := d.wait(ctx); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	found, err := d.own(ref)
+	if err != nil || found.Attachment == nil {
+		return err
+	}
+	if found.Attachment.Node != node {
+		return heldBy(found.Attachment)
+	}
+	found.Attachment = nil
+	d.objects[ref.Key] = found
+	return nil
+}
+
+// Resize remembers a greater size; see [backends.Resizer].
+func (d *Driver) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	if err := d.wait(ctx); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	found, err := d.own(ref)
+	if err != nil {
+		return err
+	}
+	if found.Size > size {
+		return backends.Errorf(volume.FailedPrecondition, "has size %s, cannot shrink to %s", found.Size, size)
+	}
+	found.Size = size
+	d.objects[ref.Key] = found
+	return nil
+}
+
+// List tells the objects that are remembered when it begins; see [backends.Lister].
+func (d *Driver) List(ctx context.Context, yield func(backends.Object) bool) error {
+	if err := d.wait(ctx); err != nil {
+		return err
+	}
+	objects := make([]backends.Object, 0, len(d.objects))
+	for _, object := range d.objects {
+		objects = append(objects, told(object))
+	}
+	d.mu.Unlock() // yield may take long, or call the driver
+	for _, object := range objects {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !yield(object) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Health tells the number of objects.
+func (d *Driver) Health(ctx context.Context) (backends.Health, error) {
+	if err := d.wait(ctx); err != nil {
+		return backends.Health{}, err
+	}
+	defer d.mu.Unlock()
+	facts := map[string]string{"objects": strconv.Itoa(len(d.objects)), "latency": d.latency.String()}
+	return backends.Health{Driver: DriverName, Version: "1", Facts: facts}, nil
+}
+
+// Close does nothing: the objects stay for a caller that holds the driver.
+func (d *Driver) Close() error { return nil }
+
+// own returns the object with the key and the ID of ref; d.mu is held.
+func (d *Driver) own(ref backends.Ref) (backends.Object, error) {
+	found, exists := d.objects[ref.Key]
+	if !exists {
+		return backends.Object{}, errAbsent()
+	}
+	if found.ID != ref.ID {
+		return backends.Object{}, backends.Errorf(volume.FailedPrecondition, "another volume is here: %s, not %s", found.ID, ref.ID)
+	}
+	return found, nil
+}
+
+// told is an object that its receiver may change.
+func told(o backends.Object) backends.Object {
+	if o.Attachment != nil {
+		attachment := *o.Attachment
+		o.Attachment = &attachment
+	}
+	return o
+}
+
+func errAbsent() error { return backends.Errorf(volume.NotFound, "no volume here") }
+
+func heldBy(holder *volume.Attachment) error {
+	return backends.Errorf(volume.FailedPrecondition, "held by node %s (%s)", holder.Node, holder.Mode)
+}

@@ -1,0 +1,86 @@
+package backends
+
+import (
+	"context"
+	"sync"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+// turns lets one call at a time through for each volume. The zero value is ready.
+type turns struct {
+	mu   sync.Mutex
+	held map[volume.Key]chan struct{} // guarded by mu; closed when the turn ends
+}
+
+// take waits until nobody holds the key's turn, and takes it. It returns ctx's error if
+// that ends first.
+func (t *turns) take(ctx context.Context, key volume.Key) error {
+	for {
+		ended := t.claim(key)
+		if ended == nil {
+			return nil
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// claim takes a free turn and returns nil, or returns a channel that is closed when the
+// holder's turn ends.
+func (t *turns) claim(key volume.Key) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ended, taken := t.held[key]; taken {
+		return ended
+	}
+	if t.held == nil {
+		t.held = make(map[volume.Key]chan struct{})
+	}
+	t.held[key] = make(chan struct{})
+	return nil
+}
+
+func (t *turns) end(key volume.Key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.held[key])
+	delete(t.held, key)
+}
+
+// admit waits, no longer than the timeout, until c may go to the driver. The returned
+// function ends that. The volume's turn comes before the slot, so that calls waiting
+// for one volume take no slots from the others.
+func (b *Backend) admit(ctx context.Context, c call) (release func(), err error) {
+	if c.invalid != nil {
+		return nil, c.invalid
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, Errorf(endClass(err), "not begun: %w", err)
+	}
+	endTurn := func() {}
+	if c.key != (volume.Key{}) {
+		if err := b.turns.take(ctx, c.key); err != nil {
+			return nil, Errorf(endClass(err), "not begun: an earlier call for this volume still runs: %w", err)
+		}
+		endTurn = func() { b.turns.end(c.key) }
+	}
+	if err := b.slots.Acquire(ctx, 1); err != nil {
+		endTurn()
+		return nil, Errorf(endClass(err), "not begun: all %d call slots are taken: %w", b.opts.Concurrency, err)
+	}
+	release = func() {
+		b.slots.Release(1)
+		endTurn()
+	}
+	if b.closed.Load() {
+		release()
+		return nil, Errorf(volume.FailedPrecondition, "backend is closed")
+	}
+	return release, nil
+}

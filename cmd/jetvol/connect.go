@@ -1,0 +1,235 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/jsm.go/natscontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/pflag"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+const defaultTimeout = 5 * time.Second
+
+// connection says how to reach the server. Each setting is taken from its flag, else
+// from its environment variable, else from the context of the nats CLI, which is the one
+// named by --context or the selected one, else from the default.
+//
+// The selected context is not used at all if a server is named: its credentials are for
+// its own servers.
+type connection struct {
+	server, context               string
+	user, password, creds, nkey   string
+	tlsCert, tlsKey, tlsAuthority string
+	timeout                       time.Duration
+}
+
+// credentialFlags are ways to say who one is, of which one can be used at a time.
+var credentialFlags = []string{"user", "creds", "nkey"}
+
+// setting is a flag with its environment variable, named as in the nats CLI.
+type setting struct {
+	value                  *string
+	flag, short, env, help string
+	// proof is the credential flag that the setting belongs to, if any.
+	proof string
+}
+
+func (c *connection) settings() []setting {
+	return []setting{
+		{value: &c.server, flag: "server", short: "s", env: "NATS_URL", help: "NATS server URLs, default " + nats.DefaultURL},
+		{value: &c.context, flag: "context", env: "NATS_CONTEXT", help: "context of the nats CLI, default the selected one"},
+		{value: &c.user, flag: "user", env: "NATS_USER", help: "user name, or a token if there is no password", proof: "user"},
+		{value: &c.password, flag: "password", env: "NATS_PASSWORD", help: "password", proof: "user"},
+		{value: &c.creds, flag: "creds", env: "NATS_CREDS", help: "file with user credentials", proof: "creds"},
+		{value: &c.nkey, flag: "nkey", env: "NATS_NKEY", help: "file with the seed of a user nkey", proof: "nkey"},
+		{value: &c.tlsCert, flag: "tlscert", env: "NATS_CERT", help: "file with the client's TLS certificate"},
+		{value: &c.tlsKey, flag: "tlskey", env: "NATS_KEY", help: "file with the client's TLS key"},
+		{value: &c.tlsAuthority, flag: "tlsca", env: "NATS_CA", help: "file with the TLS authorities to trust"},
+	}
+}
+
+func (c *connection) register(flags *pflag.FlagSet) {
+	for _, s := range c.settings() {
+		flags.StringVarP(s.value, s.flag, s.short, "", s.help+" ($"+s.env+")")
+	}
+	flags.DurationVar(&c.timeout, "timeout", defaultTimeout, "of the connection and of each request ($NATS_TIMEOUT)")
+}
+
+// readEnvironment fills in what no flag has said.
+func (c *connection) readEnvironment(flags *pflag.FlagSet) error {
+	byFlag := ""
+	for _, name := range credentialFlags {
+		if flags.Changed(name) {
+			byFlag = name
+		}
+	}
+	for _, s := range c.settings() {
+		value := os.Getenv(s.env)
+		otherProof := s.proof != "" && byFlag != "" && s.proof != byFlag
+		if value != "" && !flags.Changed(s.flag) && !otherProof {
+			*s.value = value
+		}
+	}
+	text := os.Getenv("NATS_TIMEOUT")
+	if text == "" || flags.Changed("timeout") {
+		return nil
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil {
+		return usagef("NATS_TIMEOUT %q: want a duration like 5s", text)
+	}
+	c.timeout = timeout
+	return nil
+}
+
+// connect returns a connection to the server. It returns a usageError for settings that
+// make no sense, a [volume.FailedPrecondition] if the server refuses the credentials and
+// a [volume.Unavailable] if it cannot be reached.
+func (a *app) connect(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, error) {
+	c := &a.connection
+	if err := c.readEnvironment(flags); err != nil {
+		return nil, err
+	}
+	if c.timeout <= 0 {
+		return nil, usagef("timeout %s: want more than 0", c.timeout)
+	}
+	base, err := c.loadContext()
+	if err != nil {
+		return nil, err
+	}
+	options, err := base.NATSOptions(c.options()...)
+	if err != nil {
+		return nil, fmt.Errorf("connect with context %q: %w", base.Name, err)
+	}
+	servers := c.server
+	if servers == "" {
+		servers = base.ServerURL()
+	}
+	conn, err := nats.Connect(servers, append(options, extra...)...)
+	if err != nil {
+		return nil, explainConnect(servers, err)
+	}
+	return conn, nil
+}
+
+// openJetStream connects and returns the connection with its JetStream.
+func (a *app) openJetStream(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, jetstream.JetStream, error) {
+	conn, err := a.connect(flags, extra...)
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(a.connection.timeout))
+	if err != nil {
+		conn.Close()
+		return nil, nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	return conn, js, nil
+}
+
+// loadContext returns the context to start from, which is empty if none applies.
+func (c *connection) loadContext() (*natscontext.Context, error) {
+	name := c.context
+	switch {
+	case name != "" && !natscontext.IsKnown(name):
+		return nil, usagef("context %q: not known, there are %q", name, knownContexts())
+	case name == "" && c.server == "":
+		name = natscontext.SelectedContext()
+	}
+	loaded, err := natscontext.New(name, name != "")
+	if err != nil {
+		return nil, fmt.Errorf("load context %q: %w", name, err)
+	}
+	if loaded.JSDomain() != "" || loaded.JSAPIPrefix() != "" {
+		return nil, fmt.Errorf("load context %q: a JetStream domain or API prefix: %w", name, volume.Unsupported)
+	}
+	return loaded, nil
+}
+
+func knownContexts() []string { return natscontext.KnownContexts() }
+
+// options returns what flags and environment add to a context.
+func (c *connection) options() []nats.Option {
+	options := []nats.Option{nats.Name("jetvol"), nats.Timeout(c.timeout)}
+	if c.user != "" || c.creds != "" || c.nkey != "" {
+		options = append(options, withoutCredentials, c.credentials())
+	}
+	if c.tlsCert != "" || c.tlsKey != "" {
+		options = append(options, nats.ClientCert(c.tlsCert, c.tlsKey))
+	}
+	if c.tlsAuthority != "" {
+		options = append(options, nats.RootCAs(c.tlsAuthority))
+	}
+	return options
+}
+
+// withoutCredentials takes those of the context away: the server would be shown both.
+func withoutCredentials(o *nats.Options) error {
+	o.User, o.Password, o.Token = "", "", ""
+	o.Nkey, o.UserJWT, o.SignatureCB = "", nil, nil
+	return nil
+}
+
+func (c *connection) credentials() nats.Option {
+	switch {
+	case c.user != "" && c.password == "":
+		return nats.Token(c.user)
+	case c.user != "":
+		return nats.UserInfo(c.user, c.password)
+	case c.creds != "":
+		return nats.UserCredentials(c.creds)
+	}
+	return func(o *nats.Options) error {
+		option, err := nats.NkeyOptionFromSeed(c.nkey)
+		if err != nil {
+			return err
+		}
+		return option(o)
+	}
+}
+
+// refusals are the errors of a server that was reached and said no.
+var refusals = []error{
+	nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
+	nats.ErrSecureConnRequired, nats.ErrSecureConnWanted,
+}
+
+func explainConnect(servers string, err error) error {
+	refused := func(refusal error) bool { return errors.Is(err, refusal) }
+	switch where := redacted(servers); {
+	case slices.ContainsFunc(refusals, refused):
+		return fmt.Errorf("connect to %s: %w: %w", where, err, volume.FailedPrecondition)
+	case errors.Is(err, nats.ErrNoServers):
+		return fmt.Errorf("connect to %s: no server answers there (jetvol up starts one): %w", where, volume.Unavailable)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
+		return &usageError{cause: err}
+	default:
+		return fmt.Errorf("connect to %s: %w: %w", where, err, volume.Unavailable)
+	}
+}
+
+// redacted returns the server URLs without user names and passwords.
+func redacted(servers string) string {
+	var shown []string
+	for server := range strings.SplitSeq(servers, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		parsed, err := url.Parse(server)
+		if err != nil {
+			return "servers that are no URLs"
+		}
+		parsed.User = nil
+		shown = append(shown, parsed.String())
+	}
+	return strings.Join(shown, ",")
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// The exit codes; see the package comment.
+const (
+	exitSucceeded = iota
+	exitFailed
+	exitUsage
+	exitRejected
+	exitPending
+	exitUnavailable
+)
+
+// usageError says that the command line makes no sense. Nothing was done.
+type usageError struct {
+	cause   error
+	command string // whose help tells more; set by run
+}
+
+func usagef(format string, args ...any) error {
+	return &usageError{cause: fmt.Errorf(format, args...)}
+}
+
+func (e *usageError) Error() string { return e.cause.Error() }
+func (e *usageError) Unwrap() error { return e.cause }
+
+// outcomeError is a command that was answered, and not with success.
+type outcomeError struct{ reply commands.Reply }
+
+func (e *outcomeError) Error() string { return e.reply.Err().Error() }
+func (e *outcomeError) Unwrap() error { return e.reply.Err() }
+
+// unavailable reports whether trying again later may help.
+func unavailable(err error) bool {
+	return errors.Is(err, volume.Unavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func exitCode(err error) int {
+	answered, isAnswered := errors.AsType[*outcomeError](err)
+	_, isUsage := errors.AsType[*usageError](err)
+	_, isPending := errors.AsType[*commands.PendingError](err)
+	switch {
+	case err == nil:
+		return exitSucceeded
+	case isUsage:
+		return exitUsage
+	case isAnswered && answered.reply.Outcome == volume.Rejected:
+		return exitRejected
+	case isAnswered:
+		return exitFailed
+	case isPending:
+		return exitPending
+	case unavailable(err):
+		return exitUnavailable
+	default:
+		return exitFailed
+	}
+}
+
+// describe returns the error as people read it, beginning with what the exit code says.
+func describe(err error) string {
+	if answered, ok := errors.AsType[*outcomeError](err); ok {
+		return describeOutcome(answered.reply)
+	}
+	if usage, ok := errors.AsType[*usageError](err); ok {
+		return fmt.Sprintf("usage: %v\nrun '%s --help' for what it takes", usage, usage.command)
+	}
+	kind := map[int]string{exitPending: "pending", exitUnavailable: "unavailable"}[exitCode(err)]
+	if kind == "" {
+		kind = "failed"
+	}
+	return kind + ": " + err.Error()
+}
+
+// describeOutcome returns `rejected: volume_exists: create volume default.db-01 …`.
+func describeOutcome(reply commands.Reply) string {
+	code, message := volume.ErrInternal, reply.Err().Error()
+	if reply.Failure != nil {
+		code, message = reply.Failure.Code, reply.Failure.Message
+	}
+	message = strings.TrimSuffix(message, ": "+string(code)) // it stands in front
+	return fmt.Sprintf("%s: %s: %s", reply.Outcome, code, message)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the scripts in testdata with what commands print now")
+
+// TestScripts runs the command lines in testdata/*.txt, which begin with "$ jetvol", each
+// script against a server of its own, and compares what they print with what follows
+// them. Lines that begin with # are comments.
+func TestScripts(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("got %d scripts (%v), want some", len(paths), err)
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			_, url := up(t, "--dir", dir, "--id", "w1")
+			t.Setenv("NATS_URL", url)
+			got := runScript(t, string(want), strings.NewReplacer(url, "URL", dir, "DIR", defaultActor(), "ACTOR"))
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != string(want) {
+				t.Errorf("got:\n%s\nwant:\n%s\n(-update rewrites it)", got, want)
+			}
+		})
+	}
+}
+
+const scriptPrompt = "$ jetvol"
+
+func runScript(t *testing.T, script string, names *strings.Replacer) string {
+	t.Helper()
+	var got strings.Builder
+	for line := range strings.Lines(script) {
+		line = strings.TrimSuffix(line, "\n")
+		if comment := strings.HasPrefix(line, "#"); comment {
+			fmt.Fprintln(&got, line)
+		}
+		if !strings.HasPrefix(line, scriptPrompt) {
+			continue
+		}
+		fmt.Fprintln(&got, line)
+		end := jetvol(t, strings.Fields(strings.TrimPrefix(line, scriptPrompt))...)
+		fmt.Fprint(&got, stable(names.Replace(end.stdout+end.stderr)))
+		fmt.Fprintf(&got, "[exit %d]\n\n", end.code)
+	}
+	return got.String()
+}
+
+// stable replaces what is different each time.
+func stable(text string) string {
+	for _, unstable := range []struct{ pattern, name string }{
+		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "STAMP"},
+		{`\d\d:\d\d:\d\d\.\d{3}`, "TIME"},
+		{`\b[A-Z2-7]{26}\b`, "COMMAND-ID"},
+		{`digest":"[0-9a-f]+"`, `digest":"DIGEST"`},
+		// What the outbox still holds depends on how fast events are acknowledged.
+		{`"outbox":\[.*\],"event_sequence":\d+`, `"outbox":[…],"event_sequence":N`},
+		{`(nats[a-z./-]*|go)(/v2)? ?v?\d+\.\d+\.\d+ ?.*`, "$1 VERSION"},
+		{`(?m)^(jetvol) (v.*|\(devel\))$`, "$1 VERSION"},
+	} {
+		text = regexp.MustCompile(unstable.pattern).ReplaceAllString(text, unstable.name)
+	}
+	return text
+}
+
+func TestRunScript_OtherOutput_Noticed(t *testing.T) {
+	script := "# a comment\n$ jetvol schema nonsense\nall is well\n[exit 0]\n\n"
+	got := runScript(t, script, strings.NewReplacer())
+	if got == script {
+		t.Errorf("got the script unchanged, want what the command really prints")
+	}
+	if again := runScript(t, got, strings.NewReplacer()); again != got {
+		t.Errorf("got %q, want %q", again, got)
+	}
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/backends/local"
+	"github.com/jetvol/jetvol/backends/null"
+	"github.com/jetvol/jetvol/internal/telemetry"
+	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker"
+)
+
+const defaultDir = "./jetvol-data"
+
+// volumesDir is where the local backend keeps its files, within --dir.
+const volumesDir = "volumes"
+
+// telemetryShutdown bounds the wait for somebody who still reads metrics.
+const telemetryShutdown = 2 * time.Second
+
+// workerFlags are the flags of a process that runs a worker.
+type workerFlags struct {
+	id           string
+	dir          string
+	backend      string
+	journal      string
+	nullLatency  time.Duration
+	metrics      string
+	concurrency  int
+	drainTimeout time.Duration
+	logLevel     string
+}
+
+func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
+	flags := command.Flags()
+	flags.StringVar(&f.id, "id", "", "name of the worker, unique among live ones (default host name and random letters)")
+	flags.StringVar(&f.dir, "dir", defaultDir, "directory for data; the local backend uses DIR/"+volumesDir)
+	f.backend = local.DriverName
+	backendNames := []string{local.DriverName, null.DriverName}
+	choice(command, &oneOf[string]{&f.backend, backendNames, "BACKEND"}, "backend",
+		"where volumes are stored: local, as files, or null, in memory for measurements", backendNames)
+	flags.StringVar(&f.journal, "local-journal", "", "file to which the local backend appends a line per change")
+	flags.DurationVar(&f.nullLatency, "null-latency", 0, "how long each call of the null backend takes")
+	flags.StringVar(&f.metrics, "metrics", "", "HOST:PORT for /metrics, /healthz and /readyz (default off)")
+	flags.IntVar(&f.concurrency, "concurrency", worker.DefaultConcurrency, "commands worked on at once")
+	flags.DurationVar(&f.drainTimeout, "drain-timeout", worker.DefaultDrainTimeout, "for running backend calls at the end")
+	f.logLevel = defaultLevel
+	choice(command, &oneOf[string]{&f.logLevel, telemetry.Levels(), "LEVEL"}, "log-level",
+		"least level of the log on stderr", telemetry.Levels())
+}
+
+func (f *workerFlags) validate() error {
+	if f.concurrency <= 0 || f.drainTimeout <= 0 {
+		return usagef("concurrency and drain-timeout: want more than 0")
+	}
+	return nil
+}
+
+// workerID returns the wanted name, or one that no other worker has.
+func (f *workerFlags) workerID() string {
+	if f.id != "" {
+		return f.id
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	const letters = 6 // 30 bits
+	return host + "-" + strings.ToLower(rand.Text()[:letters])
+}
+
+// service is a worker with everything that it needs in this process.
+type service struct {
+	id      string
+	conn    *nats.Conn
+	backend *backends.Backend
+	worker  *worker.Worker
+	metrics *telemetry.Server // nil if off
+}
+
+// newService returns a service that does not work yet. After an error nothing is left
+// open.
+func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolog.Logger) (s *service, err error) {
+	s = &service{id: f.workerID(), conn: conn}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	registry := telemetry.NewRegistry()
+	if s.backend, err = f.openBackend(registry); err != nil {
+		return s, err
+	}
+	s.worker, err = worker.New(ctx, conn, worker.Config{
+		ID:             s.id,
+		Backends:       map[string]*backends.Backend{s.backend.Name(): s.backend},
+		DefaultBackend: s.backend.Name(),
+		Concurrency:    f.concurrency,
+		DrainTimeout:   f.drainTimeout,
+		Logger:         log,
+		Registerer:     registry,
+	})
+	if err != nil || f.metrics == "" {
+		return s, err
+	}
+	s.metrics, err = telemetry.Start(telemetry.Options{
+		Listen: f.metrics, Gatherer: registry, Checks: s.checks(), Logger: log,
+	})
+	if errors.Is(err, volume.Busy) {
+		err = fmt.Errorf("%w: choose another with --metrics", err)
+	}
+	return s, err
+}
+
+func (f *workerFlags) openBackend(registerer prometheus.Registerer) (*backends.Backend, error) {
+	options := backends.Options{Observe: telemetry.NewBackendCalls(registerer).Observer(f.backend)}
+	if f.backend == null.DriverName {
+		return backends.New(f.backend, null.New(null.Options{Latency: f.nullLatency}), options), nil
+	}
+	if err := os.MkdirAll(f.dir, 0o750); err != nil {
+		return nil, explainDir(err)
+	}
+	driver, err := local.Open(local.Options{Dir: filepath.Join(f.dir, volumesDir), Journal: f.journal})
+	if err != nil {
+		return nil, fmt.Errorf("open backend %s: %w", f.backend, err)
+	}
+	return backends.New(f.backend, driver, options), nil
+}
+
+func explainDir(err error) error {
+	return fmt.Errorf("make data directory: %w: choose another with --dir", err)
+}
+
+func (s *service) checks() []telemetry.Check {
+	return []telemetry.Check{
+		{Name: "nats", Run: s.checkConnection},
+		{Name: "worker", Run: s.checkWorker},
+		{Name: "backend " + s.backend.Name(), Run: s.checkBackend},
+	}
+}
+
+func (s *service) checkConnection(context.Context) (string, error) {
+	if status := s.conn.Status(); status != nats.CONNECTED {
+		return "", fmt.Errorf("connection %s: %w", strings.ToLower(status.String()), volume.Unavailable)
+	}
+	return s.conn.ConnectedUrlRedacted(), nil
+}
+
+func (s *service) checkWorker(context.Context) (string, error) {
+	select {
+	case <-s.worker.Ready():
+		return s.id, nil
+	default:
+		return "", fmt.Errorf("worker %s: not all partitions are taken yet: %w", s.id, volume.Unavailable)
+	}
+}
+
+func (s *service) checkBackend(ctx context.Context) (string, error) {
+	health, err := s.backend.Health(ctx)
+	return strings.TrimSpace(health.Driver + " " + health.Version), err
+}
+
+// run works until ctx ends and then drains. Ready is called once commands are taken; if
+// it returns false or an error, the service drains too, and the error is returned.
+func (s *service) run(ctx context.Context, ready func(context.Context) (stay bool, err error)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	drained := make(chan error, 1)
+	go func() { drained <- s.worker.Run(ctx) }()
+	select {
+	case <-s.worker.Ready():
+	case err := <-drained: // ctx ended first
+		return err
+	}
+	stay, err := ready(ctx)
+	if stay && err == nil {
+		<-ctx.Done()
+	}
+	stop()
+	return errors.Join(err, <-drained)
+}
+
+// close ends what the service has opened. The connection is the caller's.
+func (s *service) close() error {
+	var faults []error
+	if s.metrics != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), telemetryShutdown)
+		defer cancel()
+		faults = append(faults, s.metrics.Shutdown(ctx))
+	}
+	if s.backend != nil {
+		faults = append(faults, s.backend.Close())
+	}
+	return errors.Join(faults...)
+}
+
+// facts are what a ready line tells in brackets.
+func (s *service) facts(first ...string) string {
+	facts := append(first, "worker "+s.id)
+	if s.metrics != nil {
+		facts = append(facts, "metrics "+s.metrics.URL()+"/metrics")
+	}
+	return strings.Join(facts, ", ")
+}

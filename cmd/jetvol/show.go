@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// clock is how times of day are shown while something goes on.
+const clock = "15:04:05.000"
+
+// showTransition prints one line for people: time, event, from → to, generation, and
+// what went wrong if something did.
+func showTransition(w io.Writer, t volume.Transition) {
+	fmt.Fprintf(w, "%s  %s%s\n", t.Time.Local().Format(clock), transitionText(t), troubleText(t))
+}
+
+// transitionText is `create      pending → creating      generation 1`. The columns hold
+// every name but the long ones of failed attempts.
+func transitionText(t volume.Transition) string {
+	return fmt.Sprintf("%-10s  %9s → %-9s  generation %d", t.Event, t.From, t.To, t.Generation)
+}
+
+// troubleText says what went wrong, why, and when it is tried again.
+func troubleText(t volume.Transition) string {
+	var text strings.Builder
+	if t.Event == volume.EventError {
+		fmt.Fprintf(&text, "  attempt %d", t.Attempt)
+	}
+	if t.Reason != "" {
+		text.WriteString("  " + t.Reason)
+	}
+	if t.Failure != nil {
+		text.WriteString("  " + t.Failure.Message)
+	}
+	if t.Event == volume.EventError && !t.NextRetryAt.IsZero() {
+		text.WriteString(", next at " + t.NextRetryAt.Local().Format(clock))
+	}
+	return text.String()
+}
+
+// showReply prints the last line of a command that did not fail:
+// `default.db-01 available (generation 2)`.
+func showReply(w io.Writer, reply commands.Reply) {
+	repeat := ""
+	if reply.Repeat {
+		repeat = ", the answer to an earlier command with this id"
+	}
+	if reply.Outcome == volume.Valid {
+		fmt.Fprintf(w, "%s valid: it would be accepted now\n", reply.Key())
+		return
+	}
+	fmt.Fprintf(w, "%s %s (generation %d%s)\n", reply.Key(), reply.State, reply.Generation, repeat)
+}
+
+// showRecord prints a volume for people.
+func showRecord(w io.Writer, r volume.Record) {
+	row := func(name, format string, values ...any) {
+		fmt.Fprintf(w, "  %-11s "+format+"\n", append([]any{name}, values...)...)
+	}
+	fmt.Fprintln(w, r.Key)
+	row("id", "%s", r.ID)
+	row("state", "%s", r.State)
+	row("generation", "%d", r.Generation)
+	row("size", "%s", r.Size)
+	row("backend", "%s", r.Backend)
+	if r.Attachment != nil {
+		row("attached to", "%s %s%s", r.Attachment.Node, r.Attachment.Mode, pairs(" ", r.Attachment.Connection))
+	}
+	if len(r.Labels) > 0 {
+		row("labels", "%s", strings.TrimSpace(pairs(" ", r.Labels)))
+	}
+	if r.Drift != "" {
+		row("drift", "%s", r.Drift)
+	}
+	if op := r.Op; op != nil {
+		row("under way", "%s by command %s, attempt %d since %s", op.Verb, op.CommandID, op.Attempt, stamp(op.StartedAt))
+		if op.Failure != nil {
+			row("failed", "%s", op.Failure.Message)
+		}
+		if !op.NextRetryAt.IsZero() {
+			row("next retry", "%s", stamp(op.NextRetryAt))
+		}
+	}
+	row("created", "%s", stamp(r.CreatedAt))
+	row("updated", "%s", stamp(r.UpdatedAt))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// printJSON prints a value as one line.
+func printJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("print as JSON: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package fsm_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// epoch is when every test's story begins.
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+var dbKey = volume.Key{Project: "default", Name: "db-01"}
+
+// Faults of a backend: one that is tried again, and one that is not.
+var (
+	errBusy   = volume.BackendError(fmt.Errorf("image locked: %w", volume.Busy))
+	errBroken = volume.BackendError(fmt.Errorf("bad image: %w", volume.Internal))
+	errCancel = volume.Errorf(volume.ErrCancelled, "cancelled by command c-99")
+)
+
+// story tells a volume's life step by step. Each step checks that the record that went
+// in was left as it was; time passes by one second a step.
+type story struct {
+	t      testing.TB
+	record volume.Record
+	now    time.Time
+	policy fsm.RetryPolicy
+	told   []volume.Transition // every event so far
+	count  int                 // of commands
+}
+
+func newStory(t testing.TB) *story {
+	return &story{
+		t: t, now: epoch, policy: fsm.DefaultRetryPolicy(),
+		record: volume.Record{SchemaVersion: volume.SchemaVersion, Key: dbKey, State: volume.StatePending},
+	}
+}
+
+// command returns the next command of the story.
+func (s *story) command(verb volume.Verb, args volume.Args) volume.Command {
+	s.count++
+	return volume.Command{
+		ID: volume.CommandID(fmt.Sprintf("c-%d", s.count)), Key: dbKey, Verb: verb, Args: args,
+		Backend: "local", Actor: "alice", Sequence: uint64(s.count) * 10, TraceParent: "00-0af7-b7ad-01",
+	}
+}
+
+// usual returns a command with arguments that a volume in the right state accepts.
+func (s *story) usual(verb volume.Verb) volume.Command {
+	var args volume.Args
+	switch verb {
+	case volume.VerbCreate:
+		args = volume.Args{Size: volume.GiB, Labels: volume.Labels{"team": "db"}}
+	case volume.VerbAttach:
+		args = volume.Args{Node: "n1", Mode: volume.ReadWrite}
+	case volume.VerbResize:
+		args = volume.Args{Size: s.record.Size + volume.GiB}
+	default: // no arguments
+	}
+	return s.command(verb, args)
+}
+
+// step takes one decision and makes its record the story's own.
+func (s *story) step(decide func(volume.Record, time.Time) (fsm.Decision, error)) (fsm.Decision, error) {
+	s.t.Helper()
+	s.now = s.now.Add(time.Second)
+	given := withSpareRoom(s.record)
+	before := fingerprint(s.t, given)
+	decision, err := decide(given, s.now)
+	if after := fingerprint(s.t, given); after != before {
+		s.t.Fatalf("the record that went in was changed:\n%s\n%s", before, after)
+	}
+	if err == nil {
+		s.record = decision.Record
+		if decision.Transition != nil {
+			s.told = append(s.told, *decision.Transition)
+		}
+	}
+	return decision, err
+}
+
+func (s *story) must(decide func(volume.Record, time.Time) (fsm.Decision, error)) fsm.Decision {
+	s.t.Helper()
+	decision, err := s.step(decide)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return decision
+}
+
+func (s *story) decide(command volume.Command) (fsm.Decision, error) {
+	s.t.Helper()
+	return s.step(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Decide(r, command, now) })
+}
+
+func (s *story) begin(verb volume.Verb) fsm.Decision {
+	s.t.Helper()
+	command := s.usual(verb)
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Decide(r, command, now) })
+}
+
+func (s *story) succeed() fsm.Decision {
+	s.t.Helper()
+	var attachment *volume.Attachment
+	if s.record.Op != nil && s.record.Op.Verb == volume.VerbAttach {
+		attachment = on(s.record.Op.Args.Node)
+	}
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Succeed(r, attachment, now) })
+}
+
+func (s *story) fail(cause error) fsm.Decision {
+	s.t.Helper()
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) {
+		return fsm.Fail(r, cause, s.policy, now)
+	})
+}
+
+func (s *story) retry() fsm.Decision  { s.t.Helper(); return s.must(fsm.Retry) }
+func (s *story) giveUp() fsm.Decision { s.t.Helper(); return s.must(fsm.GiveUp) }
+
+func (s *story) settle(seen fsm.Observation) fsm.Decision {
+	s.t.Helper()
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Settle(r, seen, now) })
+}
+
+func (s *story) reconcile(seen fsm.Observation) fsm.Decision {
+	s.t.Helper()
+	command := s.usual(volume.VerbReconcile)
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) {
+		return fsm.Reconcile(r, command, seen, now)
+	})
+}
+
+func (s *story) reject(command volume.Command, why error) fsm.Decision {
+	s.t.Helper()
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) {
+		return fsm.Reject(r, command, why, now), nil
+	})
+}
+
+// run carries one command out, well.
+func (s *story) run(verb volume.Verb) fsm.Decision {
+	s.t.Helper()
+	s.begin(verb)
+	return s.succeed()
+}
+
+// in returns a story whose volume has come to the given state by real steps.
+func in(t testing.TB, state volume.State) *story {
+	t.Helper()
+	s := newStory(t)
+	way := map[volume.State]func(){
+		volume.StatePending:         func() {},
+		volume.StateCreating:        func() { s.begin(volume.VerbCreate) },
+		volume.StateCreatingFailed:  func() { s.begin(volume.VerbCreate); s.fail(errBusy) },
+		volume.StateAvailable:       func() { s.run(volume.VerbCreate) },
+		volume.StateAttaching:       func() { s.run(volume.VerbCreate); s.begin(volume.VerbAttach) },
+		volume.StateAttachingFailed: func() { s.run(volume.VerbCreate); s.begin(volume.VerbAttach); s.fail(errBusy) },
+		volume.StateAttached:        func() { s.run(volume.VerbCreate); s.run(volume.VerbAttach) },
+		volume.StateDetaching:       func() { s.run(volume.VerbCreate); s.run(volume.VerbAttach); s.begin(volume.VerbDetach) },
+		volume.StateDetachingFailed: func() {
+			s.run(volume.VerbCreate)
+			s.run(volume.VerbAttach)
+			s.begin(volume.VerbDetach)
+			s.fail(errBusy)
+		},
+		volume.StateDeleting:        func() { s.run(volume.VerbCreate); s.begin(volume.VerbDelete) },
+		volume.StateDeletingFailed:  func() { s.run(volume.VerbCreate); s.begin(volume.VerbDelete); s.fail(errBusy) },
+		volume.StateDeleted:         func() { s.run(volume.VerbCreate); s.run(volume.VerbDelete) },
+		volume.StateError:           func() { s.begin(volume.VerbCreate); s.fail(errBroken); s.giveUp() },
+		volume.StateExtending:       func() { s.run(volume.VerbCreate); s.begin(volume.VerbResize) },
+		volume.StateExtendingFailed: func() { s.run(volume.VerbCreate); s.begin(volume.VerbResize); s.fail(errBusy) },
+	}
+	way[state]()
+	if s.record.State != state {
+		t.Fatalf("got state %s, want %s", s.record.State, state)
+	}
+	return s
+}
+
+// on returns an attachment to a node.
+func on(node volume.Node) *volume.Attachment {
+	return &volume.Attachment{Node: node, Mode: volume.ReadWrite, Connection: map[string]string{"path": "/dev/" + string(node)}}
+}
+
+// What a backend may have of the volume.
+var absent = fsm.Observation{}
+
+func present(size volume.Bytes, attachment *volume.Attachment) fsm.Observation {
+	return fsm.Observation{Present: true, Size: size, Attachment: attachment}
+}
+
+// withSpareRoom gives the record's lists room behind their end, where a careless append
+// would write into memory that other records share.
+func withSpareRoom(r volume.Record) volume.Record {
+	r.Outbox = append(make([]volume.Transition, 0, len(r.Outbox)+4), r.Outbox...)
+	r.Outcomes = append(make([]volume.Outcome, 0, len(r.Outcomes)+4), r.Outcomes...)
+	return r
+}
+
+// fingerprint is all of the record, the room behind its lists included.
+func fingerprint(t testing.TB, r volume.Record) string {
+	t.Helper()
+	r.Outbox = r.Outbox[:cap(r.Outbox)]
+	r.Outcomes = r.Outcomes[:cap(r.Outcomes)]
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

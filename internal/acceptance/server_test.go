@@ -1,0 +1,92 @@
+package acceptance
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// dataDir is where the documents let jetvol keep its data, within the working directory.
+const dataDir = "jetvol-data"
+
+// server is a running `jetvol up`.
+type server struct {
+	url     string
+	workDir string
+	program *program
+}
+
+var readyLine = regexp.MustCompile(`(?m)^jetvol ready: (nats://\S+) `)
+
+// startServer starts jetvol on a free port in a new directory. When the test ends it is
+// stopped by SIGTERM and has to have drained.
+func startServer(t *testing.T, flags ...string) *server {
+	t.Helper()
+	s := &server{workDir: t.TempDir()}
+	s.start(t, flags...)
+	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+func (s *server) start(t *testing.T, flags ...string) {
+	t.Helper()
+	command := append([]string{"exec jetvol up --dir " + dataDir + " --listen 127.0.0.1:0"}, flags...)
+	s.program = startProgram(t, s, "", strings.Join(command, " "))
+	printed := s.program.until(readyLine.MatchString)
+	ready := readyLine.FindStringSubmatch(printed)
+	if ready == nil {
+		t.Fatalf("jetvol up printed\n%s\nwant a ready line", printed)
+	}
+	s.url = ready[1]
+}
+
+// stop ends the server, which may have been stopped before.
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	if s.program == nil {
+		return
+	}
+	if err := s.program.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Errorf("stop jetvol: %v\n%s", err, s.program.printed())
+	}
+	printed, err := s.program.end()
+	if err != nil || !strings.Contains(printed, "jetvol stopped: drained") {
+		t.Errorf("jetvol ended with %v and printed\n%s\nwant nil and jetvol stopped: drained", err, printed)
+	}
+	s.program = nil
+}
+
+// file returns the path of a volume's data.
+func (s *server) file(key string) string {
+	return filepath.Join(s.workDir, dataDir, "volumes", key+".img")
+}
+
+// connect returns a connection of the test's own.
+func (s *server) connect(t *testing.T) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := nats.Connect(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc, js
+}
+
+// shell runs a command as a user would and returns what it prints.
+func (s *server) shell(t *testing.T, command string) string {
+	t.Helper()
+	printed, err := startProgram(t, s, s.url, command).end()
+	if err != nil {
+		t.Fatalf("$ %s: %v\n%s", command, err, printed)
+	}
+	return printed
+}

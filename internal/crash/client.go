@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/internal/verify"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Timings of a client. They are short because the server is away so often.
+const (
+	reconnectWait  = 50 * time.Millisecond
+	publishTimeout = time.Second
+	resendAfter    = time.Second
+	// askAgainAfter is when a client stops waiting and asks anew under the same ID, as
+	// one that was started again would.
+	askAgainAfter = 8 * time.Second
+)
+
+// Shares of a client's commands, in percent; the rest are new commands of all verbs.
+const (
+	shareRepeat    = 10
+	shareReuse     = 4
+	shareMalformed = 2
+	shareValidate  = 3
+	shareCancel    = 8
+)
+
+// client asks and waits, one command after another, over a connection of its own.
+type client struct {
+	conn     *nats.Conn
+	stream   jetstream.JetStream
+	commands *commands.Client
+	ledger   *ledger
+	workload workload
+}
+
+func newClient(url string, number int, o options, l *ledger) (*client, error) {
+	conn, err := nats.Connect(url, nats.Name(fmt.Sprintf("crash-client-%02d", number)),
+		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait))
+	if err != nil {
+		return nil, fmt.Errorf("client %d: %w", number, err)
+	}
+	stream := uint64(number) + 1 //nolint:gosec // counted from 0; stream 0 chooses the kills
+	c := &client{conn: conn, ledger: l, workload: workload{
+		rng: rand.New(rand.NewPCG(o.seed, stream)), client: number, volumes: o.volumes,
+	}}
+	if c.stream, err = jetstream.New(conn); err == nil {
+		c.commands, err = commands.New(conn, commands.WithPublishTimeout(publishTimeout),
+			commands.WithResendAfter(resendAfter), commands.WithUnavailableAfter(askAgainAfter))
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("client %d: %w", number, err)
+	}
+	return c, nil
+}
+
+// run issues commands until issuing ends, and waits for the last answer until waiting
+// does. It returns an error only if the program itself is wrong.
+func (c *client) run(issuing, waiting context.Context) error {
+	defer c.conn.Close()
+	for issuing.Err() == nil {
+		if err := c.step(waiting); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step gives one command of any kind and waits for its answer.
+func (c *client) step(ctx context.Context) error {
+	w := &c.workload
+	dice := w.rng.IntN(100)
+	for _, choice := range []struct {
+		share int
+		give  func(context.Context) (given bool, err error)
+	}{
+		{shareRepeat, c.repeat},
+		{shareReuse, c.reuse},
+		{shareMalformed, c.malformed},
+		{shareValidate, c.validate},
+		{shareCancel, c.cancel},
+	} {
+		if dice < choice.share {
+			if given, err := choice.give(ctx); given || err != nil {
+				return err
+			}
+			break // nothing to refer to yet
+		}
+		dice -= choice.share
+	}
+	key := w.key()
+	return c.first(ctx, w.next(key, c.ledger.state(key)), verify.Ordinary)
+}
+
+// first gives a new command.
+func (c *client) first(ctx context.Context, request commands.Request, kind verify.Kind) error {
+	e := c.ledger.ask(request, kind)
+	reply, err := c.do(ctx, request)
+	if err == nil && reply.Outcome != "" {
+		c.ledger.answered(e, reply)
+	}
+	return err
+}
+
+func (c *client) repeat(ctx context.Context) (bool, error) {
+	e := c.ledger.askAgain(c.workload.rng)
+	if e == nil {
+		return false, nil
+	}
+	reply, err := c.do(ctx, e.request)
+	if err == nil && reply.Outcome != "" {
+		c.ledger.answered(e, reply)
+	}
+	return true, err
+}
+
+func (c *client) reuse(ctx context.Context) (bool, error) {
+	e := c.ledger.reuse(c.workload.rng)
+	if e == nil {
+		return false, nil
+	}
+	reply, err := c.do(ctx, c.workload.other(e.request))
+	if err == nil && reply.Outcome != "" {
+		c.ledger.refused(e, reply)
+	}
+	return true, err
+}
+
+func (c *client) validate(ctx context.Context) (bool, error) {
+	key := c.workload.key()
+	request := c.workload.next(key, c.ledger.state(key))
+	request.ValidateOnly = true
+	return true, c.first(ctx, request, verify.ValidateOnly)
+}
+
+func (c *client) cancel(ctx context.Context) (bool, error) {
+	target, found := c.ledger.target(c.workload.rng)
+	if !found {
+		return false, nil
+	}
+	return true, c.first(ctx, c.workload.cancel(target), verify.Ordinary)
+}
+
+// do asks until there is an answer, which is empty if ctx ends first. It returns an
+// error for a request that cannot be published at all.
+func (c *client) do(ctx context.Context, request commands.Request) (commands.Reply, error) {
+	for ctx.Err() == nil {
+		attempt, cancel := context.WithTimeout(ctx, askAgainAfter)
+		reply, err := c.commands.Do(attempt, request)
+		cancel()
+		if reply.Outcome != "" {
+			return reply, nil
+		}
+		if errors.Is(err, volume.InvalidArgument) {
+			return commands.Reply{}, fmt.Errorf("command %s (%s): %w", request.ID, request.Verb, err)
+		}
+		pause(ctx, reconnectWait)
+	}
+	return commands.Reply{}, nil
+}
+
+// malformed gives a command that [commands.Client] would not let through.
+func (c *client) malformed(ctx context.Context) (bool, error) {
+	request := commands.Request{ID: c.workload.id(), Key: c.workload.key(), Verb: volume.VerbCreate}
+	e := c.ledger.ask(request, verify.Malformed)
+	inbox := c.conn.NewInbox()
+	answers, err := c.conn.SubscribeSync(inbox)
+	if err != nil {
+		return true, fmt.Errorf("command %s: %w", request.ID, err)
+	}
+	defer func() { _ = answers.Unsubscribe() }() // fails only if the connection is closed
+	msg := nats.NewMsg(commands.Subject(request.Key, request.Verb))
+	msg.Header.Set(commands.HeaderID, string(request.ID))
+	msg.Header.Set(commands.HeaderReply, inbox)
+	msg.Data = c.workload.malformed()
+	for ctx.Err() == nil {
+		if reply, ok := c.publish(ctx, msg, answers); ok {
+			c.ledger.answered(e, reply)
+			return true, nil
+		}
+		pause(ctx, reconnectWait)
+	}
+	return true, nil
+}
+
+// publish sends the message once and waits a while for its answer.
+func (c *client) publish(ctx context.Context, msg *nats.Msg, answers *nats.Subscription) (commands.Reply, bool) {
+	ctx, cancel := context.WithTimeout(ctx, resendAfter)
+	defer cancel()
+	if _, err := c.stream.PublishMsg(ctx, msg); err != nil {
+		return commands.Reply{}, false
+	}
+	answer, err := answers.NextMsgWithContext(ctx)
+	if err != nil {
+		return commands.Reply{}, false
+	}
+	reply, err := commands.DecodeReply(answer.Data)
+	return reply, err == nil
+}
+
+// pause waits, but not beyond the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

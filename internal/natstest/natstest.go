@@ -1,0 +1,103 @@
+// Package natstest gives tests a real NATS server with JetStream on disk. There is no
+// mock of NATS in jetvol: what a test sees is what the server does.
+package natstest
+
+import (
+	"context"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/internal/embednats"
+)
+
+// stopTimeout bounds how long a server may take to stop before the test fails.
+const stopTimeout = 30 * time.Second
+
+// reconnectWait keeps the pause short that clients make while a server restarts.
+const reconnectWait = 20 * time.Millisecond
+
+// anyPort lets the system choose, so that tests can run side by side.
+const anyPort = "127.0.0.1:0"
+
+// Server is a NATS server that lives as long as its test. Start, Restart and Stop are
+// for the test's goroutine, the other methods for any.
+type Server struct {
+	dir string
+	url string
+	run *embednats.Server // nil while stopped
+}
+
+// Start runs a server that stores its streams in a directory of the test, on a port of
+// its own, and stops it when the test ends. It fails the test on any error.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{dir: t.TempDir()}
+	s.start(t, anyPort)
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
+func (s *Server) start(t testing.TB, listen string) {
+	t.Helper()
+	run, err := embednats.Start(embednats.Options{Dir: s.dir, Listen: listen})
+	if err != nil {
+		t.Fatalf("start test server: %v", err)
+	}
+	s.run, s.url = run, run.URL()
+}
+
+// URL returns the server's address; it stays the same over a Restart.
+func (s *Server) URL() string { return s.url }
+
+// Connect returns a client's connection over TCP that survives a Restart and is closed
+// when the test ends. Options are applied after the test's own.
+func (s *Server) Connect(t testing.TB, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	own := []nats.Option{nats.Name(t.Name()), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait)}
+	conn, err := nats.Connect(s.url, append(own, opts...)...)
+	if err != nil {
+		t.Fatalf("connect to test server %s: %v", s.url, err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+// JetStream returns a JetStream context on a connection of its own.
+func (s *Server) JetStream(t testing.TB, opts ...jetstream.JetStreamOpt) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(s.Connect(t), opts...)
+	if err != nil {
+		t.Fatalf("jetstream context: %v", err)
+	}
+	return js
+}
+
+// Restart stops the server and starts it again with the same streams on the same port.
+// Clients reconnect by themselves.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	address, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatalf("restart test server: %v", err)
+	}
+	s.Stop(t)
+	s.start(t, address.Host)
+}
+
+// Stop stops the server; Restart brings it back. To stop a stopped one does nothing.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	if s.run == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := s.run.Shutdown(ctx); err != nil {
+		t.Errorf("stop test server: %v", err)
+	}
+	s.run = nil
+}

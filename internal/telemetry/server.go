@@ -1,0 +1,142 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Timings of the server.
+const (
+	headerTimeout = 5 * time.Second
+	// checkTimeout bounds all checks of one question together: probes ask often.
+	checkTimeout = 2 * time.Second
+)
+
+// Check is one thing that must hold for the process to be ready.
+type Check struct {
+	Name string
+	// Run returns what there is to know, or why the process is not ready.
+	Run func(ctx context.Context) (detail string, err error)
+}
+
+// Options say what the server tells. Listen and Gatherer are required.
+type Options struct {
+	Listen   string // HOST:PORT; port 0 takes a free one
+	Gatherer prometheus.Gatherer
+	Checks   []Check
+	Logger   zerolog.Logger
+}
+
+// Server answers GET on three paths:
+//
+//	/metrics  the metrics, in the format of Prometheus
+//	/healthz  200 while the process answers at all
+//	/readyz   200 if every check holds and 503 if not, with one line of JSON either way
+type Server struct {
+	http   *http.Server
+	url    string
+	done   chan struct{} // closed when no request is accepted any more
+	logger zerolog.Logger
+}
+
+// Start listens and answers until [Server.Shutdown]. It returns a [volume.Busy] if
+// another process has the address, and the system's error if it cannot be used.
+func Start(o Options) (*Server, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("serve metrics on %s: address in use by another process: %w", o.Listen, volume.Busy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("serve metrics: %w", err)
+	}
+	s := &Server{
+		http:   &http.Server{Handler: handler(o), ReadHeaderTimeout: headerTimeout},
+		url:    "http://" + listener.Addr().String(),
+		done:   make(chan struct{}),
+		logger: o.Logger,
+	}
+	go s.serve(listener)
+	return s, nil
+}
+
+func (s *Server) serve(listener net.Listener) {
+	defer close(s.done)
+	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		s.logger.Error().Err(err).Msg("metrics server ended")
+	}
+}
+
+// URL returns where the server answers, without a path: "http://127.0.0.1:9090".
+func (s *Server) URL() string { return s.url }
+
+// Shutdown lets running requests end and stops. If ctx ends first it closes their
+// connections and returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("shut down metrics server: %w", err), s.http.Close())
+	}
+	<-s.done
+	return err
+}
+
+func handler(o Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n")) // whoever asked has gone
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+		defer cancel()
+		report := run(ctx, o.Checks)
+		w.Header().Set("Content-Type", "application/json")
+		if !report.Ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		if err := json.NewEncoder(w).Encode(report); err != nil {
+			o.Logger.Debug().Err(err).Msg("answer readiness probe")
+		}
+	})
+	return mux
+}
+
+// report is the body of /readyz.
+type report struct {
+	Ready  bool     `json:"ready"`
+	Checks []result `json:"checks"`
+}
+
+type result struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+func run(ctx context.Context, checks []Check) report {
+	whole := report{Ready: true, Checks: []result{}}
+	for _, check := range checks {
+		detail, err := check.Run(ctx)
+		one := result{Name: check.Name, OK: err == nil, Detail: detail}
+		if err != nil {
+			one.Error = err.Error()
+			whole.Ready = false
+		}
+		whole.Checks = append(whole.Checks, one)
+	}
+	return whole
+}

@@ -1,0 +1,97 @@
+package verify
+
+import (
+	"reflect"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Backend checks records and backend against each other, both ways. A volume that is
+// available or attached has one object of its ID, size and attachment, with a data file
+// of that size; a volume that is pending or deleted, and a name without a record, has
+// none. What the backend has of a volume in error is open until it is reconciled, and a
+// volume in progress is told by [Records].
+//
+// A data file may be longer than its object in one case: the volume's last resize did
+// not succeed. The file is lengthened before the object says so, and a resize that was
+// cancelled between the two leaves it so until the next one.
+func Backend(e Evidence) []Fault {
+	var r report
+	objects := byVolume(e.Objects, func(o backends.Object) volume.Key { return o.Key })
+	for _, key := range sortedKeys(e.Records) {
+		record := e.Records[key]
+		switch {
+		case record.State == volume.StateAvailable, record.State == volume.StateAttached:
+			r.present(record, objects[key])
+		case record.State == volume.StatePending, record.State == volume.StateDeleted:
+			r.absent(key, string(record.State), objects[key])
+		}
+	}
+	for _, key := range sortedKeys(objects) {
+		if _, recorded := e.Records[key]; !recorded {
+			r.absent(key, "without a record", objects[key])
+		}
+	}
+	r.files(e.Files, objects, abandonedResizes(e.Transitions))
+	return r.faults
+}
+
+func (r *report) present(record volume.Record, objects []backends.Object) {
+	if len(objects) != 1 {
+		r.add(Disagreement, record.Key, "record is %s, backend has %d objects", record.State, len(objects))
+		return
+	}
+	object := objects[0]
+	switch {
+	case object.ID != record.ID:
+		r.add(Disagreement, record.Key, "record has id %s, backend %s", record.ID, object.ID)
+	case object.Size != record.Size:
+		r.add(Disagreement, record.Key, "record has size %s, backend %s", record.Size, object.Size)
+	case !reflect.DeepEqual(object.Attachment, record.Attachment):
+		r.add(Disagreement, record.Key, "record has attachment %+v, backend %+v", record.Attachment, object.Attachment)
+	case (record.State == volume.StateAttached) != (record.Attachment != nil):
+		r.add(Disagreement, record.Key, "record is %s with attachment %+v", record.State, record.Attachment)
+	}
+}
+
+func (r *report) absent(key volume.Key, why string, objects []backends.Object) {
+	for _, object := range objects {
+		r.add(Disagreement, key, "volume is %s, backend has object %s", why, object.ID)
+	}
+}
+
+// abandonedResizes returns the volumes whose last resize did not succeed.
+func abandonedResizes(transitions []volume.Transition) map[volume.ID]bool {
+	abandoned := map[volume.ID]bool{}
+	for _, t := range transitions {
+		if t.Final && t.Verb == volume.VerbResize && t.Event != volume.EventRejected {
+			abandoned[t.VolumeID] = resultOf(t.Event) != volume.Succeeded
+		}
+	}
+	return abandoned
+}
+
+// files checks that there is one data file of the right size for each object, and no
+// other file.
+func (r *report) files(files Files, objects map[volume.Key][]backends.Object, mayBeLonger map[volume.ID]bool) {
+	for _, key := range sortedKeys(objects) {
+		for _, object := range objects[key] {
+			size, exists := files.Data[key]
+			if size > object.Size && mayBeLonger[object.ID] {
+				continue
+			}
+			if !exists || size != object.Size {
+				r.add(Disagreement, key, "backend lists %s of size %s, the data file has %s (exists: %t)", object.ID, object.Size, size, exists)
+			}
+		}
+	}
+	for _, key := range sortedKeys(files.Data) {
+		if len(objects[key]) == 0 {
+			r.add(Disagreement, key, "data file of size %s without an object", files.Data[key])
+		}
+	}
+	for _, name := range files.Stray {
+		r.add(Disagreement, volume.Key{}, "file %s belongs to no object", name)
+	}
+}

@@ -1,0 +1,159 @@
+package verify
+
+import (
+	"time"
+
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Effects checks that no step was done twice to the backend. Every effect must fall
+// into an operation of the same kind on the same volume, an operation has one effect
+// at most however often it was begun again, and a volume is created and deleted once.
+//
+// The journal is written after the change, by the process that may be killed: an effect
+// is therefore missing if the kill came between the two, and the repeat finds the work
+// done. So a missing effect is excused if there was a kill during its operation, and
+// else is a fault, because a journal that is not written would prove nothing. Times of
+// events and effects must be of one clock.
+func Effects(e Evidence) []Fault {
+	var r report
+	operations := operationsOf(e.Transitions)
+	lives := map[volume.ID]map[fsm.Action]int{}
+	for _, effect := range e.Effects {
+		key, _ := effect.ID.Key() // an ID that is none matches no operation either
+		op := within(operations[effect.ID], effect)
+		if op == nil {
+			r.add(Doubled, key, "%s of %s at %s: in no operation of that kind", effect.Change, effect.ID, stamp(effect.Time))
+			continue
+		}
+		op.effects = append(op.effects, effect)
+		if lives[effect.ID] == nil {
+			lives[effect.ID] = map[fsm.Action]int{}
+		}
+		lives[effect.ID][effect.Change]++
+	}
+	for _, t := range e.Transitions {
+		if ops := operations[t.VolumeID]; len(ops) > 0 && ops[0].begin.ID == t.ID {
+			r.life(t.Key, t.VolumeID, ops, lives[t.VolumeID], e.Kills)
+		}
+	}
+	return r.faults
+}
+
+// Interrupted returns how many operations there was a kill during: what a run has
+// really put to the test.
+func Interrupted(e Evidence) int {
+	count := 0
+	for _, operations := range operationsOf(e.Transitions) {
+		for _, op := range operations {
+			if op.interrupted(e.Kills) {
+				count++
+			}
+		}
+	}
+	return count
+}
+
+// operation is one command's work on the backend.
+type operation struct {
+	action  fsm.Action
+	begin   volume.Transition
+	end     volume.Transition // final; zero while it is under way
+	effects []Effect
+}
+
+// beginnings says which events begin an operation, and what it does to the backend.
+var beginnings = map[volume.Event]fsm.Action{
+	volume.EventCreate:   fsm.ActionCreate,
+	volume.EventRecreate: fsm.ActionCreate,
+	volume.EventAttach:   fsm.ActionAttach,
+	volume.EventDetach:   fsm.ActionDetach,
+	volume.EventExtend:   fsm.ActionResize,
+	volume.EventDelete:   fsm.ActionDelete,
+	volume.EventDiscard:  fsm.ActionDelete,
+}
+
+// operationsOf returns the operations of each life of each volume, in their order.
+func operationsOf(transitions []volume.Transition) map[volume.ID][]*operation {
+	operations := map[volume.ID][]*operation{}
+	for _, t := range transitions {
+		if t.Event == volume.EventRejected {
+			continue
+		}
+		if action, begins := beginnings[t.Event]; begins {
+			operations[t.VolumeID] = append(operations[t.VolumeID], &operation{action: action, begin: t})
+			continue
+		}
+		ops := operations[t.VolumeID]
+		if t.Final && len(ops) > 0 && ops[len(ops)-1].begin.CommandID == t.CommandID {
+			ops[len(ops)-1].end = t
+		}
+	}
+	return operations
+}
+
+// within returns the operation that an effect belongs to, or nil.
+func within(operations []*operation, effect Effect) *operation {
+	for _, op := range operations {
+		if op.action == effect.Change && op.covers(effect.Time) {
+			return op
+		}
+	}
+	return nil
+}
+
+func (op *operation) covers(moment time.Time) bool {
+	return !moment.Before(op.begin.Time) && (op.end.ID == "" || !moment.After(op.end.Time))
+}
+
+// life checks all operations of one life of a volume.
+func (r *report) life(key volume.Key, id volume.ID, operations []*operation, effects map[fsm.Action]int, kills []time.Time) {
+	for _, once := range []fsm.Action{fsm.ActionCreate, fsm.ActionDelete} {
+		if effects[once] > 1 {
+			r.add(Doubled, key, "%d effects %s of %s", effects[once], once, id)
+		}
+	}
+	for _, op := range operations {
+		switch {
+		case len(op.effects) > 1:
+			r.add(Doubled, key, "command %s: %d effects %s of %s, at %s and %s", op.begin.CommandID,
+				len(op.effects), op.action, id, stamp(op.effects[0].Time), stamp(op.effects[1].Time))
+		case len(op.effects) == 1:
+			r.asOrdered(op)
+		case op.mustHaveEffect() && !op.interrupted(kills):
+			r.add(Lost, key, "command %s: %s of %s succeeded without an effect in the journal", op.begin.CommandID, op.action, id)
+		}
+	}
+}
+
+// mustHaveEffect reports whether the operation cannot have ended as it did without
+// changing the backend. What is discarded may never have been there.
+func (op *operation) mustHaveEffect() bool {
+	return op.end.ID != "" && resultOf(op.end.Event) == volume.Succeeded && op.begin.Event != volume.EventDiscard
+}
+
+func (op *operation) interrupted(kills []time.Time) bool {
+	for _, kill := range kills {
+		if op.covers(kill) {
+			return true
+		}
+	}
+	return false
+}
+
+// asOrdered checks that the effect is the one that the operation's end tells of.
+func (r *report) asOrdered(op *operation) {
+	if op.end.ID == "" || resultOf(op.end.Event) != volume.Succeeded {
+		return
+	}
+	effect, spec := op.effects[0], op.end.Spec
+	switch {
+	case (op.action == fsm.ActionCreate || op.action == fsm.ActionResize) && effect.Size != spec.Size:
+		r.add(Disagreement, op.begin.Key, "command %s: %s to %s, event %s says %s", op.begin.CommandID, op.action, effect.Size, op.end.ID, spec.Size)
+	case op.action == fsm.ActionAttach && (spec.Attachment == nil || effect.Node != spec.Attachment.Node):
+		r.add(Disagreement, op.begin.Key, "command %s: attach to %s, event %s says %+v", op.begin.CommandID, effect.Node, op.end.ID, spec.Attachment)
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,115 @@
+package verify
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Evidence is what a run has left behind. All commands must be in it: an event of any
+// other counts as a fault.
+type Evidence struct {
+	Commands    []Command
+	Transitions []volume.Transition // in the order of the event stream
+	Records     map[volume.Key]volume.Record
+	// Outcomes are the answers in the bucket of outcomes, by the key of their volume.
+	Outcomes    map[volume.Key][]volume.Outcome
+	DeadLetters map[volume.CommandID]int
+
+	Objects []backends.Object // as the backend lists them
+	Files   Files
+	Effects []Effect    // the backend's journal, in its order
+	Kills   []time.Time // when a killed process was found dead
+
+	ColdStart ColdStart
+}
+
+// Command is one command and everything that its publishers were told about it.
+type Command struct {
+	Key  volume.Key
+	ID   volume.CommandID
+	Verb volume.Verb
+	Kind Kind
+	// Asked is how often it was published by somebody who waited for its answer, and
+	// Answers are what they got.
+	Asked   int
+	Answers []commands.Reply
+	// Reused and Reuses are the same for other commands of the volume under this ID.
+	Reused int
+	Reuses []commands.Reply
+}
+
+// Kind says what has to become of a command.
+type Kind string
+
+// The kinds of command.
+const (
+	Ordinary     Kind = "ordinary"      // one outcome, whatever it is
+	ValidateOnly Kind = "validate_only" // an answer and no trace
+	Malformed    Kind = "malformed"     // a dead letter and an answer that says why
+)
+
+// Files is the local backend's directory as the file system shows it.
+type Files struct {
+	Data  map[volume.Key]volume.Bytes // size of each data file
+	Stray []string                    // files that belong to no object
+}
+
+// Effect is one entry of the backend's journal: a change that really happened.
+type Effect struct {
+	Time   time.Time
+	Change fsm.Action
+	ID     volume.ID
+	Size   volume.Bytes // of a create or resize
+	Node   volume.Node  // of an attach or detach
+}
+
+// ColdStart is what a start after an orderly end found to do.
+type ColdStart struct {
+	Queued uint64 // commands in the stream
+	Events uint64 // events that it published
+	Writes uint64 // records that it wrote
+}
+
+// Answer returns the command's first answer; ok is false if it never got one.
+func (c Command) Answer() (first commands.Reply, ok bool) {
+	if len(c.Answers) == 0 {
+		return commands.Reply{}, false
+	}
+	return c.Answers[0], true
+}
+
+// commandKey addresses a command: IDs are each volume's own.
+type commandKey struct {
+	volume.Key
+	ID volume.CommandID
+}
+
+// byVolume groups what belongs to volumes and keeps its order.
+func byVolume[T any](all []T, key func(T) volume.Key) map[volume.Key][]T {
+	groups := map[volume.Key][]T{}
+	for _, one := range all {
+		groups[key(one)] = append(groups[key(one)], one)
+	}
+	return groups
+}
+
+func (e Evidence) transitionsByVolume() map[volume.Key][]volume.Transition {
+	return byVolume(e.Transitions, func(t volume.Transition) volume.Key { return t.Key })
+}
+
+// sortedKeys returns the keys of m in the order of their text, so that the same
+// evidence always gives the same report.
+func sortedKeys[V any](m map[volume.Key]V) []volume.Key {
+	keys := make([]volume.Key, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b volume.Key) int { return cmp.Compare(a.String(), b.String()) })
+	return keys
+}

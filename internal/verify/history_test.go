@@ -1,0 +1,229 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// history makes the evidence of a clean run by letting the real state machine decide on
+// commands for one volume, one after another.
+type history struct {
+	t        *testing.T
+	now      time.Time
+	sequence uint64
+	record   volume.Record
+	object   *backends.Object
+	evidence Evidence
+}
+
+var db01 = volume.Key{Project: "default", Name: "db-01"}
+
+func newHistory(t *testing.T) *history {
+	return &history{
+		t:      t,
+		now:    time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		record: volume.Record{SchemaVersion: volume.SchemaVersion, Key: db01, State: volume.StatePending},
+		evidence: Evidence{
+			Records:     map[volume.Key]volume.Record{},
+			Outcomes:    map[volume.Key][]volume.Outcome{},
+			DeadLetters: map[volume.CommandID]int{},
+			Files:       Files{Data: map[volume.Key]volume.Bytes{}},
+		},
+	}
+}
+
+func (h *history) tick() time.Time {
+	h.now = h.now.Add(time.Second)
+	return h.now
+}
+
+// command gives one command and carries it out to its end.
+func (h *history) command(id volume.CommandID, verb volume.Verb, args volume.Args) {
+	h.t.Helper()
+	h.sequence++
+	command := volume.Command{ID: id, Key: db01, Verb: verb, Args: args, Backend: "local", Sequence: h.sequence}
+	decision, err := fsm.Decide(h.record, command, h.tick())
+	if _, rejected := errors.AsType[*fsm.RejectedError](err); rejected {
+		decision = fsm.Reject(h.record, command, err, h.now)
+	} else if err != nil {
+		h.t.Fatal(err)
+	}
+	h.commit(decision)
+	for step := fsm.NextStep(h.record); step.Kind == fsm.StepAct; step = fsm.NextStep(h.record) {
+		attachment := h.act(step.Action)
+		decision, err = fsm.Succeed(h.record, attachment, h.tick())
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.commit(decision)
+	}
+	answer := commands.NewReply(db01, *decision.Outcome, false)
+	h.evidence.Commands = append(h.evidence.Commands, Command{
+		Key: db01, ID: id, Verb: verb, Kind: Ordinary, Asked: 1, Answers: []commands.Reply{answer},
+	})
+}
+
+// cancelled ends the operation that args begin by a cancel, with the step done already.
+func (h *history) cancelled(id, by volume.CommandID, verb volume.Verb, args volume.Args) {
+	h.t.Helper()
+	h.sequence++
+	decision, err := fsm.Decide(h.record, volume.Command{ID: id, Key: db01, Verb: verb, Args: args, Sequence: h.sequence}, h.tick())
+	h.must(decision, err)
+	h.act(fsm.NextStep(h.record).Action)
+	h.must(fsm.Fail(h.record, volume.Errorf(volume.ErrCancelled, "cancelled by command %s", by), fsm.DefaultRetryPolicy(), h.tick()))
+	seen := fsm.Observation{Present: true, Size: h.object.Size, Attachment: h.object.Attachment}
+	decision, err = fsm.Settle(h.record, seen, h.tick())
+	h.must(decision, err)
+	h.evidence.Commands = append(h.evidence.Commands, Command{
+		Key: db01, ID: id, Verb: verb, Kind: Ordinary, Asked: 1,
+		Answers: []commands.Reply{commands.NewReply(db01, *decision.Outcome, false)},
+	})
+	h.command(by, volume.VerbCancel, volume.Args{Target: id})
+}
+
+func (h *history) must(decision fsm.Decision, err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.commit(decision)
+}
+
+func (h *history) commit(decision fsm.Decision) {
+	h.record = decision.Record
+	if decision.Transition != nil {
+		h.evidence.Transitions = append(h.evidence.Transitions, *decision.Transition)
+	}
+	h.record.Outbox = nil
+}
+
+// act does to the backend what the record's operation wants, and journals it.
+func (h *history) act(action fsm.Action) *volume.Attachment {
+	args := h.record.Op.Args
+	effect := Effect{Time: h.tick(), Change: action, ID: h.record.ID}
+	switch action {
+	case fsm.ActionCreate:
+		h.object = &backends.Object{Ref: backends.Ref{Key: db01, ID: h.record.ID}, Size: args.Size}
+		effect.Size = args.Size
+	case fsm.ActionResize:
+		h.object.Size = args.Size
+		effect.Size = args.Size
+	case fsm.ActionAttach:
+		h.object.Attachment = &volume.Attachment{Node: args.Node, Mode: args.Mode}
+		effect.Node = args.Node
+	case fsm.ActionDetach:
+		effect.Node = h.object.Attachment.Node
+		h.object.Attachment = nil
+	case fsm.ActionDelete:
+		h.object = nil
+	default:
+		h.t.Fatalf("unexpected action %q", action)
+	}
+	h.evidence.Effects = append(h.evidence.Effects, effect)
+	if h.object == nil {
+		return nil
+	}
+	return h.object.Attachment
+}
+
+// rest closes the history. Half of the answers have moved to the bucket of outcomes.
+func (h *history) rest() Evidence {
+	half := len(h.record.Outcomes) / 2
+	h.evidence.Outcomes[db01] = slices.Clone(h.record.Outcomes[:half+1]) // one is in both places
+	h.record.Outcomes = h.record.Outcomes[half:]
+	h.record.Outbox = []volume.Transition{h.evidence.Transitions[len(h.evidence.Transitions)-1]}
+	h.evidence.Records[db01] = h.record
+	if h.object != nil {
+		h.evidence.Objects = []backends.Object{*h.object}
+		h.evidence.Files.Data[db01] = h.object.Size
+	}
+	return h.evidence
+}
+
+// cleanRun has every kind of command in it.
+func cleanRun(t *testing.T) Evidence {
+	h := newHistory(t)
+	h.command("c1", volume.VerbAttach, volume.Args{Node: "n1", Mode: volume.ReadWrite}) // rejected: no such volume
+	h.command("c2", volume.VerbCreate, volume.Args{Size: volume.MiB})
+	h.command("c3", volume.VerbDelete, volume.Args{})
+	h.command("c4", volume.VerbCreate, volume.Args{Size: 2 * volume.MiB})
+	h.cancelled("c5", "c6", volume.VerbAttach, volume.Args{Node: "n1", Mode: volume.ReadOnly})
+	h.command("c7", volume.VerbDetach, volume.Args{})
+	h.command("c8", volume.VerbAttach, volume.Args{Node: "n2", Mode: volume.ReadWrite})
+	h.command("c9", volume.VerbAttach, volume.Args{Node: "n1", Mode: volume.ReadWrite}) // rejected: attached
+	h.command("c10", volume.VerbResize, volume.Args{Size: 3 * volume.MiB})
+	e := h.rest()
+	e.Commands[1].repeat()
+	e.Commands[1].reuse(volume.ErrCommandIDReused)
+	refusal := volume.NewFailure(volume.Errorf(volume.ErrUnknownField, "field %q", "colour"))
+	e.DeadLetters["m1"] = 1
+	e.Commands = append(e.Commands,
+		Command{Key: db01, ID: "m1", Verb: volume.VerbCreate, Kind: Malformed, Asked: 1, Answers: []commands.Reply{
+			{CommandID: "m1", Outcome: volume.Rejected, Failure: refusal},
+		}},
+		Command{Key: db01, ID: "v1", Verb: volume.VerbDelete, Kind: ValidateOnly, Asked: 1, Answers: []commands.Reply{
+			{CommandID: "v1", Outcome: volume.Valid},
+		}})
+	return e
+}
+
+func (c *Command) repeat() {
+	again := c.Answers[0]
+	again.Repeat = true
+	c.Asked++
+	c.Answers = append(c.Answers, again)
+}
+
+func (c *Command) reuse(code volume.Code) {
+	c.Reused++
+	c.Reuses = append(c.Reuses, commands.Reply{CommandID: c.ID, Outcome: volume.Rejected, Failure: &volume.Failure{Code: code}})
+}
+
+// command returns the command with the ID, to be changed.
+func (e *Evidence) command(id volume.CommandID) *Command {
+	for i := range e.Commands {
+		if e.Commands[i].ID == id {
+			return &e.Commands[i]
+		}
+	}
+	panic(fmt.Sprintf("no command %s", id))
+}
+
+// event returns where the n-th event (0, 1, …) of the command stands.
+func (e *Evidence) event(id volume.CommandID, n int) int {
+	for i, t := range e.Transitions {
+		if t.CommandID == id {
+			if n == 0 {
+				return i
+			}
+			n--
+		}
+	}
+	panic(fmt.Sprintf("command %s: event not there", id))
+}
+
+// effect returns where the command's effect stands.
+func (e *Evidence) effect(id volume.CommandID) int {
+	begin := e.Transitions[e.event(id, 0)]
+	for i, effect := range e.Effects {
+		if effect.ID == begin.VolumeID && effect.Time.After(begin.Time) {
+			return i
+		}
+	}
+	panic(fmt.Sprintf("command %s: no effect", id))
+}
+
+// changeRecord changes the one record.
+func (e *Evidence) changeRecord(change func(*volume.Record)) {
+	record := e.Records[db01]
+	change(&record)
+	e.Records[db01] = record
+}

@@ -1,0 +1,147 @@
+package kv_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/kv"
+)
+
+// refusing refuses some writes as a replicated stream does while another write to the
+// key is in flight that then comes to nothing.
+type refusing struct {
+	jetstream.JetStream
+	left int
+}
+
+func (r *refusing) PublishMsg(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if r.left > 0 {
+		r.left--
+		return nil, &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequenceConstant, Description: "wrong last sequence"}
+	}
+	return r.JetStream.PublishMsg(ctx, m, options...)
+}
+
+func TestBucket_RefusedWithoutConflict_TriesAgain(t *testing.T) {
+	js := startStore(t)
+	const always = 1 << 20
+	tests := []struct {
+		name     string
+		refusals int
+		prior    prior
+		create   bool
+		want     error
+		status   string
+	}{
+		{"set", 2, priorLive, false, nil, "new"},
+		{"set of a changed record", 2, priorChanged, false, kv.ErrConflict, "second"},
+		{"set, refused for ever", always, priorLive, false, kv.ErrUnavailable, "first"},
+		{"create", 2, priorNothing, true, nil, "new"},
+		{"create over a marker", 2, priorDeleted, true, nil, "new"},
+		{"create of an existing record", 1, priorLive, true, kv.ErrExists, "first"},
+		{"create, refused for ever", always, priorNothing, true, kv.ErrUnavailable, ""},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			key := fmt.Sprintf("default.refused-%d", i)
+			read, _ := prepare(t, openItems(js), key, tt.prior)
+			b := openItems(&refusing{js, tt.refusals})
+			var err error
+			if tt.create {
+				_, err = b.Create(testContext(t), key, item{1, "new"})
+			} else {
+				_, err = b.CompareAndSet(testContext(t), key, item{1, "new"}, read)
+			}
+			if !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			wantStatus(t, openItems(js), key, tt.status)
+		})
+	}
+}
+
+// The same races as on one server, where conflicts come in another form.
+func TestBucket_Race_ThreeReplicas_OneWins(t *testing.T) {
+	js := jetStream(t, connect(t, startCluster(t)))
+	provision(t, js, 3)
+	b := openItems(js)
+	for round := range 20 {
+		key := fmt.Sprintf("default.race-%d", round)
+		revisions, errs := race(16, func(i int) (uint64, error) {
+			return b.Create(testContext(t), key, item{1, fmt.Sprint("by ", i)})
+		})
+		checkRace(t, b, key, revisions, errs, kv.ErrExists)
+		revision, _, err := b.Head(testContext(t), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revisions, errs = race(10, func(i int) (uint64, error) {
+			return b.CompareAndSet(testContext(t), key, item{1, fmt.Sprint("by ", i)}, revision)
+		})
+		checkRace(t, b, key, revisions, errs, kv.ErrConflict)
+	}
+}
+
+// startCluster starts three servers and returns one of them, ready for replicated
+// streams.
+func startCluster(t *testing.T) *server.Server {
+	t.Helper()
+	routes := freeRoutes(t, 3)
+	var first *server.Server
+	for i, own := range routes {
+		port, err := strconv.Atoi(own.Port())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := startServer(t, func(o *server.Options) {
+			o.ServerName = fmt.Sprint("n", i)
+			o.Cluster = server.ClusterOpts{Name: "test", Host: own.Hostname(), Port: port}
+			o.Routes = routes
+		})
+		first = cmp.Or(first, s)
+	}
+	awaitPeers(t, jetStream(t, connect(t, first)))
+	return first
+}
+
+// awaitPeers waits until three replicas can be placed. A cluster without a leader does
+// not answer, and one that has not met all its peers refuses; both end by themselves.
+func awaitPeers(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	ctx := testContext(t)
+	for ctx.Err() == nil {
+		try, cancel := context.WithTimeout(ctx, testTimeout/20)
+		_, err := js.CreateStream(try, jetstream.StreamConfig{Name: "PROBE", Subjects: []string{"probe"}, Replicas: 3})
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	t.Fatal("the cluster does not come up")
+}
+
+// freeRoutes returns n addresses that nobody listens on. The servers have to know all
+// of them before the first one starts.
+func freeRoutes(t *testing.T, n int) []*url.URL {
+	t.Helper()
+	var routes []*url.URL
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() //nolint:errcheck,revive // all are held until all are chosen
+		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+	}
+	return routes
+}

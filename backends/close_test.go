@@ -2,6 +2,7 @@ package backends_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +14,8 @@ import (
 func TestClose_CallRunning_WaitsForItAndRefusesNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newStuckDriver()
-		closed := 0
-		driver.closed = func() error { closed++; return nil }
+		var closed atomic.Int32
+		driver.closed = func() error { closed.Add(1); return nil }
 		b := backends.New("ceph", driver, backends.Options{Timeout: time.Minute})
 		ended := make(chan error, 1)
 		go func() { ended <- get(t, b, "db-01") }()
@@ -23,15 +24,15 @@ func TestClose_CallRunning_WaitsForItAndRefusesNew(t *testing.T) {
 		closing := make(chan error, 1)
 		go func() { closing <- b.Close() }()
 		synctest.Wait()
-		if closed != 0 {
+		if closed.Load() != 0 {
 			t.Error("driver was closed while a call ran")
 		}
 		wantClass(t, <-ended, "")
 		wantClass(t, <-closing, "")
 		wantClass(t, get(t, b, "db-01"), volume.FailedPrecondition)
 		wantClass(t, b.Close(), "")
-		if closed != 1 {
-			t.Errorf("closes of the driver: got %d, want 1", closed)
+		if closed.Load() != 1 {
+			t.Errorf("closes of the driver: got %d, want 1", closed.Load())
 		}
 	})
 }
@@ -39,19 +40,19 @@ func TestClose_CallRunning_WaitsForItAndRefusesNew(t *testing.T) {
 func TestClose_CallStuck_LeavesDriverOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newStuckDriver()
-		closed := 0
-		driver.closed = func() error { closed++; return nil }
+		var closed atomic.Int32
+		driver.closed = func() error { closed.Add(1); return nil }
 		b := backends.New("ceph", driver, backends.Options{Timeout: time.Minute})
 		wantClass(t, get(t, b, "db-01"), volume.Unavailable)
 		wantClass(t, b.Close(), volume.Unavailable)
-		if closed != 0 {
+		if closed.Load() != 0 {
 			t.Error("driver was closed while a call ran")
 		}
 		close(driver.release)
 		synctest.Wait()
 		wantClass(t, b.Close(), "")
-		if closed != 1 {
-			t.Errorf("closes of the driver: got %d, want 1", closed)
+		if closed.Load() != 1 {
+			t.Errorf("closes of the driver: got %d, want 1", closed.Load())
 		}
 	})
 }

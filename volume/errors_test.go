@@ -179,7 +179,7 @@ func TestNewFailure(t *testing.T) {
 	got := *volume.NewFailure(volume.BackendError(fmt.Errorf("pool full: %w", volume.ResourceExhausted)))
 	want := volume.Failure{
 		Code: volume.ErrBackendExhausted, Class: volume.ResourceExhausted,
-		Message: "pool full: resource_exhausted: backend_resource_exhausted",
+		Message: "pool full: resource_exhausted",
 	}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)

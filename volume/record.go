@@ -1,6 +1,9 @@
 package volume
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // SchemaVersion is the version of the payload of records and events that this code
 // writes. A reader refuses a greater one rather than lose fields that it does not know.
@@ -94,10 +97,10 @@ func (t Transition) Outcome() (Outcome, bool) {
 	}, t.Final
 }
 
-// NewFailure returns err as data.
+// NewFailure returns err as data. The message does not repeat the code at its end.
 func NewFailure(err error) *Failure {
 	code := CodeOf(err)
-	return &Failure{Code: code, Class: code.Class(), Message: err.Error()}
+	return &Failure{Code: code, Class: code.Class(), Message: strings.TrimSuffix(err.Error(), ": "+string(code))}
 }
 
 // Result is how a command ended.

@@ -346,3 +346,21 @@ func TestDriver_Attach_TellsAbsolutePath(t *testing.T) {
 		t.Errorf("attach: got path %q of %d bytes, want an absolute one of %d", path, info.Size(), 3*volume.MiB)
 	}
 }
+
+func TestDriver_ImageLongerThanRecorded_ResizeSetsBoth(t *testing.T) {
+	s, d := opened(t)
+	ref := refOf("db-01", 1)
+	image := filepath.Join(s.dir, "default.db-01.img")
+	must(t, d.Create(t.Context(), ref, volume.MiB))
+	for _, wanted := range []volume.Bytes{2 * volume.MiB, 2 * volume.MiB, 3 * volume.MiB} {
+		must(t, os.Truncate(image, int64(8*volume.MiB))) // as a killed resize to 8 MiB left it
+		must(t, d.Resize(t.Context(), ref, wanted))
+		object, err := d.Get(t.Context(), ref.Key)
+		must(t, err)
+		info, err := os.Stat(image)
+		must(t, err)
+		if object.Size != wanted || info.Size() != int64(wanted) {
+			t.Errorf("after resize: got %s recorded and an image of %d bytes, want %s for both", object.Size, info.Size(), wanted)
+		}
+	}
+}

@@ -235,10 +235,14 @@ func (d Decision) answer(outcome volume.Outcome) Decision {
 }
 
 func refuse(record volume.Record, command volume.Command, code volume.Code, format string, args ...any) *RejectedError {
-	return &RejectedError{
+	refusal := &RejectedError{
 		Key: record.Key, State: record.State, Verb: command.Verb, Code: code,
 		Detail: fmt.Sprintf(format, args...),
 	}
+	if record.ID == "" {
+		refusal.State = ""
+	}
+	return refusal
 }
 
 func invalidTransition(record volume.Record, command volume.Command, err error) error {
@@ -265,7 +269,11 @@ func valid(record volume.Record, command volume.Command) Decision {
 func decideCancel(record volume.Record, command volume.Command, now time.Time) (Decision, error) {
 	target, found := cancelTarget(record, command)
 	if !found || target.Failure == nil || target.Failure.Code != volume.ErrCancelled {
-		return Decision{Record: record}, refuse(record, command, volume.ErrNothingToCancel, "command %q is not running", command.Args.Target)
+		detail := "nothing is running"
+		if command.Args.Target != "" {
+			detail = fmt.Sprintf("command %s is not running", command.Args.Target)
+		}
+		return Decision{Record: record}, refuse(record, command, volume.ErrNothingToCancel, "%s", detail)
 	}
 	if command.ValidateOnly {
 		return valid(record, command), nil

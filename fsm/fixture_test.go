@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -25,7 +27,7 @@ var (
 // story tells a volume's life step by step. Each step checks that the record that went
 // in was left as it was; time passes by one second a step.
 type story struct {
-	t      testing.TB
+	t      rapid.TB
 	record volume.Record
 	now    time.Time
 	policy fsm.RetryPolicy
@@ -33,7 +35,7 @@ type story struct {
 	count  int                 // of commands
 }
 
-func newStory(t testing.TB) *story {
+func newStory(t rapid.TB) *story {
 	return &story{
 		t: t, now: epoch, policy: fsm.DefaultRetryPolicy(),
 		record: volume.Record{SchemaVersion: volume.SchemaVersion, Key: dbKey, State: volume.StatePending},
@@ -203,7 +205,7 @@ func withSpareRoom(r volume.Record) volume.Record {
 }
 
 // fingerprint is all of the record, the room behind its lists included.
-func fingerprint(t testing.TB, r volume.Record) string {
+func fingerprint(t rapid.TB, r volume.Record) string {
 	t.Helper()
 	r.Outbox = r.Outbox[:cap(r.Outbox)]
 	r.Outcomes = r.Outcomes[:cap(r.Outcomes)]

@@ -20,6 +20,7 @@
 package fsm
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -235,7 +236,7 @@ func CanTransition(from volume.State, event volume.Event) bool {
 // It matches its [volume.Code] and that code's [volume.Class].
 type RejectedError struct {
 	Key    volume.Key
-	State  volume.State
+	State  volume.State // empty if there is no such volume
 	Event  volume.Event // the trigger; empty if a precondition refused first
 	Verb   volume.Verb
 	Unmet  []string // names of the guards that did not hold
@@ -243,15 +244,14 @@ type RejectedError struct {
 	Detail string
 }
 
-// Error names the volume, what was asked, the state, and why not.
+// Error names the volume, what was asked, the state if there is one, and why not.
 func (e *RejectedError) Error() string {
-	asked := string(e.Verb)
-	if asked == "" {
-		asked = string(e.Event)
+	text := string(cmp.Or(e.Verb, volume.Verb(e.Event)))
+	if e.Key != (volume.Key{}) {
+		text += " volume " + e.Key.String()
 	}
-	text := fmt.Sprintf("%s volume %s in state %s", asked, e.Key, e.State)
-	if e.Key == (volume.Key{}) {
-		text = fmt.Sprintf("%s in state %s", asked, e.State)
+	if e.State != "" {
+		text += " in state " + string(e.State)
 	}
 	if e.Detail != "" {
 		text += ": " + e.Detail

@@ -83,10 +83,14 @@ func describe(err error) string {
 
 // describeOutcome returns `rejected: volume_exists: create volume default.db-01 …`.
 func describeOutcome(reply commands.Reply) string {
-	code, message := volume.ErrInternal, reply.Err().Error()
-	if reply.Failure != nil {
-		code, message = reply.Failure.Code, reply.Failure.Message
+	failure := reply.Failure
+	if failure == nil {
+		failure = volume.NewFailure(reply.Err())
 	}
-	message = strings.TrimSuffix(message, ": "+string(code)) // it stands in front
-	return fmt.Sprintf("%s: %s: %s", reply.Outcome, code, message)
+	return string(reply.Outcome) + ": " + failureText(failure)
+}
+
+// failureText returns the code, then the message without it.
+func failureText(f *volume.Failure) string {
+	return string(f.Code) + ": " + strings.TrimSuffix(f.Message, ": "+string(f.Code))
 }

@@ -208,8 +208,8 @@ func (s *service) close() error {
 }
 
 // facts are what a ready line tells in brackets.
-func (s *service) facts(first ...string) string {
-	facts := append(first, "worker "+s.id)
+func (s *service) facts(first string) string {
+	facts := []string{first, "worker " + s.id}
 	if s.metrics != nil {
 		facts = append(facts, "metrics "+s.metrics.URL()+"/metrics")
 	}

@@ -36,7 +36,7 @@ func troubleText(t volume.Transition) string {
 		text.WriteString("  " + t.Reason)
 	}
 	if t.Failure != nil {
-		text.WriteString("  " + t.Failure.Message)
+		text.WriteString("  " + failureText(t.Failure))
 	}
 	if t.Event == volume.EventError && !t.NextRetryAt.IsZero() {
 		text.WriteString(", next at " + t.NextRetryAt.Local().Format(clock))
@@ -81,7 +81,7 @@ func showRecord(w io.Writer, r volume.Record) {
 	if op := r.Op; op != nil {
 		row("under way", "%s by command %s, attempt %d since %s", op.Verb, op.CommandID, op.Attempt, stamp(op.StartedAt))
 		if op.Failure != nil {
-			row("failed", "%s", op.Failure.Message)
+			row("failed", "%s", failureText(op.Failure))
 		}
 		if !op.NextRetryAt.IsZero() {
 			row("next retry", "%s", stamp(op.NextRetryAt))

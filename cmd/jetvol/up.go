@@ -106,11 +106,10 @@ func (a *app) up(ctx context.Context, f *upFlags) (err error) {
 		if !f.demo && !f.exitAfter {
 			return true, nil
 		}
-		err := a.demo(ctx, conn, server.URL())
-		if ctx.Err() != nil {
-			return false, nil // interrupted, which is no failure
+		if err := a.demo(ctx, conn, server.URL()); err != nil && ctx.Err() == nil { // not merely interrupted
+			return false, err
 		}
-		return !f.exitAfter, err
+		return !f.exitAfter, nil
 	})
 }
 

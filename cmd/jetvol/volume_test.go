@@ -94,7 +94,7 @@ func TestVolume_NoWait_StoresTheCommand(t *testing.T) {
 		t.Errorf("got %s (%v), want a reply", end.stdout, err)
 	}
 	jetvol(t, "events", "--volume", "db-02", "--last").want(t, exitSucceeded, "by tester")
-	jetvol(t, "volume", "get", "db-01", "--include-deleted").want(t, exitSucceeded, "deleted")
+	jetvol(t, "volume", "delete", "db-01", "--id", "c2").want(t, exitSucceeded, "default.db-01 deleted (generation 4") // asked again
 }
 
 func TestVolume_Create_FileHasTheSize(t *testing.T) {

@@ -1,0 +1,282 @@
+package fsm_test
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// model is a volume as its users understand it, and the backend as it is: far smaller
+// than the machine, and written without it.
+type model struct {
+	state  volume.State // settled, or the verb that is under way
+	exists bool         // there is a record that is not a tombstone
+	size   volume.Bytes
+	node   volume.Node
+	back   fsm.Observation
+}
+
+// accepts says whether a command is taken up, or with which code it is refused.
+func (m *model) accepts(c volume.Command) volume.Code {
+	switch {
+	case c.Verb == volume.VerbCreate && m.exists && m.state != volume.StatePending:
+		return volume.ErrVolumeExists
+	case c.Verb == volume.VerbCreate && c.Args.Size <= 0:
+		return volume.ErrInvalidSize
+	case c.Verb == volume.VerbCreate:
+		return ""
+	case !m.exists:
+		return volume.ErrVolumeNotFound
+	case c.Verb == volume.VerbReconcile:
+		return ""
+	}
+	allowed := map[volume.Verb][]volume.State{
+		volume.VerbDelete: {volume.StateAvailable, volume.StatePending, volume.StateError},
+		volume.VerbAttach: {volume.StateAvailable},
+		volume.VerbDetach: {volume.StateAttached},
+		volume.VerbResize: {volume.StateAvailable, volume.StateAttached},
+	}
+	for _, state := range allowed[c.Verb] {
+		if m.state == state {
+			return m.acceptsArguments(c)
+		}
+	}
+	return volume.ErrInvalidTransition
+}
+
+func (m *model) acceptsArguments(c volume.Command) volume.Code {
+	if c.Verb == volume.VerbResize && c.Args.Size <= m.size {
+		return volume.ErrInvalidSize
+	}
+	if c.Verb == volume.VerbDetach && c.Args.Node != "" && c.Args.Node != m.node {
+		return volume.ErrNodeMismatch
+	}
+	return ""
+}
+
+// act does to the backend what the operation asks for.
+func (m *model) act(op *volume.Op) {
+	switch op.Verb {
+	case volume.VerbCreate:
+		m.back = present(op.Args.Size, m.back.Attachment)
+	case volume.VerbDelete:
+		m.back = absent
+	case volume.VerbAttach:
+		m.back = present(m.back.Size, on(op.Args.Node))
+	case volume.VerbDetach:
+		m.back = present(m.back.Size, nil)
+	case volume.VerbResize:
+		m.back = present(op.Args.Size, m.back.Attachment)
+	default: // the others do nothing
+	}
+}
+
+// done is the end of an operation that succeeded.
+func (m *model) done(op *volume.Op) {
+	switch op.Verb {
+	case volume.VerbCreate:
+		m.state, m.size = volume.StateAvailable, op.Args.Size
+	case volume.VerbDelete:
+		m.state, m.exists, m.node = volume.StateDeleted, false, ""
+	case volume.VerbAttach:
+		m.state, m.node = volume.StateAttached, op.Args.Node
+	case volume.VerbDetach:
+		m.state, m.node = volume.StateAvailable, ""
+	default: // resize
+		m.size = op.Args.Size
+		m.state = volume.StateAvailable
+		if m.node != "" {
+			m.state = volume.StateAttached
+		}
+	}
+}
+
+// believe is the state that the backend's view makes of a broken, unknown or cancelled
+// volume; ifAbsent is for when it has nothing.
+func (m *model) believe(ifAbsent volume.State) {
+	if !m.back.Present {
+		m.state = ifAbsent
+		if ifAbsent != volume.StateError {
+			m.node = ""
+		}
+		m.exists = ifAbsent != volume.StateDeleted
+		return
+	}
+	m.state, m.size, m.node = volume.StateAvailable, m.back.Size, ""
+	if m.back.Attachment != nil {
+		m.state, m.node = volume.StateAttached, m.back.Attachment.Node
+	}
+}
+
+// settle is the end of an operation that was cancelled.
+func (m *model) settle(verb volume.Verb) {
+	ifAbsent := map[volume.Verb]volume.State{volume.VerbCreate: volume.StatePending, volume.VerbDelete: volume.StateDeleted}
+	state, ok := ifAbsent[verb]
+	if !ok {
+		state = volume.StateError
+	}
+	m.believe(state)
+}
+
+func (m *model) reconcile() {
+	switch {
+	case m.state == volume.StatePending || m.state == volume.StateError:
+		m.believe(volume.StatePending)
+	case !m.back.Present:
+		m.state = volume.StateError
+	}
+}
+
+// world is the machine, the model and the checker of one run.
+type world struct {
+	*story
+	model model
+	check *checker
+	rt    *rapid.T
+}
+
+// note checks a decision.
+func (w *world) note(d fsm.Decision) {
+	if err := w.check.check(d); err != nil {
+		w.rt.Fatal(err)
+	}
+	if w.record.Op == nil {
+		w.compare()
+	}
+}
+
+// compare holds the settled record against the model.
+func (w *world) compare() {
+	var node volume.Node
+	if w.record.Attachment != nil {
+		node = w.record.Attachment.Node
+	}
+	m := w.model
+	if w.record.State != m.state || w.record.Exists() != m.exists || m.exists && (w.record.Size != m.size || node != m.node) {
+		w.rt.Fatalf("got %s of %s on %q, want %s of %s on %q", w.record.State, w.record.Size, node, m.state, m.size, m.node)
+	}
+}
+
+// command takes up a random command, in whatever state the volume is.
+func (w *world) command(rt *rapid.T) {
+	command := w.story.command(rapid.SampledFrom(volume.Verbs()[:6]).Draw(rt, "verb"), volume.Args{
+		Size: volume.Bytes(rapid.Int64Range(0, 4).Draw(rt, "size")) * volume.GiB,
+		Node: rapid.SampledFrom([]volume.Node{"n1", "n2"}).Draw(rt, "node"),
+		Mode: volume.ReadWrite,
+	})
+	want := w.model.accepts(command)
+	busy := w.record.Op != nil
+	decision, err := w.decide(command)
+	if err == nil && decision.Action == fsm.ActionObserve {
+		decision, err = w.step(func(r volume.Record, now time.Time) (fsm.Decision, error) {
+			return fsm.Reconcile(r, command, w.model.back, now)
+		})
+		if err == nil {
+			w.model.reconcile()
+		}
+	}
+	if got := volume.CodeOf(err); !busy && (want == "") != (err == nil) || !busy && err != nil && got != want || busy && err == nil {
+		rt.Fatalf("%s in %s: got %v, want %q", command.Verb, w.record.State, err, want)
+	}
+	if err != nil {
+		w.note(w.reject(command, err))
+		return
+	}
+	if command.Verb == volume.VerbCreate {
+		w.model.exists, w.model.size, w.model.node = true, command.Args.Size, ""
+	}
+	w.note(decision)
+}
+
+// proceed takes the next step of the operation, with a backend that may fail before or
+// after it did what it was asked.
+func (w *world) proceed(rt *rapid.T) {
+	op := w.record.Op
+	switch fsm.NextStep(w.record).Kind {
+	case fsm.StepNone:
+		rt.Skip("nothing is under way")
+	case fsm.StepAct:
+		w.act(rt)
+	case fsm.StepWait:
+		if rapid.IntRange(0, 3).Draw(rt, "cancelled") == 0 {
+			w.record = fsm.Cancel(w.record, errCancel)
+			return
+		}
+		w.note(w.retry())
+	case fsm.StepSettle:
+		w.model.settle(op.Verb)
+		w.note(w.settle(w.model.back))
+	case fsm.StepGiveUp:
+		w.model.state = volume.StateError
+		w.note(w.giveUp())
+	}
+}
+
+func (w *world) act(rt *rapid.T) {
+	op := w.record.Op
+	answer := rapid.SampledFrom([]error{nil, nil, errBusy, errBroken, errCancel}).Draw(rt, "answer")
+	if answer == nil || rapid.Bool().Draw(rt, "done all the same") {
+		w.model.act(op)
+	}
+	if answer != nil {
+		w.note(w.fail(answer))
+		return
+	}
+	w.model.done(op)
+	w.note(w.succeed())
+}
+
+// tamper changes the backend behind jetvol's back.
+func (w *world) tamper(rt *rapid.T) {
+	w.model.back = rapid.SampledFrom([]fsm.Observation{
+		absent, present(volume.GiB, nil), present(2*volume.GiB, nil), present(volume.GiB, on("n2")),
+	}).Draw(rt, "backend has")
+}
+
+// cannotGetStuck holds in every state that was reached.
+func (w *world) cannotGetStuck(rt *rapid.T) {
+	if w.record.Op == nil {
+		w.forget()
+		return
+	}
+	ways := map[string]advance{
+		"well":                follow(w.policy, nil, absent),
+		"busy":                follow(w.policy, errBusy, absent),
+		"broken":              follow(w.policy, errBroken, absent),
+		"cancelled, absent":   follow(w.policy, errCancel, absent),
+		"cancelled, detached": follow(w.policy, errCancel, present(volume.GiB, nil)),
+		"cancelled, attached": follow(w.policy, errCancel, present(volume.GiB, on("n1"))),
+	}
+	for name, next := range ways {
+		if err := checkEnds(w.record, w.policy, next); err != nil {
+			rt.Fatalf("if the backend answers %s: %v", name, err)
+		}
+	}
+}
+
+// forget does what the worker does once events are published and answers spilled.
+func (w *world) forget() {
+	w.record.Outbox = nil
+	if extra := len(w.record.Outcomes) - fsm.MaxOutcomes; extra > 0 {
+		w.record.Outcomes = w.record.Outcomes[extra:]
+	}
+}
+
+// TestModel runs random commands against random backends.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		w := &world{story: newStory(rt), check: newChecker(), rt: rt, model: model{state: volume.StatePending}}
+		w.policy.MaxAttempts = rapid.IntRange(1, 4).Draw(rt, "max attempts")
+		rt.Repeat(map[string]func(*rapid.T){
+			"command": w.command,
+			"proceed": w.proceed,
+			"again":   w.proceed, // as often as commands, so that operations get on
+			"tamper":  w.tamper,
+			"":        w.cannotGetStuck,
+		})
+	})
+}

@@ -29,7 +29,8 @@ type Record struct {
 	CommandSequence uint64 `json:"command_sequence"`
 	// Outcomes are the answers to the latest commands, oldest first.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
-	// Spilled counts the outcomes that were moved to the `outcomes` bucket.
+	// Spilled counts the outcomes that were moved to the `outcomes` bucket. It is not 0
+	// if that bucket may know a command of this name.
 	Spilled uint64 `json:"spilled,omitempty"`
 
 	// Outbox holds the events of the latest writes, oldest first. They belong on the

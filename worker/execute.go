@@ -89,9 +89,9 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	if err != nil || !decision.Stores() {
 		return decision.Outcome, err
 	}
-	if e.head.tombstoneExpired() {
-		// The new record will hide that there was an earlier life: a late repeat of its
-		// delete must not delete this one.
+	if e.head.mayHaveSpilled() && e.head.revision == 0 {
+		// The new record hides that the name was known before. A late repeat from then
+		// must still be recognised: of a refusal, or of the delete that ended the last life.
 		if decision.Record.Spilled, err = e.head.spillEarlierLife(ctx, e.worker); err != nil {
 			return nil, err
 		}
@@ -288,14 +288,14 @@ func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error)
 }
 
 // answeredLongAgo looks for an answer that the record has let go of: in the bucket of
-// outcomes if some were moved there, and in the events of a volume whose tombstone has
-// run out. It returns a [volume.NotFound] if the command is new.
+// outcomes if some were moved there, and in the events of a volume whose record is
+// gone. It returns a [volume.NotFound] if the command is new.
 func (e *execution) answeredLongAgo(ctx context.Context, id volume.CommandID) (volume.Outcome, error) {
 	if !e.head.mayHaveSpilled() {
 		return volume.Outcome{}, volume.NotFound
 	}
 	outcome, err := e.worker.outcomes.Get(ctx, e.command.Key, id)
-	if errors.Is(err, volume.NotFound) && e.head.tombstoneExpired() {
+	if errors.Is(err, volume.NotFound) && e.head.recordLost() {
 		return e.outcomeOfEarlierLife(ctx, id)
 	}
 	return outcome, err

@@ -167,9 +167,10 @@ func (h *head) mayHaveSpilled() bool {
 	return h.record.Spilled > 0 || h.revision == 0 && h.lastEvent != ""
 }
 
-// tombstoneExpired reports whether the volume lived once and its record is gone.
-func (h *head) tombstoneExpired() bool {
-	return h.revision == 0 && h.record.State == volume.StateDeleted
+// recordLost reports whether the volume lived once and its record is gone: its tombstone
+// has run out, or somebody deleted it. The events still know its commands.
+func (h *head) recordLost() bool {
+	return h.revision == 0 && (h.record.ID != "" || h.record.State == volume.StateDeleted)
 }
 
 // makeRoom moves the older half of a full ring of outcomes to their bucket, before the
@@ -188,9 +189,13 @@ func (h *head) makeRoom(ctx context.Context, w *Worker) error {
 	return nil
 }
 
-// spillEarlierLife stores the answers to the commands of a life whose record has
-// expired, as its events tell them, and returns how many there are.
+// spillEarlierLife stores the answers to the commands of a life whose record is
+// gone, as its events tell them. It returns how many there are, at least 1: the
+// refusals of a name without a record are in the bucket already and are not counted.
 func (h *head) spillEarlierLife(ctx context.Context, w *Worker) (uint64, error) {
+	if !h.recordLost() {
+		return 1, nil
+	}
 	var outcomes []volume.Outcome
 	for outcome, err := range events.Outcomes(ctx, w.js, h.record.Key) {
 		if err != nil {
@@ -198,7 +203,7 @@ func (h *head) spillEarlierLife(ctx context.Context, w *Worker) (uint64, error) 
 		}
 		outcomes = append(outcomes, outcome)
 	}
-	return uint64(len(outcomes)), w.spill(ctx, h.record.Key, outcomes)
+	return max(1, uint64(len(outcomes))), w.spill(ctx, h.record.Key, outcomes)
 }
 
 // spillsAtOnce bounds the writes in flight of one spill.

@@ -87,6 +87,7 @@ func TestWorker_RefusalForMissingVolume_IsRemembered(t *testing.T) {
 	s.wantReply(first, volume.Rejected, "", volume.ErrVolumeNotFound)
 	s.wantSame(attach, first)
 	s.wantReply(s.create("ghost", volume.MiB), volume.Succeeded, volume.StateAvailable, "")
+	s.wantSame(attach, first) // now it would be accepted
 	s.wantWitnesses("ghost", volume.EventRejected, volume.EventCreate, volume.EventReady)
 }
 

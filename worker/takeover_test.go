@@ -139,13 +139,16 @@ func TestWorker_LostCompareAndSet_ReloadsAndDecidesAgain(t *testing.T) {
 
 func TestWorker_RecordDeletedByHand_GoesOnFromTheLastEvent(t *testing.T) {
 	s := start(t)
-	s.create("v", volume.MiB)
+	create := commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}, ID: "create-v"}
+	first := s.do(create)
 	must(t, s.stop())
 	bucket, err := s.js.KeyValue(s.ctx, "volumes")
 	must(t, err)
 	must(t, bucket.Purge(s.ctx, key("v").String()))
 	s.startWorker()
+	s.wantSame(create, first)
 	s.wantReply(s.attach("v", "n1"), volume.Succeeded, volume.StateAttached, "")
+	s.wantSame(create, first)
 	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventAttach, volume.EventAttached)
 }
 

@@ -94,7 +94,7 @@ func (s store) fetch(ctx context.Context, filter string, start uint64, limit int
 	if pending == 0 {
 		return nil, nil
 	}
-	batch, err := consumer.FetchNoWait(int(min(pending, uint64(limit))))
+	batch, err := consumer.FetchNoWait(limit)
 	if err != nil {
 		return nil, err
 	}

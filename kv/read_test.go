@@ -1,6 +1,7 @@
 package kv_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -23,7 +24,6 @@ func requests(t *testing.T, s *server.Server, do func()) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer sub.Unsubscribe() //nolint:errcheck // of a connection that is about to be closed
 	if err := tap.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -218,6 +218,30 @@ func TestBucket_Unauthorized(t *testing.T) {
 	wantStatus(t, b, "default.db-01", "allowed")
 	if _, err := b.Get(ctx, "closed.db-01"); !errors.Is(err, kv.ErrNotFound) {
 		t.Errorf("read of a key that may not be written: got %v, want %v", err, kv.ErrNotFound)
+	}
+}
+
+// unanswered is a JetStream whose publishes get no answer.
+type unanswered struct{ jetstream.JetStream }
+
+func (unanswered) PublishMsg(ctx context.Context, _ *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestBucket_Timeout_AfterOldRefusal_IsUnavailable(t *testing.T) {
+	s := startServer(t, restricted)
+	silent := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
+	js := jetStream(t, connect(t, s, nats.UserInfo("worker", "worker"), silent))
+	if _, err := openItems(js).Create(testContext(t), "closed.db-01", item{}); !errors.Is(err, kv.ErrUnauthorized) {
+		t.Fatalf("got %v, want %v", err, kv.ErrUnauthorized)
+	}
+	// Long enough for the connection to be asked meanwhile.
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := openItems(unanswered{js}).Create(ctx, "closed.db-01", item{})
+	if !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrUnauthorized) {
+		t.Errorf("got %v, want %v: the write's outcome is unknown", err, kv.ErrUnavailable)
 	}
 }
 

@@ -53,6 +53,7 @@ func unlessRefused(ctx context.Context, conn *nats.Conn, subject string, request
 // a refusal to let this user publish to subject, or to let the user in at all.
 func newRefusal(conn *nats.Conn, before error, subject string) error {
 	last := conn.LastError()
+	//nolint:errorlint // whether it is the same occurrence, not of the same kind
 	if last == nil || last == before {
 		return nil
 	}

@@ -141,7 +141,7 @@ func isMarker(header nats.Header) bool {
 // failed says which operation on which key failed and keeps err's identity.
 func (s store) failed(operation, key string, err error) error {
 	if err == nil {
-		return err
+		return nil
 	}
 	return fmt.Errorf("%s %s/%s: %w", operation, s.bucket, key, err)
 }

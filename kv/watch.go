@@ -84,6 +84,9 @@ func (b *Bucket[T]) follow(
 		case <-ctx.Done():
 			return
 		case update, open := <-updates:
+			if !open && ctx.Err() != nil {
+				return // both ended at once, and the loop took this end
+			}
 			if !open {
 				yield(Change[T]{}, b.failed("watch", filter, errors.Join(ErrUnavailable, errWatchEnded)))
 				return
@@ -116,6 +119,6 @@ func newChange[T any](update jetstream.KeyValueEntry) (Change[T], error) {
 // would otherwise block for ever. An error only says that it has ended already.
 func stop(watcher jetstream.KeyWatcher) {
 	_ = watcher.Stop()
-	for range watcher.Updates() { //nolint:revive // drained on purpose
+	for range watcher.Updates() {
 	}
 }

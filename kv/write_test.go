@@ -134,14 +134,20 @@ func awaitPeers(t *testing.T, js jetstream.JetStream) {
 // of them before the first one starts.
 func freeRoutes(t *testing.T, n int) []*url.URL {
 	t.Helper()
+	var held []net.Listener
 	var routes []*url.URL
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() //nolint:errcheck,revive // all are held until all are chosen
+		held = append(held, l) // until all are chosen, so that no two are the same
 		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+	}
+	for _, l := range held {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return routes
 }

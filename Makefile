@@ -15,7 +15,8 @@ FUZZTIME ?= 10s
 BENCH    ?= .
 KILLS    ?= 100
 
-# The acceptance tests run this nats CLI, the one that the documents speak of.
+# The acceptance tests run these: what was just built, and the nats CLI of the documents.
+export JETVOL_BIN      := $(CURDIR)/bin/jetvol
 export JETVOL_NATS_CLI := $(CURDIR)/bin/nats
 
 ##@ Use

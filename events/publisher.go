@@ -110,7 +110,8 @@ func (d *Pending) Done() (sequence uint64, ok bool) {
 // Wait returns the event's stream sequence once it is stored. A refusal or a missing
 // answer is looked up on the stream: if this event stands behind `after`, it was
 // stored before; if nothing stands there, it is published again. It returns
-// [ErrConflict] if another event stands there, and ctx's error when ctx ends.
+// [ErrConflict] if another event stands there or the stream has lost the event at
+// `after`, and ctx's error when ctx ends.
 func (d *Pending) Wait(ctx context.Context) (uint64, error) {
 	for {
 		if d.known {
@@ -138,7 +139,7 @@ func (d *Pending) lookUp(ctx context.Context) error {
 	found, err := d.publisher.next(ctx, d.transition.Key, d.after+1)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return d.send()
+		return d.again(ctx)
 	case err != nil:
 		return fmt.Errorf("look up event %s: %w: %w", d.transition.ID, volume.Unavailable, err)
 	case found.Data.ID != d.transition.ID:
@@ -146,6 +147,22 @@ func (d *Pending) lookUp(ctx context.Context) error {
 	}
 	d.sequence, d.known = found.Sequence, true
 	return nil
+}
+
+// again publishes the event once more, after a pause: a cluster may refuse a guard that
+// does hold. One that can never hold, because `after` is not on the stream, is told.
+func (d *Pending) again(ctx context.Context) error {
+	last, _, err := d.publisher.Last(ctx, d.transition.Key)
+	switch {
+	case err != nil:
+		return err
+	case last.Sequence < d.after:
+		return fmt.Errorf("publish event %s after sequence %d: the volume's last event is at %d: %w",
+			d.transition.ID, d.after, last.Sequence, ErrConflict)
+	case pause(ctx) != nil:
+		return fmt.Errorf("publish event %s: %w", d.transition.ID, context.Cause(ctx))
+	}
+	return d.send()
 }
 
 // Last returns the volume's last event, read from the stream's leader. It returns

@@ -12,8 +12,9 @@ import (
 
 // A worker's loop, with a backend that is busy once. Time is only told, never waited for.
 func Example() {
-	backend := func(attempt int) error {
-		if attempt == 1 {
+	calls := 0
+	backend := func() error {
+		if calls++; calls == 1 {
 			return volume.BackendError(fmt.Errorf("image locked: %w", volume.Busy))
 		}
 		return nil
@@ -28,7 +29,7 @@ func Example() {
 		fmt.Println(decision.Transition.Generation, decision.Transition.Event, record.State)
 		switch step := fsm.NextStep(record); step.Kind {
 		case fsm.StepAct:
-			if fault := backend(record.Op.Attempt); fault != nil {
+			if fault := backend(); fault != nil {
 				decision, err = fsm.Fail(record, fault, fsm.DefaultRetryPolicy(), now)
 			} else {
 				decision, err = fsm.Succeed(record, nil, now)

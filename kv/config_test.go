@@ -2,7 +2,6 @@ package kv_test
 
 import (
 	"errors"
-	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
@@ -112,20 +111,5 @@ func TestInterop_KeyValueOfNatsGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantStatus(t, b, "default.db-01", "")
-	}
-}
-
-func TestInterop_NatsCLI(t *testing.T) {
-	cli, err := exec.LookPath("nats")
-	if err != nil {
-		t.Skip("the nats CLI is not in PATH")
-	}
-	s := startServer(t)
-	js := jetStream(t, connect(t, s))
-	provision(t, js, 1)
-	mustCreate(t, openItems(js), "default.db-01", "available")
-	out, err := exec.CommandContext(testContext(t), cli, "--server", s.ClientURL(), "kv", "get", "volumes", "default.db-01", "--raw").CombinedOutput()
-	if got, want := strings.TrimSpace(string(out)), `{"schema_version":1,"status":"available"}`; err != nil || got != want {
-		t.Fatalf("got %s, %v, want %s", got, err, want)
 	}
 }

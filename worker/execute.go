@@ -73,7 +73,7 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	if err := e.head.makeRoom(ctx, e.worker); err != nil {
 		return nil, err
 	}
-	decision, err := e.decide(ctx)
+	decision, err := e.decide()
 	if rejection(err) {
 		if e.command.ValidateOnly {
 			return &volume.Outcome{
@@ -100,7 +100,7 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 }
 
 // decide asks the state machine, and the backend where the answer depends on it.
-func (e *execution) decide(ctx context.Context) (fsm.Decision, error) {
+func (e *execution) decide() (fsm.Decision, error) {
 	if cause := cancelCause(e.cancellable); cause != nil {
 		return fsm.Decision{Record: e.head.record}, cause
 	}

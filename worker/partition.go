@@ -81,9 +81,12 @@ func (p *partition) run(ctx, work context.Context, started func()) {
 // own takes the partition over and works on it until ctx ends (nil) or it is lost.
 //
 // The order is essential. Unpinning sends the former owner away; resetting makes the
-// server deliver again, from the first command not acknowledged, everything that the
-// former owner held; only then may pulling begin, because what is delivered between a
-// pull and a reset is lost to both.
+// server deliver again everything that the former owner held; only then may pulling
+// begin, because what is delivered between a pull and a reset is lost to both.
+//
+// The reset goes to sequence 1, not to the acknowledgement floor: after kill -9 of the
+// server its stream can still hold commands that its consumer knows as acknowledged.
+// Nothing else would ever take them out. They get the answer that they got before.
 func (p *partition) own(ctx, work context.Context, started func()) error {
 	consumer, err := p.worker.js.CreateOrUpdateConsumer(ctx, commands.StreamName, p.consumerConfig())
 	if err != nil {
@@ -92,7 +95,7 @@ func (p *partition) own(ctx, work context.Context, started func()) error {
 	if err := p.worker.stream.UnpinConsumer(ctx, p.consumerName(), priorityGroup); err != nil {
 		return fmt.Errorf("unpin consumer: %w", err)
 	}
-	if _, err := p.worker.stream.ResetConsumer(ctx, p.consumerName()); err != nil {
+	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {
 		return fmt.Errorf("reset consumer: %w", err)
 	}
 	lanes, stopLanes := context.WithCancelCause(work)

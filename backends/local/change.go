@@ -125,6 +125,10 @@ func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 		}
 		return d.attachment(ref.Key, wanted), d.dir.sync()
 	}
+	// A node must not see the length that a killed and then abandoned Resize left.
+	if err := img.resize(found.Size); err != nil {
+		return volume.Attachment{}, err
+	}
 	found.Attachment = &wanted
 	if err := d.store(ref.Key, found); err != nil {
 		return volume.Attachment{}, err

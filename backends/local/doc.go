@@ -12,8 +12,9 @@
 //     it; Create empties it and goes on, Delete removes it.
 //   - Delete removes the sidecar, then the image. Killed between, the same remains.
 //   - Resize lengthens the image, then writes the sidecar. Killed between, the object
-//     still has its old size; the next Resize sets both to what it wants.
-//   - Attach and Detach write the sidecar and nothing else.
+//     still has its old size; the next Resize sets both to what it wants, and the next
+//     Attach cuts off what is too long before a node can see it.
+//   - Otherwise Attach and Detach write the sidecar and nothing else.
 //
 // A sidecar is written to a temporary file in the same directory, which is synced,
 // renamed over the old one, and made durable by a sync of the directory. Where one file

@@ -49,7 +49,7 @@ func provideNATS(as string) error {
 		binary = filepath.Join(root, "bin", "nats")
 	}
 	const remedy = "`make bin/nats` builds it, JETVOL_NATS_CLI names another one"
-	version, err := exec.Command(binary, "--version").Output() //nolint:gosec // The tester's own choice of a program.
+	version, err := exec.Command(binary, "--version").Output()
 	if err != nil {
 		return fmt.Errorf("nats CLI: %w: %s", err, remedy)
 	}
@@ -63,7 +63,7 @@ func provideJetvol(as string) error {
 	if binary := os.Getenv("JETVOL_BIN"); binary != "" {
 		return link(binary, as)
 	}
-	build := exec.Command("go", "build", "-o", as, "./cmd/jetvol") //nolint:gosec // No input but a temporary directory.
+	build := exec.Command("go", "build", "-o", as, "./cmd/jetvol")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build jetvol: %w\n%s", err, out)

@@ -32,7 +32,7 @@ func startProgram(t *testing.T, s *server, url, command string) *program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &program{cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
-	p.cmd = exec.CommandContext(ctx, "sh", "-c", command) //nolint:gosec // The project's own documents.
+	p.cmd = exec.CommandContext(ctx, "sh", "-c", command)
 	p.cmd.Dir, p.cmd.Env = s.workDir, environment(s.workDir, url)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // sh's children end with it

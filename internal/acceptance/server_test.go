@@ -24,19 +24,20 @@ type server struct {
 var readyLine = regexp.MustCompile(`(?m)^jetvol ready: (nats://\S+) `)
 
 // startServer starts jetvol on a free port in a new directory. When the test ends it is
-// stopped by SIGTERM and has to have drained.
+// stopped.
 func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
 	s := &server{workDir: t.TempDir()}
 	s.start(t, flags...)
-	t.Cleanup(func() { s.stop(t) })
 	return s
 }
 
+// start starts jetvol, also again after stop, with what it has stored.
 func (s *server) start(t *testing.T, flags ...string) {
 	t.Helper()
 	command := append([]string{"exec jetvol up --dir " + dataDir + " --listen 127.0.0.1:0"}, flags...)
 	s.program = startProgram(t, s, "", strings.Join(command, " "))
+	t.Cleanup(func() { s.stop(t) }) // before startProgram's own, which kills
 	printed := s.program.until(readyLine.MatchString)
 	ready := readyLine.FindStringSubmatch(printed)
 	if ready == nil {
@@ -45,7 +46,7 @@ func (s *server) start(t *testing.T, flags ...string) {
 	s.url = ready[1]
 }
 
-// stop ends the server, which may have been stopped before.
+// stop ends the server by SIGTERM; it has to have drained. It may have been stopped before.
 func (s *server) stop(t *testing.T) {
 	t.Helper()
 	if s.program == nil {

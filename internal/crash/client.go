@@ -32,6 +32,7 @@ const (
 	shareMalformed = 2
 	shareValidate  = 3
 	shareCancel    = 8
+	shareLeave     = 15
 )
 
 // client asks and waits, one command after another, over a connection of its own.
@@ -89,6 +90,7 @@ func (c *client) step(ctx context.Context) error {
 		{shareMalformed, c.malformed},
 		{shareValidate, c.validate},
 		{shareCancel, c.cancel},
+		{shareLeave, c.leave},
 	} {
 		if dice < choice.share {
 			if given, err := choice.give(ctx); given || err != nil {
@@ -149,6 +151,21 @@ func (c *client) cancel(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	return true, c.first(ctx, c.workload.cancel(target), verify.Ordinary)
+}
+
+// leave gives a command and does not wait for its answer: the stream has it, and that
+// must be enough.
+func (c *client) leave(ctx context.Context) (bool, error) {
+	key := c.workload.key()
+	e := c.ledger.leave(c.workload.next(key, c.ledger.state(key)))
+	_, err := c.commands.Publish(ctx, e.request)
+	if errors.Is(err, volume.InvalidArgument) {
+		return true, fmt.Errorf("command %s (%s): %w", e.request.ID, e.request.Verb, err)
+	}
+	if err == nil {
+		c.ledger.accepted(e)
+	}
+	return true, nil
 }
 
 // do asks until there is an answer, which is empty if ctx ends first. It returns an

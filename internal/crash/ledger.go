@@ -46,6 +46,25 @@ func (l *ledger) ask(request commands.Request, kind verify.Kind) *entry {
 	return e
 }
 
+// leave enters a new command for whose answer nobody will wait. It is never picked to be
+// published again: that would bring it back if it was lost.
+func (l *ledger) leave(request commands.Request) *entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := &entry{request: request, told: verify.Command{
+		Key: request.Key, ID: request.ID, Verb: request.Verb, Kind: verify.Ordinary,
+	}}
+	l.all = append(l.all, e)
+	return e
+}
+
+// accepted notes that the stream has acknowledged the command.
+func (l *ledger) accepted(e *entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.told.Accepted = true
+}
+
 // askAgain picks a command to be published once more by somebody else. It returns nil
 // if there is none.
 func (l *ledger) askAgain(rng *rand.Rand) *entry {

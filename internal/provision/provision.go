@@ -126,7 +126,11 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 			return nil
 		}
 		// Another process may have made it between our question and our request.
-		existing, err = existingConfig(ctx, js, wanted.Name)
+		found, lookErr := existingConfig(ctx, js, wanted.Name)
+		if lookErr != nil {
+			return err // what is wrong is why it could not be made
+		}
+		existing, err = found, nil
 	}
 	if err != nil {
 		return err
@@ -135,7 +139,7 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 		wanted.Replicas = existing.Replicas
 	}
 	if o.OutcomeRetention == 0 && wanted.Name == "KV_"+kv.OutcomesBucket {
-		wanted.MaxAge = existing.MaxAge
+		keepRetention(&wanted, existing)
 	}
 	differences, err := Compare(wanted, existing)
 	if err != nil {
@@ -152,6 +156,15 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 	report.Existing = append(report.Existing, wanted.Name)
 	report.Differences = append(report.Differences, differences...)
 	return nil
+}
+
+// keepRetention leaves the age limit as it is. The server wants no duplicate window
+// that is longer.
+func keepRetention(wanted *jetstream.StreamConfig, existing jetstream.StreamConfig) {
+	wanted.MaxAge = existing.MaxAge
+	if wanted.MaxAge > 0 {
+		wanted.Duplicates = min(wanted.Duplicates, wanted.MaxAge)
+	}
 }
 
 func existingConfig(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamConfig, error) {

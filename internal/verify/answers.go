@@ -11,7 +11,8 @@ import (
 //
 //   - an ordinary command has one final event, whose content is what the answer said,
 //     and the stored outcome is that answer too. A cancel that succeeded has no event
-//     of its own: its answer is in the stored outcome and in its target's final event;
+//     of its own: its answer is in the stored outcome and in its target's final event.
+//     If nobody waited for the answer, event and stored outcome must be there still;
 //   - a validate_only command leaves no event and no outcome;
 //   - a malformed command leaves no event, a dead letter and a refusal as its answer.
 //
@@ -33,8 +34,7 @@ func Answers(e Evidence) []Fault {
 			r.untraced(c, w.events[id], w.outcomes[id])
 			r.buried(c, e.DeadLetters[c.ID])
 		default:
-			r.endedOnce(c, w.finals[id])
-			r.stored(c, w.outcomes[id])
+			r.endedOnce(c, w.finals[id], w.outcomes[id])
 		}
 	}
 	for _, t := range e.Transitions {
@@ -80,36 +80,40 @@ func witnessesOf(e Evidence) witnesses {
 	return w
 }
 
-// endedOnce checks an ordinary command against its final events.
-func (r *report) endedOnce(c Command, finals []volume.Transition) {
-	answer, answered := c.Answer()
-	if answered && c.Verb == volume.VerbCancel && answer.Outcome == volume.Succeeded {
-		if len(finals) > 0 {
-			r.add(Doubled, c.Key, "command %s: a successful cancel with event %s of its own", c.ID, finals[0].ID)
-		}
-		return
-	}
-	switch {
-	case len(finals) == 0 && answered:
-		r.add(Lost, c.Key, "command %s (%s): answered %s, no final event", c.ID, c.Verb, answer.Outcome)
-		return
-	case len(finals) == 0:
-		return // its missing answer is told already
-	case len(finals) > 1:
+// endedOnce checks an ordinary command: its answer against its final events and its
+// stored outcomes.
+func (r *report) endedOnce(c Command, finals []volume.Transition, outcomes []volume.Outcome) {
+	if len(finals) > 1 {
 		r.add(Doubled, c.Key, "command %s (%s): %d final events, %s and %s", c.ID, c.Verb, len(finals), finals[0].ID, finals[1].ID)
 	}
-	if want := replyOf(finals[0]); answered && !sameAnswer(want, answer) {
-		r.add(Disagreement, c.Key, "command %s (%s): answer %s, event %s", c.ID, c.Verb, brief(answer), brief(want))
+	answer, answered := c.answer(outcomes)
+	if !answered {
+		if c.Accepted {
+			r.add(Lost, c.Key, "command %s (%s): accepted, no outcome (%d final events)", c.ID, c.Verb, len(finals))
+		}
+		return // of an asked one the missing answer is told already
+	}
+	r.told(c, answer, finals)
+	r.stored(c, answer, outcomes)
+}
+
+// told checks an answer against the command's final event.
+func (r *report) told(c Command, answer commands.Reply, finals []volume.Transition) {
+	eventless := c.Verb == volume.VerbCancel && answer.Outcome == volume.Succeeded
+	switch {
+	case eventless && len(finals) > 0:
+		r.add(Doubled, c.Key, "command %s: a successful cancel with event %s of its own", c.ID, finals[0].ID)
+	case eventless:
+	case len(finals) == 0:
+		r.add(Lost, c.Key, "command %s (%s): answered %s, no final event", c.ID, c.Verb, answer.Outcome)
+	case !sameAnswer(replyOf(finals[0]), answer):
+		r.add(Disagreement, c.Key, "command %s (%s): answer %s, event %s", c.ID, c.Verb, brief(answer), brief(replyOf(finals[0])))
 	}
 }
 
-// stored checks an ordinary command against its stored outcomes. There may be two equal
+// stored checks an answer against the command's stored outcomes. There may be two equal
 // ones: an answer goes to the bucket before the record lets go of it.
-func (r *report) stored(c Command, outcomes []volume.Outcome) {
-	answer, answered := c.Answer()
-	if !answered {
-		return
-	}
+func (r *report) stored(c Command, answer commands.Reply, outcomes []volume.Outcome) {
 	if len(outcomes) == 0 {
 		r.add(Lost, c.Key, "command %s (%s): answered %s, no stored outcome", c.ID, c.Verb, answer.Outcome)
 	}

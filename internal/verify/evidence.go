@@ -35,6 +35,9 @@ type Command struct {
 	ID   volume.CommandID
 	Verb volume.Verb
 	Kind Kind
+	// Accepted says that the stream acknowledged it to a publisher who did not wait for
+	// an answer, and who would not have noticed if it had been lost.
+	Accepted bool
 	// Asked is how often it was published by somebody who waited for its answer, and
 	// Answers are what they got.
 	Asked   int
@@ -76,12 +79,17 @@ type ColdStart struct {
 	Writes uint64 // records that it wrote
 }
 
-// Answer returns the command's first answer; ok is false if it never got one.
-func (c Command) Answer() (first commands.Reply, ok bool) {
-	if len(c.Answers) == 0 {
+// answer returns the command's first answer, or the stored outcome if nobody asked. It
+// returns ok false if there is neither.
+func (c Command) answer(stored []volume.Outcome) (first commands.Reply, ok bool) {
+	switch {
+	case len(c.Answers) > 0:
+		return c.Answers[0], true
+	case len(stored) > 0:
+		return commands.NewReply(c.Key, stored[0], false), true
+	default:
 		return commands.Reply{}, false
 	}
-	return c.Answers[0], true
 }
 
 // commandKey addresses a command: IDs are each volume's own.

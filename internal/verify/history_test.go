@@ -163,6 +163,10 @@ func cleanRun(t *testing.T) Evidence {
 	e := h.rest()
 	e.Commands[1].repeat()
 	e.Commands[1].reuse(volume.ErrCommandIDReused)
+	for _, id := range []volume.CommandID{"c6", "c8"} { // nobody waited for these
+		c := e.command(id)
+		c.Accepted, c.Asked, c.Answers = true, 0, nil
+	}
 	refusal := volume.NewFailure(volume.Errorf(volume.ErrUnknownField, "field %q", "colour"))
 	e.DeadLetters["m1"] = 1
 	e.Commands = append(e.Commands,

@@ -73,7 +73,7 @@ var plants = []struct {
 	{"a command ended twice", Answers, func(e *Evidence) {
 		e.Transitions = append(e.Transitions, e.Transitions[e.event("c9", 0)])
 	}, Doubled, "2 final events"},
-	{"the answer is not the event's", Answers, func(e *Evidence) { e.command("c8").Answers[0].Generation++ }, Disagreement, "event succeeded"},
+	{"the answer is not the event's", Answers, func(e *Evidence) { e.command("c7").Answers[0].Generation++ }, Disagreement, "event succeeded"},
 	{"the answer is not the stored outcome", Answers, func(e *Evidence) {
 		e.Outcomes[db01][0].Result = volume.Succeeded
 	}, Disagreement, "stored outcome succeeded"},
@@ -86,6 +86,13 @@ var plants = []struct {
 	{"an event of nobody's command", Answers, func(e *Evidence) {
 		e.Transitions = append(e.Transitions, volume.Transition{ID: "x", Key: db01, CommandID: "c99"})
 	}, Disagreement, "nobody gave"},
+	{"an accepted command vanished", Answers, func(e *Evidence) {
+		e.Commands = append(e.Commands, Command{Key: db01, ID: "u1", Verb: volume.VerbDelete, Kind: Ordinary, Accepted: true})
+	}, Lost, "accepted, no outcome"},
+	{"an accepted command has no event", Answers, func(e *Evidence) {
+		e.Transitions = slices.DeleteFunc(e.Transitions, func(t volume.Transition) bool { return t.CommandID == "c9" })
+		*e.command("c9") = Command{Key: db01, ID: "c9", Verb: volume.VerbAttach, Kind: Ordinary, Accepted: true}
+	}, Lost, "no final event"},
 	{"validate_only left an event", Answers, func(e *Evidence) {
 		e.Transitions = append(e.Transitions, volume.Transition{ID: "x", Key: db01, CommandID: "v1"})
 	}, Disagreement, "left 1 events"},

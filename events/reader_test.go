@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/internal/natstest"
@@ -127,7 +129,6 @@ func TestRead_Follow(t *testing.T) {
 	}{
 		"all":              {events.Filter{}, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
 		"from":             {events.Filter{From: 8}, []uint64{8, 9, 10}},
-		"from the future":  {events.Filter{From: 10}, []uint64{10}},
 		"last of a volume": {events.Filter{Last: true, Project: "default", Volume: "db-01"}, []uint64{7, 9, 10}},
 	}
 	for name, test := range tests {
@@ -155,6 +156,45 @@ func TestRead_Follow(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRead_Follow_FromBeyondTheEnd: the server itself would begin with the very next
+// event. Reading has begun when the publisher's events are stored, or will begin later;
+// what is told is the same.
+func TestRead_Follow_FromBeyondTheEnd(t *testing.T) {
+	tr := newTrail(t)
+	fill(t, tr)
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	began := make(chan struct{})
+	tr.js = signalling{tr.js, began}
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
+		<-began
+		after := tr.publish(transition(dbKey, 4, volume.EventAttached), 7)
+		tr.publish(transition(dbKey, 5, volume.EventDetach), after)
+	})
+	defer publishing.Wait()
+	for stored, err := range events.Read(ctx, tr.js, events.Filter{From: 10, Follow: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored.Sequence != 10 {
+			t.Errorf("got sequence %d, want 10", stored.Sequence)
+		}
+		break
+	}
+}
+
+// signalling closes a channel once the reader's consumer is made.
+type signalling struct {
+	jetstream.JetStream
+	made chan struct{}
+}
+
+func (s signalling) OrderedConsumer(ctx context.Context, stream string, config jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	defer close(s.made)
+	return s.JetStream.OrderedConsumer(ctx, stream, config)
 }
 
 // TestRead_EndsUnderTraffic: each event that is told brings forth another one.

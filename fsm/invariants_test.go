@@ -66,6 +66,11 @@ func (c *checker) checkEvent(d fsm.Decision) error {
 	if e.From != c.state {
 		return fmt.Errorf("event %s begins in %s, the last one ended in %s", e.ID, e.From, c.state)
 	}
+	if begins := e.Event == volume.EventCreate || e.Event == volume.EventRecreate; begins {
+		if want := volume.NewID(e.Key, e.Generation); e.VolumeID != want || d.Record.ID != want {
+			return fmt.Errorf("event %s begins the life of %s, record %s, want %s", e.ID, e.VolumeID, d.Record.ID, want)
+		}
+	}
 	if e.Final != (d.Outcome != nil) {
 		return fmt.Errorf("event %s: final %v, outcome %v", e.ID, e.Final, d.Outcome)
 	}
@@ -85,6 +90,9 @@ func (c *checker) checkOutcome(d fsm.Decision) error {
 		return fmt.Errorf("command %s is answered twice", o.CommandID)
 	}
 	c.answered[o.CommandID] = true
+	if (o.Result == volume.Succeeded) != (o.Failure == nil) {
+		return fmt.Errorf("command %s %s with failure %v", o.CommandID, o.Result, o.Failure)
+	}
 	if outcomes := d.Record.Outcomes; len(outcomes) == 0 || !reflect.DeepEqual(outcomes[len(outcomes)-1], o) {
 		return fmt.Errorf("outcome of %s is not the last of the record", o.CommandID)
 	}

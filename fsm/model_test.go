@@ -144,8 +144,10 @@ func (w *world) note(d fsm.Decision) {
 	if err := w.check.check(d); err != nil {
 		w.rt.Fatal(err)
 	}
-	if w.record.Op == nil {
+	if op := w.record.Op; op == nil {
 		w.compare()
+	} else if op.Attempt > w.policy.MaxAttempts {
+		w.rt.Fatalf("attempt %d of at most %d", op.Attempt, w.policy.MaxAttempts)
 	}
 }
 

@@ -76,9 +76,17 @@ func TestChecker_SeesAPlantedViolation(t *testing.T) {
 			edit(&d[4], func(e *volume.Transition) { e.To = volume.StateError })
 			return d
 		},
-		"event not in the outbox":         func(d []fsm.Decision) []fsm.Decision { d[1].Record.Outbox = d[0].Record.Outbox; return d },
-		"outcome not in the record":       func(d []fsm.Decision) []fsm.Decision { d[3].Record.Outcomes = nil; return d },
-		"outcome twice":                   func(d []fsm.Decision) []fsm.Decision { d[6].Outcome.CommandID = d[3].Outcome.CommandID; return d },
+		"event not in the outbox":   func(d []fsm.Decision) []fsm.Decision { d[1].Record.Outbox = d[0].Record.Outbox; return d },
+		"outcome not in the record": func(d []fsm.Decision) []fsm.Decision { d[3].Record.Outcomes = nil; return d },
+		"outcome twice":             func(d []fsm.Decision) []fsm.Decision { d[6].Outcome.CommandID = d[3].Outcome.CommandID; return d },
+		"success with a failure": func(d []fsm.Decision) []fsm.Decision {
+			d[3].Outcome.Failure = d[1].Transition.Failure
+			return d
+		},
+		"id of another life": func(d []fsm.Decision) []fsm.Decision {
+			edit(&d[0], func(e *volume.Transition) { e.VolumeID = volume.NewID(dbKey, 7) })
+			return d
+		},
 		"outcome forgotten":               func(d []fsm.Decision) []fsm.Decision { d[3].Outcome = nil; return d },
 		"outcome of another":              func(d []fsm.Decision) []fsm.Decision { d[3].Outcome.CommandID = "c-9"; return d },
 		"operation left in a settled one": func(d []fsm.Decision) []fsm.Decision { d[3].Record.Op = d[2].Record.Op; return d },

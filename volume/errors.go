@@ -158,7 +158,7 @@ type Error struct {
 func Errorf(code Code, format string, args ...any) *Error {
 	formatted := fmt.Errorf(format, args...)
 	cause := errors.Unwrap(formatted)
-	if _, several := formatted.(interface{ Unwrap() []error }); several { //nolint:errorlint // the very value
+	if _, several := formatted.(interface{ Unwrap() []error }); several {
 		cause = formatted
 	}
 	return &Error{Code: code, Message: formatted.Error(), Cause: cause}

@@ -106,7 +106,7 @@ func TestError_IsAndAs(t *testing.T) {
 		}
 	}
 	typed, ok := errors.AsType[*volume.Error](err)
-	if !ok || typed.Code != volume.ErrInvalidPayload || typed.Unwrap() != io.ErrUnexpectedEOF { //nolint:errorlint // the very value
+	if !ok || typed.Code != volume.ErrInvalidPayload || typed.Unwrap() != io.ErrUnexpectedEOF {
 		t.Errorf("got %+v, %v", typed, ok)
 	}
 	if want := "read: decode: unexpected EOF: invalid_payload"; err.Error() != want {

@@ -8,7 +8,7 @@ import (
 
 var attachCases = []testCase{
 	{"Attach_Repeated_ReturnsTheSame", func(s *subject) {
-		ref, first := s.attached("a")
+		ref, first := s.attached()
 		if first.Node != nodeA || first.Mode != volume.ReadWrite {
 			s.Errorf("attach: got %+v, want node %s, mode %s", first, nodeA, volume.ReadWrite)
 		}
@@ -27,21 +27,21 @@ var attachCases = []testCase{
 		s.has(ref, small, &attachment)
 	}},
 	{"Attach_HeldByOther_IsRefusedNamingHolder", func(s *subject) {
-		ref, attachment := s.attached("a")
+		ref, attachment := s.attached()
 		_, err := s.driver.Attach(s.ctx, ref, nodeB, volume.ReadWrite)
 		s.refused(err, "attach while another node holds it", volume.FailedPrecondition)
 		s.names(err, nodeA)
 		s.has(ref, small, &attachment)
 	}},
 	{"Attach_HeldInOtherMode_IsRefusedNamingHolder", func(s *subject) {
-		ref, attachment := s.attached("a")
+		ref, attachment := s.attached()
 		_, err := s.driver.Attach(s.ctx, ref, nodeA, volume.ReadOnly)
 		s.refused(err, "attach in another mode", volume.FailedPrecondition)
 		s.names(err, nodeA)
 		s.has(ref, small, &attachment)
 	}},
 	{"Attach_AfterDetach_GoesToOtherNode", func(s *subject) {
-		ref, _ := s.attached("a")
+		ref, _ := s.attached()
 		s.ok(s.driver.Detach(s.ctx, ref, nodeA), "detach")
 		attachment, err := s.driver.Attach(s.ctx, ref, nodeB, volume.ReadWrite)
 		s.ok(err, "attach to another node")
@@ -63,7 +63,7 @@ var attachCases = []testCase{
 
 var detachCases = []testCase{
 	{"Detach_Repeated_IsSuccess", func(s *subject) {
-		ref, _ := s.attached("a")
+		ref, _ := s.attached()
 		s.ok(s.driver.Detach(s.ctx, ref, nodeA), "detach")
 		s.has(ref, small, nil)
 		s.ok(s.driver.Detach(s.ctx, ref, nodeA), "detach repeated")
@@ -76,7 +76,7 @@ var detachCases = []testCase{
 		s.effects(ref, volume.VerbDetach, 0)
 	}},
 	{"Detach_HeldByOther_IsRefusedNamingHolder", func(s *subject) {
-		ref, attachment := s.attached("a")
+		ref, attachment := s.attached()
 		err := s.driver.Detach(s.ctx, ref, nodeB)
 		s.refused(err, "detach by a node that does not hold it", volume.FailedPrecondition)
 		s.names(err, nodeA)
@@ -86,7 +86,7 @@ var detachCases = []testCase{
 		s.refused(s.driver.Detach(s.ctx, s.volume("a"), nodeA), "detach of a missing volume", volume.NotFound)
 	}},
 	{"Detach_Stranger_IsRefused", func(s *subject) {
-		ref, attachment := s.attached("a")
+		ref, attachment := s.attached()
 		s.refused(s.driver.Detach(s.ctx, stranger(ref), nodeA), "detach of a stranger", strangerClasses...)
 		s.has(ref, small, &attachment)
 	}},

@@ -15,7 +15,7 @@ var createCases = []testCase{
 		s.effects(ref, volume.VerbCreate, 1)
 	}},
 	{"Create_RepeatedWhileAttached_KeepsAttachment", func(s *subject) {
-		ref, attachment := s.attached("a")
+		ref, attachment := s.attached()
 		s.ok(s.driver.Create(s.ctx, ref, small), "create repeated")
 		s.has(ref, small, &attachment)
 	}},
@@ -86,19 +86,19 @@ var deleteCases = []testCase{
 		s.has(ref, small, nil)
 	}},
 	{"Delete_AttachedStranger_IsLeftAlone", func(s *subject) {
-		ref, attachment := s.attached("a")
+		ref, attachment := s.attached()
 		s.ok(s.driver.Delete(s.ctx, stranger(ref)), "delete of another life")
 		s.has(ref, small, &attachment)
 	}},
 	{"Delete_WhileAttached_IsRefused", func(s *subject) {
-		ref, attachment := s.attached("a")
+		ref, attachment := s.attached()
 		err := s.driver.Delete(s.ctx, ref)
 		s.refused(err, "delete while attached", volume.FailedPrecondition)
 		s.names(err, nodeA)
 		s.has(ref, small, &attachment)
 	}},
 	{"Delete_AfterDetach_IsSuccess", func(s *subject) {
-		ref, _ := s.attached("a")
+		ref, _ := s.attached()
 		s.ok(s.driver.Detach(s.ctx, ref, nodeA), "detach")
 		s.ok(s.driver.Delete(s.ctx, ref), "delete")
 		s.lacks(ref.Key)

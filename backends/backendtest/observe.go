@@ -15,7 +15,7 @@ var observeCases = []testCase{
 	}},
 	{"List_ThreeVolumes_AgreesWithGet", func(s *subject) {
 		s.lister()
-		attached, attachment := s.attached("a")
+		attached, attachment := s.attached()
 		free, gone := s.created("b", large), s.created("c", small)
 		s.ok(s.driver.Delete(s.ctx, gone), "delete")
 		listed := s.list()

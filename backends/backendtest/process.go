@@ -9,7 +9,7 @@ import (
 
 var processCases = []testCase{
 	{"Reopen_AttachedVolume_IsSeenAsItWas", func(s *subject) {
-		ref, attachment := s.attached("a")
+		ref, attachment := s.attached()
 		s.reopen()
 		s.has(ref, small, &attachment)
 		again, err := s.driver.Attach(s.ctx, ref, nodeA, volume.ReadWrite)

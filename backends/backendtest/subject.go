@@ -84,9 +84,9 @@ func (s *subject) created(name string, size volume.Bytes) backends.Ref {
 }
 
 // attached is a ref whose object node A holds for writing.
-func (s *subject) attached(name string) (backends.Ref, volume.Attachment) {
+func (s *subject) attached() (backends.Ref, volume.Attachment) {
 	s.Helper()
-	ref := s.created(name, small)
+	ref := s.created("a", small)
 	attachment, err := s.driver.Attach(s.ctx, ref, nodeA, volume.ReadWrite)
 	s.ok(err, "attach")
 	return ref, attachment
@@ -96,7 +96,7 @@ func (s *subject) attached(name string) (backends.Ref, volume.Attachment) {
 func (s *subject) remove(key volume.Key) {
 	ctx := context.WithoutCancel(s.ctx)
 	d := s.harness.Open(s)
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	found, err := d.Get(ctx, key)
 	if err != nil {
 		found.Ref = backends.Ref{Key: key, ID: volume.NewID(key, 1)}

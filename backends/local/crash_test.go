@@ -137,7 +137,7 @@ func stepChild(args []string) error {
 func TestDriver_KilledAtRandomMoments_NothingIsDoneTwice(t *testing.T) {
 	const kills = 20
 	seed := seedOf(t)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // repeatable on purpose
+	random := rand.New(rand.NewPCG(seed, 0))
 	parent := t.TempDir()
 	opts := Options{Dir: filepath.Join(parent, "volumes"), Journal: filepath.Join(parent, "journal")}
 	next := map[volume.Name]position{"a": 0, "b": 0, "c": 0, "d": 0}
@@ -164,7 +164,7 @@ func TestDriver_KilledAtRandomMoments_NothingIsDoneTwice(t *testing.T) {
 
 func seedOf(t *testing.T) uint64 {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any bits will do
+	seed := uint64(time.Now().UnixNano())
 	if given := os.Getenv(seedVariable); given != "" {
 		var err error
 		seed, err = strconv.ParseUint(given, 10, 64)

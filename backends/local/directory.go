@@ -62,7 +62,7 @@ func makeDirectory(path string) error {
 	if err != nil {
 		return err
 	}
-	defer parent.Close()
+	defer func() { _ = parent.Close() }() // nothing was written through it
 	return parent.Sync()
 }
 
@@ -194,7 +194,7 @@ func (d *directory) sync() error {
 	if err != nil {
 		return d.fault(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // nothing was written through it
 	return d.fault(f.Sync())
 }
 

@@ -193,7 +193,7 @@ func TestDriver_FilesDamaged_IsInternalNamingThem(t *testing.T) {
 			c.damage(t, s.dir)
 			wantAll(t, d, ref, volume.Internal, c.file, c.verbs...)
 			healthy := 0
-			_ = d.List(t.Context(), func(o backends.Object) bool { healthy++; return true })
+			_ = d.List(t.Context(), func(backends.Object) bool { healthy++; return true })
 			if healthy != 1 {
 				t.Errorf("healthy volumes listed beside the damaged one: got %d, want 1", healthy)
 			}

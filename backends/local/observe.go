@@ -116,7 +116,7 @@ func (d *directory) each(f func(name string) error) error {
 	if err != nil {
 		return d.fault(err)
 	}
-	defer handle.Close()
+	defer func() { _ = handle.Close() }() // nothing was written through it
 	for {
 		names, err := handle.Readdirnames(batch)
 		for _, name := range names {

@@ -92,7 +92,7 @@ func (d *Driver) load(key volume.Key) (sidecar, error) {
 	if err != nil {
 		return sidecar{}, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // nothing was written through it
 	data, err := io.ReadAll(io.LimitReader(f, maxSidecar))
 	if err != nil {
 		return sidecar{}, d.dir.fault(err)

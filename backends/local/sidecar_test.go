@@ -23,7 +23,7 @@ func TestDecodeSidecar(t *testing.T) {
 		want   string // in the error; empty for none
 	}{
 		{"Good", func(s string) string { return s }, ""},
-		{"Unattached", func(s string) string { return s[:strings.Index(s, `,"attachment"`)] + "}" }, ""},
+		{"Unattached", func(s string) string { before, _, _ := strings.Cut(s, `,"attachment"`); return before + "}" }, ""},
 		{"Truncated", func(s string) string { return s[:len(s)/2] }, "unexpected EOF"},
 		{"TwoValues", func(s string) string { return s + s }, "more than one"},
 		{"UnknownField", func(s string) string { return strings.Replace(s, "{", `{"fence":1,`, 1) }, `unknown field "fence"`},

@@ -13,5 +13,10 @@ const (
 	HeaderDeadAttempts = "Jetvol-Dead-Attempts" // how often the server had delivered it
 	HeaderDeadPart     = "Jetvol-Dead-Part"     // "1/2": the payload is split over several letters
 
+	// HeaderDeadHeaders is a count of bytes: so much of the (joined) payload is the
+	// command's own header, one "Name: value" a line; what follows is its payload. It is
+	// set where the server could not store that header beside those above.
+	HeaderDeadHeaders = "Jetvol-Dead-Headers"
+
 	HeaderOriginalPrefix = "Jetvol-Original-"
 )

@@ -95,8 +95,8 @@ func (d *Pending) send() error {
 
 // Done reports the event's stream sequence if it is known without waiting.
 func (d *Pending) Done() (sequence uint64, ok bool) {
-	if d.known {
-		return d.sequence, true
+	if d.known || d.future == nil {
+		return d.sequence, d.known
 	}
 	select {
 	case ack := <-d.future.Ok():
@@ -113,35 +113,43 @@ func (d *Pending) Done() (sequence uint64, ok bool) {
 // [ErrConflict] if another event stands there or the stream has lost the event at
 // `after`, and ctx's error when ctx ends.
 func (d *Pending) Wait(ctx context.Context) (uint64, error) {
-	for {
-		if d.known {
-			return d.sequence, nil
-		}
-		select {
-		case ack := <-d.future.Ok():
-			d.sequence, d.known = ack.Sequence, true
-			continue
-		case err := <-d.future.Err():
-			if !refused(err) && pause(ctx) != nil {
-				return 0, fmt.Errorf("publish event %s: %w", d.transition.ID, context.Cause(ctx))
-			}
-		case <-ctx.Done():
-			return 0, fmt.Errorf("publish event %s: %w", d.transition.ID, context.Cause(ctx))
-		}
-		if err := d.lookUp(ctx); err != nil {
+	for !d.known {
+		if err := d.answer(ctx); err != nil {
 			return 0, err
 		}
 	}
+	return d.sequence, nil
+}
+
+// answer waits for the server's answer, and looks the event up after any but a good one.
+func (d *Pending) answer(ctx context.Context) error {
+	if d.future != nil {
+		future := d.future
+		d.future = nil // an answer is told once only
+		select {
+		case ack := <-future.Ok():
+			d.sequence, d.known = ack.Sequence, true
+			return nil
+		case err := <-future.Err():
+			if !refused(err) && pause(ctx) != nil {
+				return fmt.Errorf("publish event %s: %w", d.transition.ID, context.Cause(ctx))
+			}
+		case <-ctx.Done():
+			d.future = future
+			return fmt.Errorf("publish event %s: %w", d.transition.ID, context.Cause(ctx))
+		}
+	}
+	return d.lookUp(ctx)
 }
 
 // lookUp finds out what stands behind `after`, and publishes again if nothing does.
 func (d *Pending) lookUp(ctx context.Context) error {
-	found, err := d.publisher.next(ctx, d.transition.Key, d.after+1)
+	found, ok, err := d.publisher.Next(ctx, d.transition.Key, d.after+1)
 	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return d.again(ctx)
 	case err != nil:
-		return fmt.Errorf("look up event %s: %w: %w", d.transition.ID, volume.Unavailable, err)
+		return fmt.Errorf("look up event %s: %w", d.transition.ID, err)
+	case !ok:
+		return d.again(ctx)
 	case found.Data.ID != d.transition.ID:
 		return fmt.Errorf("publish event %s after sequence %d: found %s: %w", d.transition.ID, d.after, found.Data.ID, ErrConflict)
 	}
@@ -166,33 +174,29 @@ func (d *Pending) again(ctx context.Context) error {
 }
 
 // Last returns the volume's last event, read from the stream's leader. It returns
-// ok false if the volume has none.
+// ok false if the volume has none. Of an event that cannot be decoded it returns the
+// sequence alone: whatever it is, it stands on the stream.
 func (p *Publisher) Last(ctx context.Context, key volume.Key) (last Stored, ok bool, err error) {
-	msg, err := p.stream.GetLastMsgForSubject(ctx, volumeFilter(key))
+	return found(p.stream.GetLastMsgForSubject(ctx, volumeFilter(key)))
+}
+
+// Next returns the volume's first event at or after a stream sequence, as Last does.
+func (p *Publisher) Next(ctx context.Context, key volume.Key, from uint64) (next Stored, ok bool, err error) {
+	return found(p.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(volumeFilter(key))))
+}
+
+func found(msg *jetstream.RawStreamMsg, err error) (Stored, bool, error) {
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return Stored{}, false, nil
 	}
 	if err != nil {
-		return Stored{}, false, fmt.Errorf("read last event of volume %s: %w: %w", key, volume.Unavailable, err)
+		return Stored{}, false, fmt.Errorf("read event: %w: %w", volume.Unavailable, err)
 	}
-	last, err = storedMsg(msg)
-	return last, err == nil, err
-}
-
-func (p *Publisher) next(ctx context.Context, key volume.Key, from uint64) (Stored, error) {
-	msg, err := p.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(volumeFilter(key)))
-	if err != nil {
-		return Stored{}, err
+	stored := Stored{Sequence: msg.Sequence, StoredAt: msg.Time}
+	if envelope, err := Decode(msg.Data); err == nil {
+		stored.Envelope = envelope
 	}
-	return storedMsg(msg)
-}
-
-func storedMsg(msg *jetstream.RawStreamMsg) (Stored, error) {
-	envelope, err := Decode(msg.Data)
-	if err != nil {
-		return Stored{}, fmt.Errorf("event at sequence %d: %w", msg.Sequence, err)
-	}
-	return Stored{Envelope: envelope, Sequence: msg.Sequence, StoredAt: msg.Time}, nil
+	return stored, true, nil
 }
 
 func refused(err error) bool {

@@ -40,7 +40,7 @@ func TestPublisher_StartTwice_StoredOnce(t *testing.T) {
 	}
 }
 
-// TestPublisher_LostAck: the owner died after the event was stored and before it knew;
+// TestPublisher_LostAck_SameSequence: the owner died after the event was stored and before it knew;
 // the next one publishes it again, also when more has happened since.
 func TestPublisher_LostAck_SameSequence(t *testing.T) {
 	tr := newTrail(t)
@@ -88,7 +88,7 @@ func TestPublisher_AnotherEventInItsPlace_Conflict(t *testing.T) {
 	}
 }
 
-// TestPublisher_Refusals: they have no generation, but their place in the row.
+// TestPublisher_RefusalsTakeAPlace: they have no generation, but their place in the row.
 func TestPublisher_RefusalsTakeAPlace(t *testing.T) {
 	tr := newTrail(t)
 	first := tr.publish(transition(dbKey, 1, volume.EventCreate), 0)

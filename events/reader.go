@@ -62,7 +62,9 @@ func (f Filter) subject(event volume.Event) string {
 }
 
 func (f Filter) consumer() jetstream.OrderedConsumerConfig {
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: f.subjects(), DeliverPolicy: jetstream.DeliverAllPolicy}
+	config := jetstream.OrderedConsumerConfig{
+		FilterSubjects: f.subjects(), DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: inactiveThreshold,
+	}
 	switch {
 	case f.From > 0:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.From
@@ -95,6 +97,7 @@ func read(ctx context.Context, js jetstream.JetStream, filter Filter, yield func
 	if err != nil {
 		return readError(err)
 	}
+	defer discard(ctx, js, consumer)
 	info, err := consumer.Info(ctx)
 	if err != nil {
 		return readError(err)
@@ -124,6 +127,22 @@ func read(ctx context.Context, js jetstream.JetStream, filter Filter, yield func
 		if !filter.Follow && (pending == 0 || left <= 1) {
 			return nil
 		}
+	}
+}
+
+// inactiveThreshold is how long the server keeps the consumer of a reader that is gone.
+const inactiveThreshold = 30 * time.Second
+
+// discardTimeout bounds the removal of a reader's consumer.
+const discardTimeout = 2 * time.Second
+
+// discard removes the reader's consumer at once. What goes wrong here ends by itself
+// after the inactive threshold.
+func discard(ctx context.Context, js jetstream.JetStream, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
+	defer cancel()
+	if info := consumer.CachedInfo(); info != nil {
+		_ = js.DeleteConsumer(ctx, StreamName, info.Name)
 	}
 }
 

@@ -2,17 +2,14 @@ package events_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/events"
-	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -158,9 +155,7 @@ func TestRead_Follow(t *testing.T) {
 	}
 }
 
-// TestRead_Follow_FromBeyondTheEnd: the server itself would begin with the very next
-// event. Reading has begun when the publisher's events are stored, or will begin later;
-// what is told is the same.
+// TestRead_Follow_FromBeyondTheEnd: the next event is not told, the one after it is.
 func TestRead_Follow_FromBeyondTheEnd(t *testing.T) {
 	tr := newTrail(t)
 	fill(t, tr)
@@ -197,111 +192,45 @@ func (s signalling) OrderedConsumer(ctx context.Context, stream string, config j
 	return s.JetStream.OrderedConsumer(ctx, stream, config)
 }
 
-// TestRead_EndsUnderTraffic: each event that is told brings forth another one.
+// TestRead_EndsUnderSteadyTraffic: events go on being stored after reading began, so that
+// there are always more behind the one that is told.
 func TestRead_EndsUnderSteadyTraffic(t *testing.T) {
 	tr := newTrail(t)
 	fill(t, tr)
 	last, generation, told := uint64(7), uint64(3), 0
-	for _, err := range events.Read(testContext(t), tr.js, events.Filter{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if told++; told > 8 {
-			t.Fatal("got more events than there were when reading began")
-		}
+	more := func() {
 		generation++
 		last = tr.publish(transition(dbKey, generation, volume.EventRetry), last)
 	}
-	if told != 8 {
-		t.Errorf("got %d events, want 8", told)
-	}
-}
-
-// TestRead_ResumesAcrossARestart: nothing is lost and nothing told twice.
-func TestRead_ResumesAcrossARestart(t *testing.T) {
-	tr := newTrail(t)
-	last := tr.publish(transition(dbKey, 1, volume.EventCreate), 0)
-	last = tr.publish(transition(dbKey, 2, volume.EventReady), last)
-	var got []uint64
-	for stored, err := range events.Read(testContext(t), tr.js, events.Filter{Follow: true}) {
+	for _, err := range events.Read(testContext(t), busy{tr.js, more}, events.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, stored.Data.Generation)
-		if len(got) == 2 {
-			tr.server.Restart(t)
-			publishOnceUp(t, tr, transition(dbKey, 3, volume.EventAttach), last)
-		}
-		if len(got) == 3 {
-			break
-		}
+		told++
+		more()
 	}
-	if want := []uint64{1, 2, 3}; !slices.Equal(got, want) {
-		t.Errorf("got generations %v, want %v", got, want)
+	if told != 8 {
+		t.Errorf("got %d events, want the 8 that there were when reading began", told)
 	}
 }
 
-// publishOnceUp publishes as the worker does: again until it is stored.
-func publishOnceUp(t *testing.T, tr *trail, event volume.Transition, after uint64) {
-	t.Helper()
-	ctx := testContext(t)
-	for {
-		_, err := tr.tryPublish(event, after)
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, volume.Unavailable) || ctx.Err() != nil {
-			t.Fatal(err)
-		}
-	}
+// busy stores another event just before the reader gets its first one.
+type busy struct {
+	jetstream.JetStream
+	more func()
 }
 
-// TestRead_Undecodable: it is told, with its place, and reading goes on.
-func TestRead_Undecodable_IsToldAndPassed(t *testing.T) {
-	tr := newTrail(t)
-	first := tr.publish(transition(dbKey, 1, volume.EventCreate), 0)
-	for _, junk := range []string{"", "junk", `{"specversion":"1.0"}`, "\xff\x00"} {
-		msg := &nats.Msg{Subject: events.PublishSubject(webKey, volume.EventReady), Data: []byte(junk)}
-		if _, err := tr.js.PublishMsg(testContext(t), msg); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tr.publish(transition(dbKey, 2, volume.EventReady), first)
-	var good, bad []uint64
-	for stored, err := range events.Read(testContext(t), tr.js, events.Filter{}) {
-		switch {
-		case err == nil:
-			good = append(good, stored.Sequence)
-		case errors.Is(err, volume.ErrInvalidPayload):
-			bad = append(bad, stored.Sequence)
-		default:
-			t.Fatal(err)
-		}
-	}
-	if !slices.Equal(good, []uint64{1, 6}) || !slices.Equal(bad, []uint64{2, 3, 4, 5}) {
-		t.Errorf("got good %v and bad %v", good, bad)
-	}
+func (b busy) OrderedConsumer(ctx context.Context, stream string, config jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	consumer, err := b.JetStream.OrderedConsumer(ctx, stream, config)
+	return busyConsumer{consumer, b.more}, err
 }
 
-func TestRead_Errors(t *testing.T) {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	full := newTrail(t)
-	fill(t, full)
-	tests := map[string]struct {
-		ctx context.Context
-		tr  *trail
-	}{
-		"no stream":     {testContext(t), &trail{js: natstest.Start(t).JetStream(t)}},
-		"ended context": {ended, full},
-	}
-	for name, test := range tests {
-		var got []error
-		for _, err := range events.Read(test.ctx, test.tr.js, events.Filter{}) {
-			got = append(got, err)
-		}
-		if len(got) != 1 || !errors.Is(got[0], volume.Unavailable) {
-			t.Errorf("%s: got %v, want one error of class %s", name, got, volume.Unavailable)
-		}
-	}
+type busyConsumer struct {
+	jetstream.Consumer
+	more func()
+}
+
+func (c busyConsumer) Messages(options ...jetstream.PullMessagesOpt) (jetstream.MessagesContext, error) {
+	c.more()
+	return c.Consumer.Messages(options...)
 }

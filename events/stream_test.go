@@ -50,7 +50,7 @@ func heard(t *testing.T, subscription *nats.Subscription, n int) []string {
 	return ids
 }
 
-// TestStream_PlainSubscriber: what was refused is not heard. The event behind the refused
+// TestStream_PlainSubscriber_HearsOnlyWhatIsCommitted: what was refused is not heard. The event behind the refused
 // ones ends the wait: the server republishes in the order in which it stores.
 func TestStream_PlainSubscriber_HearsOnlyWhatIsCommitted(t *testing.T) {
 	tr := newTrail(t)
@@ -86,7 +86,7 @@ func TestStream_PublishSubject_HearsWhatIsRefusedToo(t *testing.T) {
 	}
 }
 
-// TestStream_ForgedEvents: nobody gets an event onto the stream but through the subject
+// TestStream_ForgedEvents_AreNotStored: nobody gets an event onto the stream but through the subject
 // that permissions keep for workers.
 func TestStream_ForgedEvents_AreNotStored(t *testing.T) {
 	tr := newTrail(t)

@@ -202,7 +202,7 @@ func TestWeakness_ErrorIsNoDeadEnd(t *testing.T) {
 	}
 }
 
-// TestNextStep_DependsOnTheRecordAlone: see also the property in model_test.go.
+// TestNextStep: see also the property in model_test.go.
 func TestNextStep(t *testing.T) {
 	tests := []struct {
 		name  string

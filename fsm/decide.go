@@ -83,7 +83,7 @@ var verbActions = map[volume.Verb]Action{
 //
 // A command that is refused returns a [*RejectedError]; [Reject] records it.
 func Decide(record volume.Record, command volume.Command, now time.Time) (Decision, error) {
-	if err := admit(record, command, now); err != nil {
+	if err := Admit(record, command, now); err != nil {
 		return Decision{Record: record}, err
 	}
 	switch command.Verb {
@@ -113,9 +113,10 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 	return begin(record, command, event, to, now), nil
 }
 
-// admit refuses what must not even be looked at: a volume that is not there or is
-// there already, a passed deadline, a precondition that does not hold.
-func admit(record volume.Record, command volume.Command, now time.Time) error {
+// Admit refuses what must not even be looked at: a volume that is not there or is there
+// already, a passed deadline, a precondition that does not hold. It returns nil or a
+// [*RejectedError]. [Decide] begins with it.
+func Admit(record volume.Record, command volume.Command, now time.Time) error {
 	creates := command.Verb == volume.VerbCreate
 	inLife := record.Exists() && record.State != volume.StatePending
 	switch {

@@ -93,6 +93,11 @@ func (c *checker) checkOutcome(d fsm.Decision) error {
 	if (o.Result == volume.Succeeded) != (o.Failure == nil) {
 		return fmt.Errorf("command %s %s with failure %v", o.CommandID, o.Result, o.Failure)
 	}
+	if d.Transition != nil && d.Transition.Event != volume.EventRejected {
+		if told, _ := d.Transition.Outcome(); !reflect.DeepEqual(told, o) {
+			return fmt.Errorf("event %s answers %+v, the record %+v", d.Transition.ID, told, o)
+		}
+	}
 	if outcomes := d.Record.Outcomes; len(outcomes) == 0 || !reflect.DeepEqual(outcomes[len(outcomes)-1], o) {
 		return fmt.Errorf("outcome of %s is not the last of the record", o.CommandID)
 	}

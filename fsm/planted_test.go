@@ -87,6 +87,10 @@ func TestChecker_SeesAPlantedViolation(t *testing.T) {
 			edit(&d[0], func(e *volume.Transition) { e.VolumeID = volume.NewID(dbKey, 7) })
 			return d
 		},
+		"event tells a failure": func(d []fsm.Decision) []fsm.Decision {
+			edit(&d[3], func(e *volume.Transition) { e.Failure = d[1].Transition.Failure })
+			return d
+		},
 		"outcome forgotten":               func(d []fsm.Decision) []fsm.Decision { d[3].Outcome = nil; return d },
 		"outcome of another":              func(d []fsm.Decision) []fsm.Decision { d[3].Outcome.CommandID = "c-9"; return d },
 		"operation left in a settled one": func(d []fsm.Decision) []fsm.Decision { d[3].Record.Op = d[2].Record.Op; return d },

@@ -98,10 +98,19 @@ func (t Transition) Outcome() (Outcome, bool) {
 	}, t.Final
 }
 
-// NewFailure returns err as data. The message does not repeat the code at its end.
+// maxFailureMessage bounds the text of a [Failure], in bytes: a record holds several and
+// has to fit into one message, whatever a backend says.
+const maxFailureMessage = 1024
+
+// NewFailure returns err as data. The message does not repeat the code at its end, and a
+// very long one is cut.
 func NewFailure(err error) *Failure {
 	code := CodeOf(err)
-	return &Failure{Code: code, Class: code.Class(), Message: strings.TrimSuffix(err.Error(), ": "+string(code))}
+	message := strings.TrimSuffix(err.Error(), ": "+string(code))
+	if len(message) > maxFailureMessage {
+		message = strings.ToValidUTF8(message[:maxFailureMessage], "") + "…"
+	}
+	return &Failure{Code: code, Class: code.Class(), Message: message}
 }
 
 // Result is how a command ended.

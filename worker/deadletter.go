@@ -2,7 +2,10 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,12 +17,22 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// reservedPrefix begins headers that tell the server what to do with a message. In a
-// dead letter the original ones are kept under another name.
+// reservedPrefix begins headers that tell the server what to do with a message.
 const reservedPrefix = "Nats-"
 
-// headerReserve is kept free for a dead letter's own headers when a payload is split.
-const headerReserve = 16 << 10
+// reserved reports whether a header means something to the server or its clients. In a
+// dead letter the command's own is kept under another name.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, reservedPrefix) || name == headerStatus || name == headerDescription
+}
+
+// The server stores at most 64 KiB of headers with a message. A command's own may take
+// the greater part of that beside those of its dead letter; longer ones go into the
+// payload.
+const (
+	maxOwnHeader  = 56 << 10
+	headerReserve = 64 << 10 // free in each letter for all headers together
+)
 
 // bury puts a command that cannot be carried out at all into the dead letters, with its
 // payload and headers, answers it, and takes it out of the queue.
@@ -29,34 +42,52 @@ func (w *Worker) bury(ctx context.Context, d *delivery, why error) error {
 	code := volume.CodeOf(why)
 	for _, letter := range deadLetters(d, why, int(w.nc.MaxPayload())) {
 		if _, err := w.js.PublishMsg(ctx, letter, jetstream.WithExpectStream(commands.DeadLetterStreamName)); err != nil {
-			return fmt.Errorf("bury command at sequence %d: %w: %w", d.sequence, volume.Unavailable, err)
+			return fmt.Errorf("bury command at sequence %d: %w: %w", d.Sequence, volume.Unavailable, err)
 		}
 	}
 	w.reply(d.envelope, volume.Outcome{
 		CommandID: d.command().ID, Verb: d.command().Verb, Result: volume.Rejected, Failure: volume.NewFailure(why),
 	}, false)
-	if err := d.msg.TermWithReason(string(code)); err != nil {
-		return fmt.Errorf("terminate command at sequence %d: %w", d.sequence, err)
+	if err := w.terminate(ctx, d, string(code)); err != nil {
+		return fmt.Errorf("terminate command at sequence %d: %w", d.Sequence, err)
 	}
 	w.metrics.deadLetters.WithLabelValues(string(code)).Inc()
-	w.log.Warn().Err(why).Str("subject", d.msg.Subject()).Uint64("sequence", d.sequence).Msg("command buried")
+	w.log.Warn().Err(why).Str("subject", d.Subject).Uint64("sequence", d.Sequence).Msg("command buried")
 	return nil
 }
 
-// deadLetters returns the messages that hold a command: one, or several if payload and
-// added headers together would exceed what the server takes.
+// terminate takes a command out of the queue.
+func (w *Worker) terminate(ctx context.Context, d *delivery, reason string) error {
+	if d.msg != nil {
+		return d.msg.TermWithReason(reason)
+	}
+	err := w.stream.DeleteMsg(ctx, d.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return err
+}
+
+// deadLetters returns the messages that hold a command: one, or several if it exceeds,
+// with the headers added, what the server takes.
 func deadLetters(d *delivery, why error, maxPayload int) []*nats.Msg {
-	address, _ := commands.ParseSubject(d.msg.Subject()) // names may be what is wrong with it
+	address, _ := commands.ParseSubject(d.Subject) // names may be what is wrong with it
 	subject := commands.DeadSubject(address)
-	payload := d.msg.Data()
-	limit := max(maxPayload-headerReserve-headerSize(d.msg.Headers()), headerReserve)
+	header, payload := deadLetterHeader(d, why), d.Data
+	if own := wireHeader(d.Header); len(own) <= maxOwnHeader {
+		keepHeader(header, d.Header)
+	} else {
+		header.Set(commands.HeaderDeadHeaders, strconv.Itoa(len(own)))
+		payload = append(own, payload...)
+	}
+	limit := max(maxPayload-headerReserve, headerReserve)
 	parts := max(1, (len(payload)+limit-1)/limit)
 	letters := make([]*nats.Msg, 0, parts)
 	for part := range parts {
 		letter := nats.NewMsg(subject)
-		letter.Header = deadLetterHeader(d, why)
+		letter.Header = maps.Clone(header)
 		letter.Data = payload[part*limit : min((part+1)*limit, len(payload))]
-		id := fmt.Sprintf("dead-%d-%d", d.sequence, d.storedAt.UnixNano())
+		id := fmt.Sprintf("dead-%d-%d", d.Sequence, d.StoredAt.UnixNano())
 		if parts > 1 {
 			letter.Header.Set(commands.HeaderDeadPart, fmt.Sprintf("%d/%d", part+1, parts))
 			id += "-" + strconv.Itoa(part+1)
@@ -67,21 +98,38 @@ func deadLetters(d *delivery, why error, maxPayload int) []*nats.Msg {
 	return letters
 }
 
-func deadLetterHeader(d *delivery, why error) nats.Header {
-	header := nats.Header{}
-	for name, values := range d.msg.Headers() {
-		if strings.HasPrefix(name, reservedPrefix) {
+// keepHeader puts a command's own headers into those of its dead letter.
+func keepHeader(header, own nats.Header) {
+	for name, values := range own {
+		if reserved(name) {
 			name = commands.HeaderOriginalPrefix + name
 		}
-		header[name] = values
+		if _, taken := header[name]; !taken { // a command cannot tell why it died
+			header[name] = values
+		}
 	}
+}
+
+// wireHeader returns headers one "Name: value" a line, in the order of their names.
+func wireHeader(header nats.Header) []byte {
+	var lines []byte
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
+			lines = fmt.Appendf(lines, "%s: %s\r\n", name, value)
+		}
+	}
+	return lines
+}
+
+func deadLetterHeader(d *delivery, why error) nats.Header {
 	code := volume.CodeOf(why)
+	header := nats.Header{}
 	header.Set(commands.HeaderDeadCode, string(code))
 	header.Set(commands.HeaderDeadClass, string(code.Class()))
 	header.Set(commands.HeaderDeadReason, printable(why.Error()))
-	header.Set(commands.HeaderDeadSubject, d.msg.Subject())
-	header.Set(commands.HeaderDeadSequence, strconv.FormatUint(d.sequence, 10))
-	header.Set(commands.HeaderDeadTime, d.storedAt.UTC().Format(time.RFC3339Nano))
+	header.Set(commands.HeaderDeadSubject, d.Subject)
+	header.Set(commands.HeaderDeadSequence, strconv.FormatUint(d.Sequence, 10))
+	header.Set(commands.HeaderDeadTime, d.StoredAt.UTC().Format(time.RFC3339Nano))
 	header.Set(commands.HeaderDeadAttempts, strconv.FormatUint(d.attempts, 10))
 	return header
 }
@@ -101,14 +149,4 @@ func printable(s string) string {
 		s = strings.ToValidUTF8(s[:maxReason], "") + "…"
 	}
 	return s
-}
-
-func headerSize(header nats.Header) int {
-	size := 0
-	for name, values := range header {
-		for _, value := range values {
-			size += len(commands.HeaderOriginalPrefix) + len(name) + len(value) + len(": \r\n")
-		}
-	}
-	return size
 }

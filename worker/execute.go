@@ -8,6 +8,7 @@ import (
 
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -41,7 +42,11 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	var end func()
 	e.cancellable, end = e.lane.begin(ctx, e.command.ID)
 	defer end()
-	if e.head, err = e.lane.head(ctx); err != nil {
+	if e.head, err = e.lane.head(ctx); errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrSchema) {
+		// Waiting would not make the record readable, and would hold up the partition.
+		return e.worker.bury(ctx, e.delivery, err)
+	}
+	if err != nil {
 		return err
 	}
 	outcome, answered, err := e.answered(ctx)
@@ -141,6 +146,9 @@ func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
 		e.head.prune()
 		step := fsm.NextStep(e.head.record)
 		if step.Kind == fsm.StepWait {
+			if _, err := e.head.settled(ctx); err != nil { // the failure is to be seen while it waits
+				return nil, err
+			}
 			if err := e.awaitRetry(step.Until); err != nil {
 				return nil, err
 			}
@@ -276,6 +284,15 @@ func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error)
 		return nil, false, sameCommand(id, op.Digest, digest)
 	}
 	outcome, found := record.Outcome(id)
+	if refused := e.head.refused; e.head.revision == 0 && refused != nil && refused.CommandID == id {
+		// The event was stored, the answer perhaps not: the worker died between the two.
+		told, _ := refused.Outcome()
+		first, err := e.worker.outcomes.Put(ctx, e.command.Key, told)
+		if err != nil {
+			return nil, false, fmt.Errorf("store outcome of command %s: %w", id, err)
+		}
+		outcome, found = first, true
+	}
 	if !found {
 		var err error
 		if outcome, err = e.answeredLongAgo(ctx, id); errors.Is(err, volume.NotFound) {

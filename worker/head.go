@@ -22,6 +22,8 @@ type head struct {
 	// last is the volume's last event, perhaps still on its way.
 	last      *events.Pending
 	lastEvent string // its ID; empty if the volume has no events
+	// refused is the last event of a volume without a record, if it is a refusal.
+	refused *volume.Transition
 }
 
 // head returns what is known of the lane's volume, reading it if nothing is.
@@ -56,6 +58,15 @@ func (w *Worker) load(ctx context.Context, key volume.Key) (*head, error) {
 	if err := reads.Wait(); err != nil {
 		return nil, fmt.Errorf("load volume %s: %w", key, err)
 	}
+	if !hasRecord && hasEvents {
+		// The two reads are not one: the record may have come between them.
+		var err error
+		if entry, err = w.records.ByKey(ctx, key); err == nil {
+			hasRecord = true
+		} else if !errors.Is(err, kv.ErrNotFound) {
+			return nil, fmt.Errorf("load volume %s: %w", key, err)
+		}
+	}
 	if !hasRecord {
 		return w.loadUnrecorded(key, last, hasEvents), nil
 	}
@@ -75,6 +86,9 @@ func (w *Worker) loadUnrecorded(key volume.Key, last events.Stored, hasEvents bo
 		return h
 	}
 	t := last.Data
+	if t.Event == volume.EventRejected {
+		h.refused = &t
+	}
 	h.last, h.lastEvent = w.publisher.Published(last.Sequence), t.ID
 	h.record.EventSequence = last.Sequence
 	h.record.Generation = t.Generation
@@ -91,18 +105,35 @@ func (w *Worker) loadUnrecorded(key volume.Key, last events.Stored, hasEvents bo
 	return h
 }
 
-// resume makes sure that every event in the outbox is on the stream.
+// resume makes sure that every event in the outbox is on the stream. It looks at what
+// stands there and does not rely on its being what this record expects: an event that
+// does not belong there must not stop the volume for ever.
 func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEvents bool) error {
 	outbox := h.record.Outbox
 	if hasEvents {
 		h.lastEvent = last.Data.ID
 	}
+	h.last = w.publisher.Published(last.Sequence)
 	if len(outbox) == 0 || hasEvents && outbox[len(outbox)-1].ID == h.lastEvent {
-		h.last = w.publisher.Published(last.Sequence)
 		return nil
 	}
-	h.last = w.publisher.Published(h.record.EventSequence)
+	published := map[string]bool{}
+	for at := h.record.EventSequence; ; {
+		found, ok, err := w.publisher.Next(ctx, h.record.Key, at+1)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		published[found.Data.ID] = true
+		at = found.Sequence
+		h.last, h.lastEvent = w.publisher.Published(at), found.Data.ID
+	}
 	for _, t := range outbox {
+		if published[t.ID] {
+			continue
+		}
 		if err := h.publish(ctx, w, t); err != nil {
 			return err
 		}

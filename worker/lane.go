@@ -15,9 +15,11 @@ type lane struct {
 	partition *partition
 	key       volume.Key
 	draining  <-chan struct{}
-	queue     []*delivery // guarded by partition.mu
 
-	cancelMu  sync.Mutex                            // guards the three below
+	queue   []*delivery // waiting; guarded by partition.mu
+	current *delivery   // being carried out; guarded by partition.mu
+
+	cancelMu  sync.Mutex                            // guards the three below; taken after partition.mu
 	running   volume.CommandID                      // the command being carried out, or empty
 	stop      context.CancelCauseFunc               // ends its backend call or its wait
 	cancelled map[volume.CommandID]volume.CommandID // target → the cancel that wants it ended
@@ -111,25 +113,37 @@ func (l *lane) begin(ctx context.Context, id volume.CommandID) (context.Context,
 	}
 }
 
-// interrupt ends the command that a cancel is meant for: the one it names, which may
-// still be waiting in the queue, or the running one.
-func (l *lane) interrupt(command volume.Command) {
-	l.cancelMu.Lock()
-	defer l.cancelMu.Unlock()
-	target := command.Args.Target
+// interrupt ends the command that a cancel is meant for: the one it names, running or
+// still in the queue before it, or else the one being carried out. The caller holds
+// partition.mu.
+func (l *lane) interrupt(cancel volume.Command) {
+	target := l.targetOf(cancel)
 	if target == "" {
-		target = l.running
-	}
-	if target == "" || target == command.ID {
 		return
 	}
+	l.cancelMu.Lock()
+	defer l.cancelMu.Unlock()
 	if l.cancelled == nil {
 		l.cancelled = map[volume.CommandID]volume.CommandID{}
 	}
-	l.cancelled[target] = command.ID
+	l.cancelled[target] = cancel.ID
 	if target == l.running {
-		l.stop(cancelledBy(command.ID))
+		l.stop(cancelledBy(cancel.ID))
 	}
+}
+
+// targetOf returns the command before the cancel that it is meant for, if there is one.
+func (l *lane) targetOf(cancel volume.Command) volume.CommandID {
+	for _, d := range append([]*delivery{l.current}, l.queue...) {
+		switch {
+		case d == nil:
+		case d.Sequence >= cancel.Sequence:
+			return ""
+		case cancel.Args.Target == "", cancel.Args.Target == d.command().ID:
+			return d.command().ID
+		}
+	}
+	return ""
 }
 
 func cancelledBy(id volume.CommandID) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -12,6 +13,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -24,6 +27,8 @@ type partition struct {
 
 	// heads remembers the records of volumes that had work lately, bounded in number.
 	heads *lru.Cache[volume.Key, *head]
+
+	readAheads sync.WaitGroup // cancels being looked at
 
 	mu    sync.Mutex           // guards all below
 	lanes map[volume.Key]*lane // those with work
@@ -104,7 +109,7 @@ func (p *partition) own(ctx, work context.Context, started func()) error {
 	intake := &intake{partition: p, lanes: lanes, draining: ctx.Done(), lost: lost, next: 1}
 	consuming, err := consumer.Consume(intake.take,
 		jetstream.PullPriorityGroup(priorityGroup),
-		jetstream.PullMaxMessages(p.worker.config.MaxAckPending),
+		jetstream.PullMaxMessages(pullMessages),
 		jetstream.PullExpiry(pullExpiry),
 		jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { intake.fault(err) }))
@@ -112,14 +117,16 @@ func (p *partition) own(ctx, work context.Context, started func()) error {
 		return fmt.Errorf("consume: %w", err)
 	}
 	started()
-	err = p.keep(ctx, lost)
+	err = p.keep(ctx, intake, lost, consuming.Closed())
 	consuming.Stop()
 	<-consuming.Closed()
 	if err != nil {
 		stopLanes(err)
+		p.buryNext(work, intake.last.Load())
 	}
+	began := time.Now()
 	p.drop()
-	if err == nil {
+	if err == nil && time.Since(began) < pinnedTTL { // after that the pin may be another's
 		// Hand over at once instead of letting the pin run out.
 		handover, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.worker.config.RequestTimeout)
 		defer cancel()
@@ -130,9 +137,28 @@ func (p *partition) own(ctx, work context.Context, started func()) error {
 	return err
 }
 
+// buryNext buries the commands behind the given stream sequence that the client library
+// takes for words of the server and does not deliver. Left where they are they would
+// stop the partition for ever.
+func (p *partition) buryNext(ctx context.Context, last uint64) {
+	w := p.worker
+	for ctx.Err() == nil {
+		msg, err := w.stream.GetMsg(ctx, last+1, jetstream.WithGetMsgSubject(commands.PartitionFilter(p.number)))
+		if err != nil || !swallowed(msg) {
+			return
+		}
+		d := newSwallowed(msg)
+		if err := w.bury(ctx, d, d.err); err != nil {
+			p.log.Warn().Err(err).Msg("bury")
+			return
+		}
+		last = msg.Sequence
+	}
+}
+
 // keep tells the server that held commands are being worked on, until ctx ends or the
 // partition is lost.
-func (p *partition) keep(ctx context.Context, lost <-chan error) error {
+func (p *partition) keep(ctx context.Context, in *intake, lost <-chan error, closed <-chan struct{}) error {
 	ticker := time.NewTicker(p.worker.config.AckWait / 3)
 	defer ticker.Stop()
 	for {
@@ -141,8 +167,11 @@ func (p *partition) keep(ctx context.Context, lost <-chan error) error {
 			return nil
 		case err := <-lost:
 			return err
+		case <-closed:
+			return errConsumeEnded
 		case <-ticker.C:
 			p.extend()
+			p.buryNext(ctx, in.last.Load()) // one that nothing followed was not missed yet
 		}
 	}
 }
@@ -152,7 +181,7 @@ func (p *partition) extend() {
 	defer p.mu.Unlock()
 	for _, d := range p.held {
 		if err := d.msg.InProgress(); err != nil {
-			p.log.Warn().Err(err).Uint64("sequence", d.sequence).Msg("extend command")
+			p.log.Warn().Err(err).Uint64("sequence", d.Sequence).Msg("extend command")
 		}
 	}
 }
@@ -170,6 +199,7 @@ func (p *partition) drop() {
 	if idle != nil {
 		<-idle
 	}
+	p.readAheads.Wait()
 	p.mu.Lock()
 	clear(p.held)
 	p.mu.Unlock()
@@ -182,8 +212,10 @@ type intake struct {
 	lanes     context.Context // of the lanes' work
 	draining  <-chan struct{}
 	lost      chan<- error
-	next      uint64 // consumer sequence that must come next; used by the delivery goroutine only
-	broken    bool
+	last      atomic.Uint64 // stream sequence of what came last
+
+	next   uint64 // consumer sequence that must come next
+	broken bool   // nothing more is taken; both are the delivery goroutine's
 }
 
 // take receives one message. After a reset the server numbers deliveries 1, 2, 3 …; a
@@ -203,12 +235,16 @@ func (in *intake) take(msg jetstream.Msg) {
 		return
 	}
 	in.next++
+	in.last.Store(meta.Sequence.Stream)
 	p := in.partition
 	p.worker.metrics.pending.WithLabelValues(fmt.Sprint(p.number)).Set(float64(meta.NumPending))
 	p.dispatch(in.lanes, in.draining, newDelivery(msg, meta))
 }
 
-var errGap = errors.New("gap in deliveries")
+var (
+	errGap          = errors.New("gap in deliveries")
+	errConsumeEnded = errors.New("the server ended the delivery")
+)
 
 // fault gives the partition up for errors that mean that it may have another owner.
 func (in *intake) fault(err error) {
@@ -225,12 +261,14 @@ func (in *intake) fault(err error) {
 }
 
 // dispatch puts a command behind its volume's others and starts the lane if it rests.
-// A cancel also reaches ahead of the lane, to the command that it is meant for.
 func (p *partition) dispatch(ctx context.Context, draining <-chan struct{}, d *delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held[d.sequence] = d
+	p.held[d.Sequence] = d
 	key := d.laneKey()
+	if d.err == nil && d.command().Verb == volume.VerbCancel && !d.command().ValidateOnly {
+		p.readAheads.Go(func() { p.readAhead(ctx, d.command()) })
+	}
 	l := p.lanes[key]
 	if l == nil {
 		l = &lane{partition: p, key: key, draining: draining}
@@ -242,8 +280,33 @@ func (p *partition) dispatch(ctx context.Context, draining <-chan struct{}, d *d
 		l.queue = append(l.queue, d)
 	}
 	p.worker.metrics.queued.Inc()
-	if d.err == nil && d.command().Verb == volume.VerbCancel && !d.command().ValidateOnly {
-		l.interrupt(d.command())
+}
+
+// readAhead lets a cancel reach its target before the lane comes to the cancel itself.
+// Only one that would be accepted now may do that: neither a repeat, whose target has
+// ended, nor one whose preconditions do not hold.
+func (p *partition) readAhead(ctx context.Context, cancel volume.Command) {
+	w := p.worker
+	ctx, stop := context.WithTimeout(ctx, w.config.RequestTimeout)
+	defer stop()
+	entry, err := w.records.ByKey(ctx, cancel.Key)
+	record := entry.Value
+	if errors.Is(err, kv.ErrNotFound) {
+		record, err = volume.Record{Key: cancel.Key, State: volume.StatePending}, nil
+	}
+	if err != nil || fsm.Admit(record, cancel, now()) != nil {
+		return
+	}
+	if _, answered := record.Outcome(cancel.ID); answered {
+		return
+	}
+	if _, err := w.outcomes.Get(ctx, cancel.Key, cancel.ID); !errors.Is(err, kv.ErrNotFound) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.lanes[cancel.Key]; l != nil {
+		l.interrupt(cancel)
 	}
 }
 
@@ -254,7 +317,7 @@ func (p *partition) nextOf(ctx context.Context, l *lane) *delivery {
 	defer p.mu.Unlock()
 	if len(l.queue) > 0 && ctx.Err() == nil && !closed(l.draining) {
 		d := l.queue[0]
-		l.queue = l.queue[1:]
+		l.queue, l.current = l.queue[1:], d
 		p.worker.metrics.queued.Dec()
 		return d
 	}
@@ -271,7 +334,7 @@ func (p *partition) nextOf(ctx context.Context, l *lane) *delivery {
 func (p *partition) release(d *delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.held, d.sequence)
+	delete(p.held, d.Sequence)
 }
 
 func closed(c <-chan struct{}) bool {

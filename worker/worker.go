@@ -36,7 +36,7 @@ import (
 // Defaults of a [Config].
 const (
 	DefaultConcurrency    = 256
-	DefaultMaxAckPending  = 256
+	DefaultMaxAckPending  = 2048
 	DefaultAckWait        = 10 * time.Minute
 	DefaultDrainTimeout   = 30 * time.Second
 	DefaultRequestTimeout = 5 * time.Second
@@ -50,6 +50,7 @@ const (
 	pinnedTTL     = 3 * time.Second
 	pullExpiry    = time.Second
 	pullHeartbeat = 500 * time.Millisecond
+	pullMessages  = 256 // asked for at once
 	priorityGroup = "worker"
 	// takeoverPause is the wait before a partition is taken up again after it was lost.
 	takeoverPause = 200 * time.Millisecond
@@ -65,9 +66,11 @@ type Config struct {
 	Backends       map[string]*backends.Backend
 	DefaultBackend string
 
-	Retry          fsm.RetryPolicy
-	Concurrency    int           // commands worked on at once, waits for a retry not counted
-	MaxAckPending  int           // commands taken from one partition and not yet ended
+	Retry       fsm.RetryPolicy
+	Concurrency int // commands worked on at once, waits for a retry not counted
+	// MaxAckPending bounds the commands taken from one partition and not yet ended. Once
+	// so many wait behind volumes that do not get on, the partition's others wait too.
+	MaxAckPending  int
 	AckWait        time.Duration // after which the server takes a silent worker for dead
 	DrainTimeout   time.Duration // for running backend calls when the worker stops
 	RequestTimeout time.Duration // of one request to JetStream

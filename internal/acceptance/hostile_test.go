@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -260,10 +261,23 @@ func (g *graveyard) wantLetter(t *testing.T, msg *nats.Msg, code volume.Code) in
 		t.Errorf("dead letter: got code %q, class %q, reason %q, want %s", letter.code,
 			letter.header.Get(commands.HeaderDeadClass), letter.header.Get(commands.HeaderDeadReason), code)
 	}
+	own := msg.Header
+	if count := letter.header.Get(commands.HeaderDeadHeaders); count != "" { // too long to stand beside the letter's
+		n, err := strconv.Atoi(count)
+		if err != nil || n > len(letter.payload) {
+			t.Fatalf("dead letter: %q bytes of header in a payload of %d", count, len(letter.payload))
+		}
+		for name, values := range own {
+			if line := name + ": " + values[0] + "\r\n"; !bytes.Contains(letter.payload[:n], []byte(line)) {
+				t.Errorf("dead letter: header %s is not in its payload", name)
+			}
+		}
+		letter.payload, own = letter.payload[n:], nil
+	}
 	if !bytes.Equal(letter.payload, msg.Data) {
 		t.Errorf("dead letter: payload of %d bytes differs from that of %d", len(letter.payload), len(msg.Data))
 	}
-	for name, values := range msg.Header {
+	for name, values := range own {
 		kept := name
 		if strings.HasPrefix(name, "Nats-") {
 			kept = commands.HeaderOriginalPrefix + name

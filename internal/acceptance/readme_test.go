@@ -43,6 +43,7 @@ var varying = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}|worker [a-z0-9-]+`)
 // What `make run` prints is what `jetvol up --demo` prints, once it is built.
 func TestREADME_MakeRunPrintsWhatIsShown(t *testing.T) {
 	b, _ := readmeBlocks(t)
+	dependOnSources(t)
 	s := &server{workDir: t.TempDir()}
 	if err := os.Symlink(tools, filepath.Join(s.workDir, "bin")); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ var readyLine = regexp.MustCompile(`(?m)^jetvol ready: (nats://\S+) `)
 // stopped.
 func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
+	dependOnSources(t)
 	s := &server{workDir: t.TempDir()}
 	s.start(t, flags...)
 	return s

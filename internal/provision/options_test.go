@@ -1,0 +1,105 @@
+package provision_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/internal/natstest"
+	"github.com/jetvol/jetvol/internal/provision"
+	"github.com/jetvol/jetvol/kv"
+)
+
+func TestConfigs_Replicas(t *testing.T) {
+	for given, want := range map[int]int{0: 1, 1: 1, 3: 3, 5: 5} {
+		for _, config := range provision.Configs(provision.Options{Replicas: given}) {
+			if config.Replicas != want || config.Storage != jetstream.FileStorage {
+				t.Errorf("replicas %d: got %d of %s on %s, want %d", given, config.Replicas, config.Name, config.Storage, want)
+			}
+		}
+	}
+}
+
+// TestApply_OutcomeRetention_ZeroKeeps: an operator's choice is kept by who has none.
+func TestApply_OutcomeRetention_ZeroKeeps(t *testing.T) {
+	const stream = "KV_" + kv.OutcomesBucket
+	for _, retention := range []time.Duration{time.Minute, 30 * 24 * time.Hour} {
+		js := natstest.Start(t).JetStream(t)
+		apply(t, js, provision.Options{OutcomeRetention: retention})
+		for _, options := range []provision.Options{{}, {Update: true}} {
+			if report := apply(t, js, options); len(report.Differences)+len(report.Updated) != 0 {
+				t.Errorf("retention %s, %+v: got %v, updated %q", retention, options, report.Differences, report.Updated)
+			}
+			if got := configOf(t, js, stream).MaxAge; got != retention {
+				t.Errorf("got retention %s, want %s", got, retention)
+			}
+		}
+	}
+}
+
+func TestApply_OutcomeRetention_Changed(t *testing.T) {
+	const stream = "KV_" + kv.OutcomesBucket
+	js := natstest.Start(t).JetStream(t)
+	apply(t, js, provision.Options{})
+	wanted := provision.Options{OutcomeRetention: 24 * time.Hour}
+	if report := apply(t, js, wanted); len(report.Differences) != 1 || report.Differences[0].Field != "max_age" {
+		t.Errorf("got %v, want the retention", report.Differences)
+	}
+	wanted.Update = true
+	apply(t, js, wanted)
+	if got := configOf(t, js, stream).MaxAge; got != 24*time.Hour {
+		t.Errorf("got retention %s, want 24h", got)
+	}
+}
+
+// TestApply_Update_KeepsMetadata: other tools mark streams with it.
+func TestApply_Update_KeepsMetadata(t *testing.T) {
+	js := startWith(t, events.StreamName, func(c *jetstream.StreamConfig) {
+		c.Metadata = map[string]string{"owner": "storage team"}
+		c.Description = "ours"
+	})
+	apply(t, js, provision.Options{Update: true})
+	config := configOf(t, js, events.StreamName)
+	if config.Metadata["owner"] != "storage team" || config.Description == "ours" {
+		t.Errorf("got metadata %v, description %q", config.Metadata, config.Description)
+	}
+}
+
+// TestCompare_ReplicasAreTunable: they are an operator's choice; see replicas_test.go.
+func TestCompare_ReplicasAreTunable(t *testing.T) {
+	differences, err := provision.Compare(events.StreamConfig(3), events.StreamConfig(1))
+	if err != nil || len(differences) != 1 || differences[0].Field != "num_replicas" || differences[0].Fatal {
+		t.Fatalf("got %v, %v", differences, err)
+	}
+	if got, want := differences[0].String(), "stream VOLUME_EVENTS: num_replicas is 1, wanted 3"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestCompare_EveryConfigEqualsItself(t *testing.T) {
+	for _, config := range provision.Configs(provision.Options{Replicas: 3}) {
+		if differences, err := provision.Compare(config, config); err != nil || len(differences) != 0 {
+			t.Errorf("%s: got %v, %v", config.Name, differences, err)
+		}
+	}
+}
+
+func TestReport_Fatal_ListsAll(t *testing.T) {
+	report := provision.Report{Differences: []provision.Difference{
+		{Stream: "A", Field: "max_age", Wanted: nil, Existing: 1, Fatal: true},
+		{Stream: "B", Field: "description", Wanted: "x", Existing: "y"},
+		{Stream: "C", Field: "deny_purge", Wanted: true, Existing: nil, Fatal: true},
+	}}
+	err := report.Fatal()
+	for text, want := range map[string]bool{"stream A: max_age is 1": true, "stream B": false, "stream C: deny_purge is null, wanted true": true} {
+		if err == nil || strings.Contains(err.Error(), text) != want {
+			t.Errorf("got %v, want %q in it: %v", err, text, want)
+		}
+	}
+	if err := (provision.Report{}).Fatal(); err != nil {
+		t.Errorf("got %v, want nothing", err)
+	}
+}

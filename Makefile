@@ -120,6 +120,13 @@ bin/govulncheck: internal/tools/vuln/go.mod internal/tools/vuln/go.sum | need-go
 need-go:
 	@command -v go >/dev/null || { echo "make: no go command found: install Go 1.26 or later (https://go.dev/dl) and put it on PATH" >&2; exit 1; }
 
+# On Debian and Ubuntu, as root, a missing compiler is installed; elsewhere it is asked for.
 .PHONY: need-cc
-need-cc:
-	@command -v "$$(go env CC)" >/dev/null || { echo "make: no C compiler found: the race detector needs one, such as gcc" >&2; exit 1; }
+need-cc: need-go
+	@command -v "$$(go env CC)" >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "install gcc, which the race detector needs"; \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends gcc libc6-dev; \
+	else \
+		echo "make: no C compiler found: the race detector needs one, such as gcc" >&2; exit 1; \
+	fi

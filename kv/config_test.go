@@ -15,7 +15,6 @@ import (
 // A comparison of the wanted configuration with the stream's must show no difference
 // apart from the server's own metadata.
 func TestConfig_ServerChangesNothing(t *testing.T) {
-	js := jetStream(t, connect(t, startServer(t)))
 	tests := map[string]jetstream.StreamConfig{
 		"volumes":         kv.VolumesConfig(1),
 		"outcomes":        kv.OutcomesConfig(1, 0),
@@ -23,6 +22,7 @@ func TestConfig_ServerChangesNothing(t *testing.T) {
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
+			js := jetStream(t, connect(t, startServer(t)))
 			stream, err := js.CreateStream(testContext(t), want)
 			if err != nil {
 				t.Fatal(err)
@@ -36,9 +36,6 @@ func TestConfig_ServerChangesNothing(t *testing.T) {
 			got.Metadata = nilIfEmpty(got.Metadata)
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
-			}
-			if err := js.DeleteStream(testContext(t), want.Name); err != nil {
-				t.Fatal(err)
 			}
 		})
 	}

@@ -120,6 +120,7 @@ func TestContract_Headers(t *testing.T) {
 	wantRows(t, tableBelow(t, contract(t), "## Dead letters", "header"), []string{
 		commands.HeaderDeadCode, commands.HeaderDeadClass, commands.HeaderDeadReason, commands.HeaderDeadSubject,
 		commands.HeaderDeadSequence, commands.HeaderDeadTime, commands.HeaderDeadAttempts, commands.HeaderDeadPart,
+		commands.HeaderDeadHeaders,
 	})
 }
 

@@ -1,16 +1,19 @@
 package provision_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
 )
 
 func TestConfigs_Replicas(t *testing.T) {
@@ -101,5 +104,32 @@ func TestReport_Fatal_ListsAll(t *testing.T) {
 	}
 	if err := (provision.Report{}).Fatal(); err != nil {
 		t.Errorf("got %v, want nothing", err)
+	}
+}
+
+// A stored command keeps its partition: another count of partitions would hide it.
+func TestApply_Update_RefusesToRenameStoredCommands(t *testing.T) {
+	js := natstest.Start(t).JetStream(t)
+	old := commands.StreamConfig(1)
+	old.SubjectTransform.Destination = strings.Replace(old.SubjectTransform.Destination, "partition(16,", "partition(8,", 1)
+	if _, err := js.CreateStream(testContext(t), old); err != nil {
+		t.Fatal(err)
+	}
+	key := volume.Key{Project: "default", Name: "db-01"}
+	if _, err := js.Publish(testContext(t), commands.Subject(key, volume.VerbDelete), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provision.Apply(testContext(t), js, provision.Options{Update: true}); !errors.Is(err, volume.ErrPreconditionFailed) {
+		t.Errorf("with a command stored: got %v, want %v", err, volume.ErrPreconditionFailed)
+	}
+	stream, err := js.Stream(testContext(t), commands.StreamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if report := apply(t, js, provision.Options{Update: true}); len(report.Updated) != 1 {
+		t.Errorf("empty: got %+v, want it updated", report)
 	}
 }

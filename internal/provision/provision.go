@@ -146,6 +146,9 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 		return err
 	}
 	if len(differences) > 0 && o.Update {
+		if err := mayTransform(ctx, js, wanted, existing); err != nil {
+			return err
+		}
 		wanted.Metadata = existing.Metadata
 		if _, err := js.UpdateStream(ctx, wanted); err != nil {
 			return fmt.Errorf("update: %w", err)
@@ -155,6 +158,23 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 	}
 	report.Existing = append(report.Existing, wanted.Name)
 	report.Differences = append(report.Differences, differences...)
+	return nil
+}
+
+// mayTransform refuses to change how a stream renames subjects while it holds messages:
+// those keep their old subjects, and a command with an old partition would never be read.
+func mayTransform(ctx context.Context, js jetstream.JetStream, wanted, existing jetstream.StreamConfig) error {
+	if reflect.DeepEqual(wanted.SubjectTransform, existing.SubjectTransform) {
+		return nil
+	}
+	stream, err := js.Stream(ctx, wanted.Name)
+	if err != nil {
+		return err
+	}
+	if held := stream.CachedInfo().State.Msgs; held > 0 {
+		return volume.Errorf(volume.ErrPreconditionFailed,
+			"its subject transform differs and it holds %d messages under their old subjects: empty it first", held)
+	}
 	return nil
 }
 

@@ -3,7 +3,6 @@ package worker
 import (
 	"maps"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/commands"
@@ -20,7 +19,7 @@ type delivery struct {
 }
 
 func newDelivery(msg jetstream.Msg, meta *jetstream.MsgMetadata) *delivery {
-	header := nats.Header(maps.Clone(msg.Headers()))
+	header := maps.Clone(msg.Headers())
 	d := &delivery{msg: msg, attempts: meta.NumDelivered, Incoming: commands.Incoming{
 		Subject:  msg.Subject(),
 		Header:   header,

@@ -168,6 +168,10 @@ func setIfGeneration(draft *volume.Command, raw json.RawMessage) error {
 	return nil
 }
 
+// deadlinePattern is the form of RFC 3339 to the letter. Package time also takes an hour
+// of one digit and a comma before the fraction.
+var deadlinePattern = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$`)
+
 // setDeadline keeps the deadline in UTC, as it is written again.
 func setDeadline(draft *volume.Command, raw json.RawMessage) error {
 	stamp, err := text[string](raw)
@@ -175,7 +179,7 @@ func setDeadline(draft *volume.Command, raw json.RawMessage) error {
 		return err
 	}
 	var deadline time.Time
-	if err := deadline.UnmarshalText([]byte(stamp)); err != nil {
+	if err := deadline.UnmarshalText([]byte(stamp)); err != nil || !deadlinePattern.MatchString(stamp) {
 		return fmt.Errorf("%.40q: want a time of RFC 3339 like 2030-01-31T12:00:00Z", stamp)
 	}
 	draft.Deadline = deadline.UTC()

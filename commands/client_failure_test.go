@@ -5,15 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -208,9 +207,8 @@ func TestClient_Do_ConnectionClosed_Unavailable(t *testing.T) {
 }
 
 func TestClient_Do_ServerRestart_StillAnswered(t *testing.T) {
-	dir := t.TempDir()
-	first := startServer(t, dir, server.RANDOM_PORT)
-	nc := connect(t, first)
+	server := natstest.Start(t)
+	nc := server.Connect(t)
 	createStream(t, nc, commands.StreamConfig(1))
 	published := interceptPublishes(t, nc)
 	client := newClient(t, nc, commands.WithPublishTimeout(200*time.Millisecond), commands.WithResendAfter(200*time.Millisecond))
@@ -218,10 +216,7 @@ func TestClient_Do_ServerRestart_StillAnswered(t *testing.T) {
 	receive(t, published)
 
 	reconnected := nc.StatusChanged(nats.CONNECTED)
-	port := first.Addr().(*net.TCPAddr).Port
-	first.Shutdown()
-	first.WaitForShutdown()
-	startServer(t, dir, port)
+	server.Restart(t)
 	receive(t, reconnected)
 	startWorker(t, nc, succeed(t, nc))
 	if got := receive(t, done); got.err != nil || got.reply.CommandID != "order-1" {

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -30,35 +30,9 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// startServer runs a NATS server on a port, or any free one, that keeps its streams in
-// dir.
-func startServer(t testing.TB, dir string, port int) *server.Server {
-	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(testTimeout) {
-		t.Fatal("the server does not start")
-	}
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s
-}
-
-func connect(t testing.TB, s *server.Server) *nats.Conn {
-	t.Helper()
-	nc, err := nats.Connect(s.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	return nc
-}
-
 func startConnected(t testing.TB) *nats.Conn {
 	t.Helper()
-	return connect(t, startServer(t, t.TempDir(), server.RANDOM_PORT))
+	return natstest.Start(t).Connect(t)
 }
 
 func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {

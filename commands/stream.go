@@ -30,36 +30,32 @@ const unlimited = -1
 // server would fill in is set, so that a comparison with the configuration of an
 // existing stream shows true differences only.
 func StreamConfig(replicas int) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:              StreamName,
-		Description:       "jetvol: commands to volumes, each until its worker has ended it",
-		Subjects:          []string{commandPrefix + "*.*.*"},
-		Retention:         jetstream.WorkQueuePolicy,
-		Storage:           jetstream.FileStorage,
-		Replicas:          replicas,
-		Discard:           jetstream.DiscardNew,
-		MaxMsgs:           unlimited,
-		MaxBytes:          unlimited,
-		MaxMsgSize:        unlimited,
-		MaxConsumers:      unlimited,
-		MaxMsgsPerSubject: unlimited,
-		Duplicates:        DedupeWindow,
-		Compression:       jetstream.NoCompression,
-		SubjectTransform: &jetstream.SubjectTransformConfig{
-			Source:      commandPrefix + "*.*.*",
-			Destination: fmt.Sprintf("%s{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", commandPrefix, Partitions),
-		},
+	config := unlimitedStream(commandPrefix+"*.*.*", replicas)
+	config.Name = StreamName
+	config.Description = "jetvol: commands to volumes, each until its worker has ended it"
+	config.Retention = jetstream.WorkQueuePolicy
+	config.Duplicates = DedupeWindow
+	config.SubjectTransform = &jetstream.SubjectTransformConfig{
+		Source:      commandPrefix + "*.*.*",
+		Destination: fmt.Sprintf("%s{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", commandPrefix, Partitions),
 	}
+	return config
 }
 
 // DeadLetterStreamConfig returns the configuration of the stream that keeps commands
 // which nobody can carry out, until an operator deletes or purges them.
 func DeadLetterStreamConfig(replicas int) jetstream.StreamConfig {
+	config := unlimitedStream(deadPrefix+"*.*.*", replicas)
+	config.Name = DeadLetterStreamName
+	config.Description = "jetvol: commands that could not be read, with the reason"
+	config.Retention = jetstream.LimitsPolicy
+	config.Duplicates = deadDedupeWindow
+	return config
+}
+
+func unlimitedStream(subjects string, replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:              DeadLetterStreamName,
-		Description:       "jetvol: commands that could not be read, with the reason",
-		Subjects:          []string{deadPrefix + "*.*.*"},
-		Retention:         jetstream.LimitsPolicy,
+		Subjects:          []string{subjects},
 		Storage:           jetstream.FileStorage,
 		Replicas:          replicas,
 		Discard:           jetstream.DiscardNew,
@@ -68,7 +64,6 @@ func DeadLetterStreamConfig(replicas int) jetstream.StreamConfig {
 		MaxMsgSize:        unlimited,
 		MaxConsumers:      unlimited,
 		MaxMsgsPerSubject: unlimited,
-		Duplicates:        deadDedupeWindow,
 		Compression:       jetstream.NoCompression,
 	}
 }

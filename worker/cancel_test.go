@@ -1,33 +1,18 @@
 package worker_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
-	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
 )
 
-// block makes the named backend call wait until its context ends.
-func block(call string, entered chan<- struct{}) func(context.Context, string, backends.Ref) error {
-	return func(ctx context.Context, c string, _ backends.Ref) error {
-		if c != call {
-			return nil
-		}
-		entered <- struct{}{}
-		<-ctx.Done()
-		return ctx.Err()
-	}
-}
-
 func TestWorker_Cancel_EndsARunningCall(t *testing.T) {
 	s := start(t)
 	s.create("v", volume.MiB)
-	entered := make(chan struct{}, 1)
-	s.backend.hook(block("attach", entered), nil)
+	entered, _ := s.gate("attach", "v")
 	attach := s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}, ID: "slow"})
 	<-entered
 	s.wantReply(s.verb("v", volume.VerbCancel), volume.Succeeded, volume.StateAvailable, "")
@@ -39,8 +24,7 @@ func TestWorker_Cancel_EndsARunningCall(t *testing.T) {
 
 func TestWorker_CancelledCreate_IsPendingAndNoDeadEnd(t *testing.T) {
 	s := start(t)
-	entered := make(chan struct{}, 1)
-	s.backend.hook(block("create", entered), nil)
+	entered, _ := s.gate("create", "v")
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}, ID: "c1"})
 	<-entered
 	s.backend.hook(nil, nil)
@@ -62,14 +46,7 @@ func TestWorker_Cancel_EndsAWaitForRetry(t *testing.T) {
 
 func TestWorker_Cancel_ReachesACommandStillInTheQueue(t *testing.T) {
 	s := start(t)
-	entered, release := make(chan struct{}), make(chan struct{})
-	s.backend.hook(func(_ context.Context, call string, _ backends.Ref) error {
-		if call == "create" {
-			close(entered)
-			<-release
-		}
-		return nil
-	}, nil)
+	entered, release := s.gate("create", "v")
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
 	<-entered
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbDelete, ID: "regretted"})

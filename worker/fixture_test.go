@@ -83,6 +83,25 @@ func (h *hooked) hook(before func(context.Context, string, backends.Ref) error, 
 	h.before, h.after = before, after
 }
 
+// gate makes the named call for a volume wait until release is closed or its context
+// ends. Each time it gets there it tells so on entered.
+func (s *system) gate(call, name string) (entered, release chan struct{}) {
+	entered, release = make(chan struct{}, 1), make(chan struct{})
+	s.backend.hook(func(ctx context.Context, c string, ref backends.Ref) error {
+		if c != call || ref.Key != key(name) {
+			return nil
+		}
+		entered <- struct{}{}
+		select {
+		case <-release:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, nil)
+	return entered, release
+}
+
 func (h *hooked) callsOf(key volume.Key) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

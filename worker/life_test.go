@@ -133,15 +133,7 @@ func TestWorker_CommandsOfOneVolume_RunInPublishOrder(t *testing.T) {
 
 func TestWorker_SlowVolume_BlocksNoOther(t *testing.T) {
 	s := start(t)
-	release := make(chan struct{})
-	entered := make(chan struct{})
-	s.backend.hook(func(_ context.Context, call string, ref backends.Ref) error {
-		if call == "create" && ref.Key == key("slow") {
-			close(entered)
-			<-release
-		}
-		return nil
-	}, nil)
+	entered, release := s.gate("create", "slow")
 	slow := s.publish(commands.Request{Key: key("slow"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
 	<-entered
 	for i := range 64 { // of every partition some

@@ -1,13 +1,11 @@
 package worker_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/volume"
@@ -105,38 +103,43 @@ func TestWorker_UnreadableRecord_CommandIsBuried(t *testing.T) {
 func TestWorker_CancelAgain_SparesTheNextCommand(t *testing.T) {
 	s := start(t)
 	s.create("v", volume.MiB)
-	entered := make(chan struct{}, 1)
-	s.backend.hook(block("attach", entered), nil)
+	entered, _ := s.gate("attach", "v")
 	attach := commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}, ID: "a1"}
 	cancel := commands.Request{Key: key("v"), Verb: volume.VerbCancel, ID: "cancel-1"}
 	s.publish(attach)
 	<-entered
 	first := s.do(cancel)
 	s.wantReply(first, volume.Succeeded, volume.StateAvailable, "")
-	release := make(chan struct{})
-	s.backend.hook(func(ctx context.Context, call string, _ backends.Ref) error {
-		if call == "attach" {
-			entered <- struct{}{}
-			select {
-			case <-release:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	}, nil)
+	entered, release := s.gate("attach", "v")
 	attach.ID = "a2"
 	s.publish(attach)
 	<-entered
 	again := make(chan commands.Reply, 1)
+	looked := s.watchReads()
 	go func() { again <- s.do(cancel) }()
-	s.awaitPending(2)
+	looked()
 	close(release)
 	if reply := <-again; !reply.Repeat || reply.Outcome != first.Outcome {
 		t.Errorf("the cancel again: got %+v, first %+v", reply, first)
 	}
 	if e := s.awaitEvent("v", ofCommand("a2")); e.Event != volume.EventAttached {
 		t.Errorf("the next command ended with %s %+v", e.Event, e.Failure)
+	}
+}
+
+// watchReads returns a function that waits until the worker has read a record since: what
+// a cancel does when it looks ahead of its lane.
+func (s *system) watchReads() (looked func()) {
+	s.t.Helper()
+	reads, err := s.nc.SubscribeSync("$JS.API.STREAM.MSG.GET.KV_volumes")
+	s.must(err)
+	s.must(s.nc.Flush())
+	return func() {
+		s.t.Helper()
+		_, err := reads.NextMsgWithContext(s.ctx)
+		s.must(err)
+		s.must(reads.Unsubscribe())
+		s.record("v") // answered by the server after the worker's own
 	}
 }
 
@@ -150,24 +153,15 @@ func TestWorker_RefusedCancel_CancelsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
 			s.create("v", volume.MiB)
-			entered, release := make(chan struct{}), make(chan struct{})
-			s.backend.hook(func(ctx context.Context, call string, _ backends.Ref) error {
-				if call == "attach" {
-					close(entered)
-					select {
-					case <-release:
-					case <-ctx.Done():
-						return ctx.Err()
-					}
-				}
-				return nil
-			}, nil)
+			entered, release := s.gate("attach", "v")
 			s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}, ID: "a1"})
 			<-entered
 			cancel.Key, cancel.Verb, cancel.ID = key("v"), volume.VerbCancel, "c1"
+			looked := s.watchReads()
 			s.publish(cancel)
 			s.publish(commands.Request{Key: key("v"), Verb: volume.VerbDetach, ID: "later"})
 			s.awaitPending(3)
+			looked()
 			close(release)
 			for id, want := range map[volume.CommandID]volume.Event{
 				"a1": volume.EventAttached, "c1": volume.EventRejected, "later": volume.EventDetached,

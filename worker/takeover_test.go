@@ -171,14 +171,7 @@ func TestWorker_Drain_HandsBackAWaitAndAnotherWorkerGoesOn(t *testing.T) {
 
 func TestWorker_Drain_LetsARunningCallEnd(t *testing.T) {
 	s := start(t)
-	entered, release := make(chan struct{}), make(chan struct{})
-	s.backend.hook(func(_ context.Context, call string, _ backends.Ref) error {
-		if call == "create" {
-			close(entered)
-			<-release
-		}
-		return nil
-	}, nil)
+	entered, release := s.gate("create", "v")
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbDelete}) // behind it: handed back
 	<-entered

@@ -281,8 +281,11 @@ func wantJournal(t *testing.T, entries []JournalEntry, next map[volume.Name]posi
 
 func wantNoTemporaryFiles(t *testing.T, dir string) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, temporaryPrefix+"*"))
+	names, err := filepath.Glob(filepath.Join(dir, temporaryPrefix+"*"+temporarySuffix))
 	must(t, err)
+	ofFences, err := filepath.Glob(filepath.Join(dir, FencesDir, temporaryPrefix+"*"))
+	must(t, err)
+	names = append(names, ofFences...)
 	if len(names) != 0 {
 		t.Errorf("temporary files after open: got %v, want none", names)
 	}

@@ -35,7 +35,7 @@ const limit = 30 * time.Second
 // system is a real server on disk, the local backend on disk, and a worker that can be
 // stopped and started again.
 type system struct {
-	t       *testing.T
+	t       testing.TB
 	ctx     context.Context
 	server  *natstest.Server
 	nc      *nats.Conn
@@ -165,7 +165,7 @@ func quickRetry() fsm.RetryPolicy {
 }
 
 // prepare starts everything but the worker.
-func prepare(t *testing.T, change ...func(*worker.Config)) *system {
+func prepare(t testing.TB, change ...func(*worker.Config)) *system {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	t.Cleanup(cancel)

@@ -56,6 +56,7 @@ type hooked struct {
 	after  func(call string, ref backends.Ref) error
 	calls  []string
 	fault  error // of the last call that failed
+	fence  func() error
 }
 
 func (h *hooked) around(ctx context.Context, call string, ref backends.Ref, do func() error) error {
@@ -123,6 +124,25 @@ func (h *hooked) callsOf(key volume.Key) []string {
 		}
 	}
 	return calls
+}
+
+// fencing has every Fence ask f first.
+func (h *hooked) fencing(f func() error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fence = f
+}
+
+func (h *hooked) Fence(ctx context.Context, ref backends.Ref) error {
+	h.mu.Lock()
+	f := h.fence
+	h.mu.Unlock()
+	if f != nil {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return h.Driver.Fence(ctx, ref)
 }
 
 func (h *hooked) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {

@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"net"
 	"net/url"
@@ -110,7 +111,7 @@ func TestDeadLetters_ReplayTwice_IsOneCommand(t *testing.T) {
 			if err != nil || second.CommandID != first.CommandID {
 				t.Errorf("again: got %+v, %v, want command %s", second, err, first.CommandID)
 			}
-			if test.how.Payload != nil && string(g.command(first.Sequence).Data) != string(test.how.Payload) {
+			if test.how.Payload != nil && !bytes.Equal(g.command(first.Sequence).Data, test.how.Payload) {
 				t.Errorf("got payload %q", g.command(first.Sequence).Data)
 			}
 			if _, err := g.letters.Get(testContext(t), 1); !errors.Is(err, volume.NotFound) {

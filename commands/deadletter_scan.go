@@ -14,8 +14,9 @@ import (
 
 const (
 	// scanWindow is how many messages the server sends before it waits to hear that
-	// they were read; scanAck of them are acknowledged at once.
-	scanWindow = 512
+	// they were read; scanAck of them are acknowledged at once. With the greatest headers,
+	// 64 KiB each, the window is still less than a subscription buffers.
+	scanWindow = 768
 	scanAck    = 128
 
 	// scanSilence is how long a scan waits for the next message.

@@ -156,6 +156,7 @@ type viewer struct {
 	fresh   map[string]Lease // what was there at the start, until all of it has come
 	caught  bool
 	missing map[string]time.Time // workers whose lease ran out, and when they are given up
+	doubt   time.Time            // until when a lease that runs out proves nothing
 	// A watch that does not show this worker's own renewals shows nothing: the server has
 	// lost it in a restart, say, which the client would notice only after 20 s.
 	deaf      time.Time // since when renewals are not shown; zero while they are
@@ -310,10 +311,17 @@ func (v *viewer) gone(id string) {
 	switch {
 	case !known:
 	case id == m.config.ID:
+		// This worker lives and its lease ran out all the same: that proves nothing now.
+		v.doubt = time.Now().Add(m.config.TTL)
+		for other := range v.missing {
+			v.missing[other] = v.doubt
+		}
 		m.beat()
 	case lease.Draining:
 		delete(m.view, id)
 		m.log.Info().Str("member", id).Msg("worker left")
+	case time.Now().Before(v.doubt):
+		v.missing[id] = v.doubt
 	default:
 		v.missing[id] = time.Now().Add(m.config.Grace)
 	}

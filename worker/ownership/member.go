@@ -77,6 +77,7 @@ type Member struct {
 	draining bool
 	stored   uint64        // revision of this worker's lease as it was stored last
 	shown    uint64        // and as the watch showed it last
+	doubt    time.Time     // until when a lease that has run out proves nothing
 	changed  chan struct{} // closed and replaced whenever something above changes
 }
 

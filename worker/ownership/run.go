@@ -85,11 +85,18 @@ func (h *heart) beat(ctx context.Context) error {
 		return nil
 	case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrExists):
 		return h.look(ctx)
-	case errors.Is(err, kv.ErrNotFound): // it ran out; the next beat joins again
+	case errors.Is(err, kv.ErrNotFound): // the next beat joins again
 		h.revision = 0
+		m.mu.Lock()
+		m.ranOut()
+		m.mu.Unlock()
 	}
 	return err
 }
+
+// ranOut takes note that this worker's lease ran out although it lives: for a while that
+// of another proves nothing either.
+func (m *Member) ranOut() { m.doubt = time.Now().Add(m.config.TTL) }
 
 func (h *heart) store(ctx context.Context, lease Lease) (uint64, error) {
 	key, ttl := LeaseKey(lease.Worker), kv.TTL(h.member.config.TTL)
@@ -156,7 +163,6 @@ type viewer struct {
 	fresh   map[string]Lease // what was there at the start, until all of it has come
 	caught  bool
 	missing map[string]time.Time // workers whose lease ran out, and when they are given up
-	doubt   time.Time            // until when a lease that runs out proves nothing
 	// A watch that does not show this worker's own renewals shows nothing: the server has
 	// lost it in a restart, say, which the client would notice only after 20 s.
 	deaf      time.Time // since when renewals are not shown; zero while they are
@@ -243,6 +249,10 @@ func (v *viewer) giveUpMissing() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, at := range v.missing {
+		if time.Now().Before(m.doubt) {
+			v.missing[id] = m.doubt
+			continue
+		}
 		if time.Now().Before(at) {
 			continue
 		}
@@ -311,17 +321,11 @@ func (v *viewer) gone(id string) {
 	switch {
 	case !known:
 	case id == m.config.ID:
-		// This worker lives and its lease ran out all the same: that proves nothing now.
-		v.doubt = time.Now().Add(m.config.TTL)
-		for other := range v.missing {
-			v.missing[other] = v.doubt
-		}
+		m.ranOut()
 		m.beat()
 	case lease.Draining:
 		delete(m.view, id)
 		m.log.Info().Str("member", id).Msg("worker left")
-	case time.Now().Before(v.doubt):
-		v.missing[id] = v.doubt
 	default:
 		v.missing[id] = time.Now().Add(m.config.Grace)
 	}

@@ -42,7 +42,7 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	var end func()
 	e.cancellable, end = e.lane.begin(ctx, e.command.ID)
 	defer end()
-	if e.head, err = e.lane.head(ctx); errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrSchema) {
+	if e.head, err = e.lane.head(ctx, e.command.ValidateOnly); errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrSchema) {
 		// Waiting would not make the record readable, and would hold up the partition.
 		return e.worker.bury(ctx, e.delivery, err)
 	}
@@ -142,6 +142,9 @@ func rejection(err error) bool {
 // operate brings the record's operation to its end: step 6 and 7, from wherever it
 // stands. It returns the outcome.
 func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
+	if err := e.carryOn(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		e.head.prune()
 		step := fsm.NextStep(e.head.record)
@@ -154,6 +157,9 @@ func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
 			}
 		}
 		decision, err := e.advance(ctx, step)
+		if errors.Is(err, errOutbid) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -168,32 +174,39 @@ func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
 
 // advance carries out one step of the operation and decides what follows from it.
 func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, error) {
-	record := e.head.record
 	switch step.Kind {
 	case fsm.StepAct:
-		attachment, err := e.act(e.cancellable, step.Action)
-		if err != nil && ctx.Err() != nil {
-			return fsm.Decision{}, errHandBack
-		}
-		if err == nil {
-			return fsm.Succeed(record, attachment, now())
-		}
-		if cause := cancelCause(e.cancellable); cause != nil {
-			err = cause
-		}
-		return fsm.Fail(record, err, e.worker.config.Retry, now())
+		return e.try(ctx, step.Action)
 	case fsm.StepWait:
 		if cause := cancelCause(e.cancellable); cause != nil {
-			e.head.record = fsm.Cancel(record, cause)
+			e.head.record = fsm.Cancel(e.head.record, cause)
 			return e.settle(ctx)
 		}
-		e.worker.metrics.retries.WithLabelValues(string(record.Op.Verb)).Inc()
-		return fsm.Retry(record, now())
+		e.worker.metrics.retries.WithLabelValues(string(e.head.record.Op.Verb)).Inc()
+		return fsm.Retry(e.head.record, now())
 	case fsm.StepSettle:
 		return e.settle(ctx)
 	default:
-		return fsm.GiveUp(record, now())
+		return fsm.GiveUp(e.head.record, now())
 	}
+}
+
+// try makes the backend call of the operation.
+func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, error) {
+	attachment, err := e.act(e.cancellable, action)
+	if err != nil && ctx.Err() != nil {
+		return fsm.Decision{}, errHandBack
+	}
+	if err == nil {
+		return fsm.Succeed(e.head.record, attachment, now())
+	}
+	if err := e.outbid(ctx, err); err != nil {
+		return fsm.Decision{}, err
+	}
+	if cause := cancelCause(e.cancellable); cause != nil {
+		err = cause
+	}
+	return fsm.Fail(e.head.record, err, e.worker.config.Retry, now())
 }
 
 // settle ends a cancelled operation by what the backend has. A backend that does not
@@ -202,6 +215,9 @@ func (e *execution) settle(ctx context.Context) (fsm.Decision, error) {
 	seen, err := e.observe(ctx)
 	if err != nil && ctx.Err() != nil {
 		return fsm.Decision{}, errHandBack
+	}
+	if err := e.outbid(ctx, err); err != nil {
+		return fsm.Decision{}, err
 	}
 	if err != nil {
 		return fsm.GiveUp(e.head.record, now())
@@ -218,7 +234,7 @@ func (e *execution) awaitRetry(until time.Time) error {
 	handBack := false
 	select {
 	case <-timer.C:
-	case <-e.lane.draining:
+	case <-e.lane.tenure.taking.Done():
 		handBack = true
 	case <-e.cancellable.Done():
 		handBack = cancelCause(e.cancellable) == nil
@@ -235,8 +251,9 @@ func (e *execution) awaitRetry(until time.Time) error {
 
 // commit stores a decision and starts publishing its event: steps 4 and 5.
 func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
+	decision.Record.Owner = e.worker.ownerAfter(decision.Record.Owner, decision.Record.UpdatedAt)
 	if decision.Transition != nil {
-		decision.Transition.Worker = e.worker.config.ID
+		decision.Transition.Worker, decision.Transition.Epoch = decision.Record.Owner.Worker, decision.Record.Owner.Epoch
 	}
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
@@ -255,7 +272,8 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
 // the event first, then the answer. After a crash between the two the event is found
 // to be the volume's last one and is not published again.
 func (e *execution) rejectUnrecorded(ctx context.Context, decision fsm.Decision) (*volume.Outcome, error) {
-	decision.Transition.Worker = e.worker.config.ID
+	owner := e.worker.ownerAfter(e.head.record.Owner, decision.Transition.Time)
+	decision.Transition.Worker, decision.Transition.Epoch = owner.Worker, owner.Epoch
 	if e.head.lastEvent != decision.Transition.ID {
 		if err := e.head.publish(ctx, e.worker, *decision.Transition); err != nil {
 			return nil, err
@@ -342,7 +360,7 @@ func (e *execution) finish(ctx context.Context, outcome *volume.Outcome, repeat 
 	if _, err := e.head.settled(ctx); err != nil {
 		return err
 	}
-	e.lane.partition.heads.Add(e.lane.key, e.head)
+	e.lane.tenure.heads.Add(e.lane.key, e.head)
 	e.worker.reply(e.delivery.envelope, *outcome, repeat)
 	if err := e.delivery.msg.Ack(); err != nil {
 		return fmt.Errorf("ack command %s: %w", e.command.ID, err)

@@ -56,7 +56,13 @@ func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	if err != nil {
 		return fsm.Observation{}, err
 	}
+	// gofail: var beforeObserve string
+	// killAt(beforeObserve, "observe", e.command.ID)
+
 	object, err := backend.Get(ctx, record.Key)
+	// gofail: var afterObserve string
+	// killAt(afterObserve, "observe", e.command.ID)
+
 	switch {
 	case errors.Is(err, volume.NotFound):
 		return fsm.Observation{}, nil

@@ -171,7 +171,13 @@ func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, e
 	record := e.head.record
 	switch step.Kind {
 	case fsm.StepAct:
+		// gofail: var beforeAct string
+		// killAt(beforeAct, "act", e.command.ID)
+
 		attachment, err := e.act(e.cancellable, step.Action)
+		// gofail: var afterAct string
+		// killAt(afterAct, "act", e.command.ID)
+
 		if err != nil && ctx.Err() != nil {
 			return fsm.Decision{}, errHandBack
 		}
@@ -238,9 +244,15 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
 	if decision.Transition != nil {
 		decision.Transition.Worker = e.worker.config.ID
 	}
+	// gofail: var beforeStore string
+	// killAt(beforeStore, stepOf(decision.Transition), e.command.ID)
+
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
 	}
+	// gofail: var afterStore string
+	// killAt(afterStore, stepOf(decision.Transition), e.command.ID)
+
 	if decision.Transition == nil {
 		return nil
 	}
@@ -266,10 +278,16 @@ func (e *execution) rejectUnrecorded(ctx context.Context, decision fsm.Decision)
 		e.head.prune()
 		e.worker.observed(*decision.Transition)
 	}
+	// gofail: var beforeOutcome string
+	// killAt(beforeOutcome, "outcome", e.command.ID)
+
 	first, err := e.worker.outcomes.Put(ctx, e.command.Key, *decision.Outcome)
 	if err != nil {
 		return nil, fmt.Errorf("store outcome of command %s: %w", e.command.ID, err)
 	}
+	// gofail: var afterOutcome string
+	// killAt(afterOutcome, "outcome", e.command.ID)
+
 	return &first, nil
 }
 
@@ -287,10 +305,16 @@ func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error)
 	if refused := e.head.refused; e.head.revision == 0 && refused != nil && refused.CommandID == id {
 		// The event was stored, the answer perhaps not: the worker died between the two.
 		told, _ := refused.Outcome()
+		// gofail: var beforeLateOutcome string
+		// killAt(beforeLateOutcome, "outcome", id)
+
 		first, err := e.worker.outcomes.Put(ctx, e.command.Key, told)
 		if err != nil {
 			return nil, false, fmt.Errorf("store outcome of command %s: %w", id, err)
 		}
+		// gofail: var afterLateOutcome string
+		// killAt(afterLateOutcome, "outcome", id)
+
 		outcome, found = first, true
 	}
 	if !found {
@@ -344,9 +368,15 @@ func (e *execution) finish(ctx context.Context, outcome *volume.Outcome, repeat 
 	}
 	e.lane.partition.heads.Add(e.lane.key, e.head)
 	e.worker.reply(e.delivery.envelope, *outcome, repeat)
+	// gofail: var beforeAck string
+	// killAt(beforeAck, "ack", e.command.ID)
+
 	if err := e.delivery.msg.Ack(); err != nil {
 		return fmt.Errorf("ack command %s: %w", e.command.ID, err)
 	}
+	// gofail: var afterAck string
+	// flushAndKillAt(e.worker.nc, afterAck, "ack", e.command.ID)
+
 	e.worker.ended(e, *outcome, repeat)
 	return nil
 }

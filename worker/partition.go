@@ -97,12 +97,21 @@ func (p *partition) own(ctx, work context.Context, started func()) error {
 	if err != nil {
 		return fmt.Errorf("open consumer: %w", err)
 	}
+	// gofail: var beforeUnpin string
+	// killAt(beforeUnpin, "takeover")
+
 	if err := p.worker.stream.UnpinConsumer(ctx, p.consumerName(), priorityGroup); err != nil {
 		return fmt.Errorf("unpin consumer: %w", err)
 	}
+	// gofail: var afterUnpin string
+	// killAt(afterUnpin, "takeover")
+
 	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {
 		return fmt.Errorf("reset consumer: %w", err)
 	}
+	// gofail: var afterReset string
+	// killAt(afterReset, "takeover")
+
 	lanes, stopLanes := context.WithCancelCause(work)
 	defer stopLanes(nil)
 	lost := make(chan error, 1)
@@ -116,6 +125,9 @@ func (p *partition) own(ctx, work context.Context, started func()) error {
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}
+	// gofail: var afterConsume string
+	// flushAndKillAt(p.worker.nc, afterConsume, "takeover")
+
 	started()
 	err = p.keep(ctx, intake, lost, consuming.Closed())
 	consuming.Stop()

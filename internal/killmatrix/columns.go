@@ -70,7 +70,7 @@ func columns() []column {
 			partTakeover: waiting, partLetter: plain, partReply: plain,
 		}},
 		{name: repeated, reaches: map[part]scenario{
-			partTakeover: waiting, partReply: plain, partAck: plain,
+			partTakeover: waiting, partReply: waiting, partAck: waiting,
 		}},
 	}
 }

@@ -15,14 +15,12 @@ func (t *trial) runQuiet(ctx context.Context, quiet []point) error {
 	for i, p := range quiet {
 		armed[i] = quietArming(p, t.plan)
 	}
+	// The worker is armed for the command alone: the volume is made ready by another one.
+	if err := t.store(ctx); err != nil {
+		return err
+	}
 	survivor, err := t.startReady(ctx, armed...)
 	if err != nil {
-		return err
-	}
-	if err := t.lead(ctx); err != nil {
-		return err
-	}
-	if err := t.issue(ctx, append([]ask{t.plan.command}, t.plan.behind...)...); err != nil {
 		return err
 	}
 	if err := t.collectAnswers(ctx); err != nil {

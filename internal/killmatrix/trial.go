@@ -168,8 +168,21 @@ func (t *trial) dieWorking(ctx context.Context, a arming) error {
 	return t.awaitKill(ctx, victim, a)
 }
 
-// dieStarting: the command waits in the stream for a worker, which dies while it starts.
+// dieStarting: the command waits in the stream for the worker, which knows nothing yet.
 func (t *trial) dieStarting(ctx context.Context) error {
+	if err := t.store(ctx); err != nil {
+		return err
+	}
+	victim, err := t.start(t.plan.kill)
+	if err != nil {
+		return err
+	}
+	return t.awaitKill(ctx, victim, t.plan.kill)
+}
+
+// store lets a worker prepare the volume and end in order, and issues the command while
+// there is none.
+func (t *trial) store(ctx context.Context) error {
 	command := t.plan.command
 	if len(t.plan.prepare) > 0 {
 		former, err := t.startReady(ctx)
@@ -189,14 +202,7 @@ func (t *trial) dieStarting(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := t.issue(ctx, append([]ask{command}, t.plan.behind...)...); err != nil {
-		return err
-	}
-	victim, err := t.start(t.plan.kill)
-	if err != nil {
-		return err
-	}
-	return t.awaitKill(ctx, victim, t.plan.kill)
+	return t.issue(ctx, append([]ask{command}, t.plan.behind...)...)
 }
 
 // lead prepares the volume, makes the backend busy if the plan says so, and issues what

@@ -13,6 +13,7 @@ const (
 	hopeless  scenario = "hopeless"  // the backend is busy until the command has ended
 	cancelled scenario = "cancelled" // the backend is busy, and then a cancel comes
 	waiting   scenario = "waiting"   // the command is stored before the worker starts
+	leaving   scenario = "leaving"   // the worker is asked to end when the command is stored
 )
 
 // column is a kind of command: a verb, or a way in which a command does not get that far.
@@ -29,6 +30,7 @@ type column struct {
 func operation(verb volume.Verb) column {
 	return column{name: string(verb), verb: verb, first: "begin", reaches: map[part]scenario{
 		partTakeover: waiting,
+		partLeave:    leaving,
 		partResume:   plain,
 		partSpill:    crowded,
 		partObserve:  cancelled,
@@ -53,24 +55,24 @@ func columns() []column {
 		operation(volume.VerbDetach),
 		operation(volume.VerbResize),
 		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{
-			partTakeover: waiting, partResume: plain, partSpill: crowded, partObserve: plain,
+			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partObserve: plain,
 			partResult: plain, partReply: plain, partAck: plain,
 		}},
 		{name: "cancel", verb: volume.VerbCancel, reaches: map[part]scenario{
-			partTakeover: waiting, partSpill: crowded, partAnswer: plain, partReply: plain, partAck: plain,
+			partTakeover: waiting, partLeave: leaving, partSpill: crowded, partAnswer: plain, partReply: plain, partAck: plain,
 		}},
 		{name: refused, first: "refusal", reaches: map[part]scenario{
-			partTakeover: waiting, partResume: plain, partSpill: crowded,
+			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded,
 			partRefusal: plain, partRecorded: plain, partReply: plain, partAck: plain,
 		}},
 		{name: unknown, first: "refusal", reaches: map[part]scenario{
-			partTakeover: waiting, partRefusal: plain, partOutcome: plain, partReply: plain, partAck: plain,
+			partTakeover: waiting, partLeave: leaving, partRefusal: plain, partOutcome: plain, partReply: plain, partAck: plain,
 		}},
 		{name: malformed, verb: volume.VerbCreate, reaches: map[part]scenario{
-			partTakeover: waiting, partLetter: plain, partReply: plain,
+			partTakeover: waiting, partLeave: leaving, partLetter: plain, partReply: plain,
 		}},
 		{name: repeated, reaches: map[part]scenario{
-			partTakeover: waiting, partReply: waiting, partAck: waiting,
+			partTakeover: waiting, partLeave: leaving, partReply: waiting, partAck: waiting,
 		}},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/internal/verify"
 	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker/ownership"
 )
 
 // ask is a command to be published.
@@ -36,8 +37,9 @@ type plan struct {
 	// locked says that the backend is busy from the lead on; untilEnd that it stays so
 	// until the command has ended, and not only until the worker is dead.
 	locked, untilEnd bool
-	// waiting says that the command is stored before the worker that dies has started.
-	waiting bool
+	// waiting says that the command is stored before the worker that dies has started,
+	// leaving that this worker is asked to end when the command is stored.
+	waiting, leaving bool
 	// first is what the first of two workers is armed with; nil if there is one.
 	first *arming
 	kill  arming
@@ -68,8 +70,13 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(c.String())) // never fails
 	p := &planner{rng: rand.New(rand.NewPCG(seed, hash.Sum64())), cell: c}
-	p.key = volume.Key{Project: project, Name: volume.Name(fmt.Sprintf("v-%04x", p.rng.IntN(1<<16)))}
-	plan := plan{key: p.key, running: p.coin()}
+	plan := plan{waiting: c.scenario == waiting, leaving: c.scenario == leaving}
+	// Of what waits, a worker that joins would get one volume in two only.
+	plan.running = p.coin() && (!plan.waiting || c.point.part == partTakeover)
+	for p.key = p.anyKey(project); plan.running && !plan.waiting && !victims(p.key); {
+		p.key = p.anyKey(project)
+	}
+	plan.key = p.key
 	plan.prepare = p.prepare()
 	if c.column.name == string(volume.VerbCancel) {
 		plan.lead = []ask{p.request(volume.VerbAttach)}
@@ -82,7 +89,6 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 		plan.behind = append(plan.behind, p.request(p.oneOf(volume.VerbCreate, volume.VerbDelete, volume.VerbAttach,
 			volume.VerbDetach, volume.VerbResize, volume.VerbReconcile)))
 	}
-	plan.waiting = c.scenario == waiting
 	plan.untilEnd = c.scenario == hopeless
 	plan.locked = plan.untilEnd || c.scenario == busy || c.scenario == cancelled || len(plan.lead) > 0
 	plan.kill = p.arming(c.point, plan.command.ID)
@@ -91,6 +97,23 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 	}
 	return plan
 }
+
+func (p *planner) anyKey(project volume.Project) volume.Key {
+	return volume.Key{Project: project, Name: volume.Name(fmt.Sprintf("v-%04x", p.rng.IntN(1<<16)))}
+}
+
+// victims reports whether the volume belongs to the first worker if there are two. It
+// counts as the server's partition() does: FNV-1a over the subject's tokens. Were that
+// wrong, the first worker would not die.
+func victims(key volume.Key) bool {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(string(key.Project) + string(key.Name))) // never fails
+	owners := ownership.Assign([]string{workerID(1), workerID(2)}, commands.Partitions)
+	return owners[hash.Sum32()%commands.Partitions] == workerID(1)
+}
+
+// workerID names the workers of a trial in the order of their starts.
+func workerID(number int) string { return fmt.Sprintf("worker-%d", number) }
 
 func (p *planner) coin() bool { return p.rng.IntN(2) == 0 }
 
@@ -102,11 +125,10 @@ func (p *planner) arming(point point, id volume.CommandID) arming {
 	if point.attempts[1] > 0 {
 		a.fact = fmt.Sprintf(point.fact, point.attempts[0]+p.rng.IntN(point.attempts[1]-point.attempts[0]+1))
 	}
-	if point.skips > 0 {
-		a.skip = p.rng.IntN(point.skips + 1)
-	} else {
+	if !point.unnamed {
 		a.fact += " " + string(id)
 	}
+	a.skip = p.rng.IntN(point.skips + 1)
 	if point.buffered && p.coin() {
 		a.fact += " flushed"
 	}

@@ -24,6 +24,7 @@ const (
 	partAck      part = "ack"      // the command is acknowledged
 	partLetter   part = "letter"   // the command is put into the dead letters
 	partTakeover part = "takeover" // partitions are taken over
+	partLeave    part = "leave"    // a worker ends in order
 	partResume   part = "resume"   // events that a dead worker did not publish are published
 )
 
@@ -59,8 +60,10 @@ type point struct {
 	fact   string
 	// attempts are the first and last value of %d.
 	attempts [2]int
-	// skips is how many hits a seed may let pass at most; the fact then names no command.
-	skips int
+	// unnamed says that the fact names no command, because there is none at that point;
+	// skips is how many hits a seed may let pass at most.
+	unnamed bool
+	skips   int
 	// late marks what only a worker meets that goes on after a kill: there are two.
 	late bool
 	// buffered marks what has not left the process yet; half of the seeds send it first.
@@ -88,14 +91,18 @@ var steps = []step{
 // points are the rows of the matrix, in the order in which a worker comes by them.
 func points() []point {
 	all := []point{
-		{name: "before-unpin", part: partTakeover, about: "a partition is free, its former owner not yet sent away", places: []string{"beforeUnpin"}, fact: "takeover", skips: 7},
-		{name: "after-unpin", part: partTakeover, about: "the former owner is sent away, what it held not yet delivered again", places: []string{"afterUnpin"}, fact: "takeover", skips: 7},
-		{name: "after-reset", part: partTakeover, about: "the consumer begins anew and nobody pulls yet", places: []string{"afterReset"}, fact: "takeover", skips: 7},
-		{name: "after-consume", part: partTakeover, about: "the first pull is on its way", places: []string{"afterConsume"}, fact: "takeover", skips: 7, buffered: true},
+		{name: "before-lease", part: partTakeover, about: "the lease that tells the others of it is not stored or not renewed", places: []string{"beforeLease"}, fact: "takeover", unnamed: true, skips: 3},
+		{name: "after-lease", part: partTakeover, about: "the lease is stored", places: []string{"afterLease"}, fact: "takeover", unnamed: true, skips: 3},
+		{name: "before-unpin", part: partTakeover, about: "a partition is free, its former owner not yet sent away", places: []string{"beforeUnpin"}, fact: "takeover", unnamed: true, skips: 7},
+		{name: "after-unpin", part: partTakeover, about: "the former owner is sent away, what it held not yet delivered again", places: []string{"afterUnpin"}, fact: "takeover", unnamed: true, skips: 7},
+		{name: "after-reset", part: partTakeover, about: "the consumer begins anew and nobody pulls yet", places: []string{"afterReset"}, fact: "takeover", unnamed: true, skips: 7},
+		{name: "after-consume", part: partTakeover, about: "the first pull is on its way", places: []string{"afterConsume"}, fact: "takeover", unnamed: true, skips: 7, buffered: true},
+		{name: "before-leave", part: partLeave, about: "it was asked to end and has given everything up, its lease is still there", places: []string{"beforeLeave"}, fact: "leave", unnamed: true},
+		{name: "after-leave", part: partLeave, about: "its lease is taken away", places: []string{"afterLeave"}, fact: "leave", unnamed: true},
 		{name: "before-resume", part: partResume, about: "a dead worker's event is found in the outbox and not on the stream", places: []string{"beforeResume"}, fact: "resume", late: true},
 		{name: "after-resume", part: partResume, about: "that event is published", places: []string{"afterResume"}, fact: "resume", late: true, buffered: true},
-		{name: "before-spill", part: partSpill, about: "an older answer is only in the record", places: []string{"beforeSpill"}, fact: "spill", skips: 7},
-		{name: "after-spill", part: partSpill, about: "it is in the bucket of outcomes too", places: []string{"afterSpill"}, fact: "spill", skips: 7},
+		{name: "before-spill", part: partSpill, about: "an older answer is only in the record", places: []string{"beforeSpill"}, fact: "spill", unnamed: true, skips: 7},
+		{name: "after-spill", part: partSpill, about: "it is in the bucket of outcomes too", places: []string{"afterSpill"}, fact: "spill", unnamed: true, skips: 7},
 		{name: "before-observe", part: partObserve, about: "the backend is about to be asked what it has", places: []string{"beforeObserve"}, fact: "observe"},
 		{name: "after-observe", part: partObserve, about: "it has answered", places: []string{"afterObserve"}, fact: "observe"},
 		{name: "before-backend-call", part: partBackend, about: "the operation is recorded and not yet done", places: []string{"beforeAct"}, fact: "act"},

@@ -113,10 +113,17 @@ func (p *process) awaitKill(ctx context.Context, fact string) error {
 	return nil
 }
 
+func (p *process) askToEnd() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("worker %s: %w", p.id, err)
+	}
+	return nil
+}
+
 // drain asks the process to end and returns an error unless it does so in order.
 func (p *process) drain() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("drain worker %s: %w", p.id, err)
+	if err := p.askToEnd(); err != nil {
+		return err
 	}
 	timer := time.NewTimer(drainTimeout)
 	defer timer.Stop()

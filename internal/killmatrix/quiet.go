@@ -41,7 +41,7 @@ func quietArming(p point, of plan) arming {
 	if p.attempts[1] > 0 {
 		a.fact = fmt.Sprintf(p.fact, p.attempts[0])
 	}
-	if p.skips == 0 {
+	if !p.unnamed {
 		a.fact += " " + string(of.command.ID)
 	}
 	return a

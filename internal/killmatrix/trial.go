@@ -35,6 +35,7 @@ type trial struct {
 	failures *nats.Subscription // failed attempts of the volume
 	busy     *hold              // nil while the backend is free
 	workers  []*process
+	other    *process // one that is running when the last one dies, or nil
 	kills    int
 }
 
@@ -84,7 +85,7 @@ func (t *trial) end() {
 
 // start starts a worker with these failpoints armed.
 func (t *trial) start(armed ...arming) (*process, error) {
-	id := fmt.Sprintf("worker-%d", len(t.workers)+1)
+	id := workerID(len(t.workers) + 1)
 	args := []string{
 		"worker", "--server", t.site.server.URL(), "--no-provision", "--id", id, "--log-level", "debug",
 		"--dir", t.dir, "--local-journal", t.journal(),
@@ -123,6 +124,8 @@ func environment(armed []arming) string {
 func (t *trial) die(ctx context.Context) error {
 	begin := t.dieAtWork
 	switch {
+	case t.plan.waiting && t.plan.running:
+		begin = t.dieJoining
 	case t.plan.waiting:
 		begin = t.dieStarting
 	case t.plan.first != nil:
@@ -139,33 +142,74 @@ func (t *trial) die(ctx context.Context) error {
 
 // dieAtWork: the worker prepares the volume itself; its failpoint knows the command.
 func (t *trial) dieAtWork(ctx context.Context) error {
-	return t.dieWorking(ctx, t.plan.kill)
+	victim, err := t.startReady(ctx, t.plan.kill)
+	if err != nil {
+		return err
+	}
+	if t.plan.running {
+		if t.other, err = t.startReady(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.work(ctx); err != nil {
+		return err
+	}
+	if t.plan.leaving {
+		if err := victim.askToEnd(); err != nil {
+			return err
+		}
+	}
+	return t.awaitKill(ctx, victim, t.plan.kill)
 }
 
 // dieTwice: what the first worker left is where the second one dies.
 func (t *trial) dieTwice(ctx context.Context) error {
-	if err := t.dieWorking(ctx, *t.plan.first); err != nil {
-		return err
-	}
-	second, err := t.start(t.plan.kill)
+	first, err := t.startReady(ctx, *t.plan.first)
 	if err != nil {
 		return err
+	}
+	var second *process
+	if t.plan.running {
+		if second, err = t.startReady(ctx, t.plan.kill); err != nil {
+			return err
+		}
+	}
+	if err := t.work(ctx); err != nil {
+		return err
+	}
+	if err := t.awaitKill(ctx, first, *t.plan.first); err != nil {
+		return err
+	}
+	if second == nil {
+		if second, err = t.start(t.plan.kill); err != nil {
+			return err
+		}
 	}
 	return t.awaitKill(ctx, second, t.plan.kill)
 }
 
-func (t *trial) dieWorking(ctx context.Context, a arming) error {
-	victim, err := t.startReady(ctx, a)
-	if err != nil {
-		return err
-	}
+// work prepares the volume and issues the command.
+func (t *trial) work(ctx context.Context) error {
 	if err := t.lead(ctx); err != nil {
 		return err
 	}
-	if err := t.issue(ctx, append([]ask{t.plan.command}, t.plan.behind...)...); err != nil {
+	return t.issue(ctx, append([]ask{t.plan.command}, t.plan.behind...)...)
+}
+
+// dieJoining: the worker takes over its share from one that goes on working.
+func (t *trial) dieJoining(ctx context.Context) error {
+	var err error
+	if t.other, err = t.startReady(ctx); err != nil {
 		return err
 	}
-	return t.awaitKill(ctx, victim, a)
+	victim, err := t.start(t.plan.kill)
+	if err != nil {
+		return err
+	}
+	if err := t.work(ctx); err != nil {
+		return err
+	}
+	return t.awaitKill(ctx, victim, t.plan.kill)
 }
 
 // dieStarting: the command waits in the stream for the worker, which knows nothing yet.
@@ -228,12 +272,15 @@ func (t *trial) awaitKill(ctx context.Context, victim *process, a arming) error 
 	return nil
 }
 
-// recover lets another worker go on, without any help, until every command has its
+// recover lets a worker go on, a running one or a new one, without any help, until every command has its
 // answer. It returns the worker.
 func (t *trial) recover(ctx context.Context) (*process, error) {
-	last, err := t.startReady(ctx)
-	if err != nil {
-		return nil, err
+	last := t.other
+	if last == nil {
+		var err error
+		if last, err = t.startReady(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := t.collectAnswers(ctx); err != nil {
 		return nil, err

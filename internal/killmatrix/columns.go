@@ -32,6 +32,7 @@ func operation(verb volume.Verb) column {
 		partTakeover: waiting,
 		partLeave:    leaving,
 		partResume:   plain,
+		partClaim:    plain,
 		partSpill:    crowded,
 		partObserve:  cancelled,
 		partBackend:  plain,

@@ -3,59 +3,45 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 
-	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/backends/local"
 )
 
-// Names of the local backend's files: `<project>.<name>` and one of these.
-const (
-	imageSuffix   = ".img"
-	sidecarSuffix = ".json"
-)
-
-// hold keeps a volume of the local backend busy, as another process would.
+// hold keeps the local backend busy, as another process at work on the same volume would.
 type hold struct {
-	image *os.File
-	made  bool // the image was not there before
+	locks *os.File
 }
 
-// holdVolume locks the volume's image, which it makes if there is none.
-func holdVolume(dir string, key volume.Key) (*hold, error) {
-	name := filepath.Join(dir, key.String()+imageSuffix)
-	_, err := os.Lstat(name)
-	made := errors.Is(err, fs.ErrNotExist)
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+// ofdSetLock is F_OFD_SETLK of fcntl(2): a lock that belongs to an open file.
+const ofdSetLock = 37
+
+// volumeLocks are the bytes of the lock file that stand for volumes: all but the first.
+func volumeLocks(kind int16) *syscall.Flock_t {
+	return &syscall.Flock_t{Type: kind, Start: 1, Len: 0}
+}
+
+// holdVolumes locks every volume of a local backend that has been opened before.
+func holdVolumes(dir string) (*hold, error) {
+	f, err := os.OpenFile(filepath.Join(dir, local.FencesDir, "lock"), os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", name, err), f.Close())
+	if err := syscall.FcntlFlock(f.Fd(), ofdSetLock, volumeLocks(syscall.F_WRLCK)); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
 	}
-	return &hold{image: f, made: made}, nil
+	return &hold{locks: f}, nil
 }
 
-// release frees the volume. It may be called again, and on nil.
+// release frees the volumes. It may be called again, and on nil.
 func (h *hold) release() {
-	if h != nil {
-		_ = h.image.Close() // closing unlocks; nothing was written
+	if h == nil {
+		return
 	}
-}
-
-// tidy removes the image that was made for the hold, if no volume came to be of it.
-func (h *hold) tidy() error {
-	if h == nil || !h.made {
-		return nil
-	}
-	name := h.image.Name()
-	if _, err := os.Lstat(name[:len(name)-len(imageSuffix)] + sidecarSuffix); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if info, err := os.Lstat(name); err != nil || info.Size() > 0 {
-		return nil // gone, or something that the checks have to see
-	}
-	return os.Remove(name)
+	// Unlock and not only close: a process that is being started at this moment may have
+	// inherited the file. Both fail if it is closed already.
+	_ = syscall.FcntlFlock(h.locks.Fd(), ofdSetLock, volumeLocks(syscall.F_UNLCK))
+	_ = h.locks.Close()
 }

@@ -60,9 +60,6 @@ func (t *trial) evidence(ctx context.Context) (verify.Evidence, error) {
 		Commands: t.ledger.all(),
 		Records:  map[volume.Key]volume.Record{}, Outcomes: map[volume.Key][]volume.Outcome{},
 	}
-	if err := t.busy.tidy(); err != nil {
-		return e, err
-	}
 	project := t.plan.key.Project
 	for stored, err := range events.Read(ctx, t.site.js, events.Filter{Project: project}) {
 		if err != nil {

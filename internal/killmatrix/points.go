@@ -19,6 +19,7 @@ const (
 	partRecorded part = "recorded" // a refusal is stored in the record
 	partOutcome  part = "outcome"  // an answer is stored without a record
 	partAnswer   part = "answer"   // an answer is stored in the record without an event
+	partClaim    part = "claim"    // an operation of a dead worker is carried on
 	partSpill    part = "spill"    // older answers leave a full record
 	partReply    part = "reply"    // the publisher is told
 	partAck      part = "ack"      // the command is acknowledged
@@ -43,6 +44,7 @@ var missing = map[part]string{
 	partRecorded: "stores no refusal in a record",
 	partOutcome:  "stores its answer in a record, if anywhere",
 	partAnswer:   "is never answered by a record without an event: only a cancel is",
+	partClaim:    "leaves no operation for another worker",
 	partSpill:    "adds no answer to a record",
 	partAck:      "is terminated, not acknowledged",
 	partLetter:   "can be read and is not buried",
@@ -101,6 +103,10 @@ func points() []point {
 		{name: "after-leave", part: partLeave, about: "its lease is taken away", places: []string{"afterLeave"}, fact: "leave", unnamed: true},
 		{name: "before-resume", part: partResume, about: "a dead worker's event is found in the outbox and not on the stream", places: []string{"beforeResume"}, fact: "resume", late: true},
 		{name: "after-resume", part: partResume, about: "that event is published", places: []string{"afterResume"}, fact: "resume", late: true, buffered: true},
+		{name: "before-claim", part: partClaim, about: "another worker has found the operation and not raised the epoch", places: []string{"beforeClaim"}, fact: "claim", late: true},
+		{name: "after-claim", part: partClaim, about: "the epoch is raised in the record, the backend does not know it", places: []string{"afterClaim"}, fact: "claim", late: true},
+		{name: "before-fence", part: partClaim, about: "the backend is about to be told of the epoch", places: []string{"beforeFence"}, fact: "fence", late: true},
+		{name: "after-fence", part: partClaim, about: "the backend refuses the dead worker's epoch; the record does not say so", places: []string{"afterFence"}, fact: "fence", late: true},
 		{name: "before-spill", part: partSpill, about: "an older answer is only in the record", places: []string{"beforeSpill"}, fact: "spill", unnamed: true, skips: 7},
 		{name: "after-spill", part: partSpill, about: "it is in the bucket of outcomes too", places: []string{"afterSpill"}, fact: "spill", unnamed: true, skips: 7},
 		{name: "before-observe", part: partObserve, about: "the backend is about to be asked what it has", places: []string{"beforeObserve"}, fact: "observe"},

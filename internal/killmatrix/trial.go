@@ -257,7 +257,7 @@ func (t *trial) lead(ctx context.Context) error {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	if t.plan.locked {
-		if t.busy, err = holdVolume(filepath.Join(t.dir, volumesDir), t.plan.key); err != nil {
+		if t.busy, err = holdVolumes(filepath.Join(t.dir, volumesDir)); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,10 +38,32 @@ func (t *trial) judge(ctx context.Context) error {
 	return errors.Join(append(faults, t.repeats(e)...)...)
 }
 
-// repeats checks what verify leaves open: the command that was asked for again was
-// answered as a repeat, and one that was buried has one dead letter.
+// results are how the command has to end by the scenario of its cell; the kill must not
+// show in it. Where a cancel races with its target there are two ways.
+func (c cell) results() []volume.Result {
+	switch {
+	case c.column.name == refused, c.column.name == unknown, c.column.name == malformed:
+		return []volume.Result{volume.Rejected}
+	case c.column.name == repeated:
+		return []volume.Result{volume.Succeeded, volume.Rejected}
+	case c.column.name == string(volume.VerbCancel):
+		return []volume.Result{volume.Succeeded, volume.Rejected}
+	case c.scenario == hopeless:
+		return []volume.Result{volume.Failed}
+	case c.scenario == cancelled:
+		return []volume.Result{volume.Failed, volume.Succeeded}
+	default:
+		return []volume.Result{volume.Succeeded}
+	}
+}
+
+// repeats checks what verify leaves open: the command ended as it has to, was answered
+// as a repeat when it was asked for again, and has one dead letter if it was buried.
 func (t *trial) repeats(e verify.Evidence) []error {
 	command := t.ledger.find(t.plan.command.ID)
+	if ended := command.Answers[0].Outcome; !slices.Contains(t.plan.results, ended) {
+		return []error{fmt.Errorf("command %s: ended as %s, want %v: %+v", command.ID, ended, t.plan.results, command.Answers[0].Failure)}
+	}
 	if command.Kind == verify.Malformed {
 		if letters := e.DeadLetters[command.ID]; letters != 1 {
 			return []error{fmt.Errorf("command %s: %d dead letters", command.ID, letters)}

@@ -72,6 +72,7 @@ type options struct {
 	points   *regexp.Regexp
 	root     string
 	document string
+	sabotage string
 	update   bool
 	keep     bool
 }
@@ -89,6 +90,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&points, "points", "", "only points that match the expression")
 	flags.StringVar(&o.root, "root", ".", "directory of the module")
 	flags.StringVar(&o.document, "document", defaultDocument, "file with the table, within the module")
+	flags.StringVar(&o.sabotage, "sabotage", "", "put this fault into the copy, which has to be found: "+sabotageNames())
 	flags.BoolVar(&o.update, "update", false, "write the table of a whole run into the document")
 	flags.BoolVar(&o.keep, "keep", false, "keep the directory of a clean run too")
 	if err := flags.Parse(args); err != nil {
@@ -109,15 +111,26 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 
 func (o options) validate(rest []string) error {
 	partial := o.sample > 0 || o.columns.String() != "" || o.points.String() != ""
+	_, known := sabotages[o.sabotage]
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("%w: unexpected argument %q", errUsage, rest[0])
 	case o.seeds < 1 || o.parallel < 1 || o.sample < 0:
 		return fmt.Errorf("%w: want -seeds ≥ 1, -parallel ≥ 1 and -sample ≥ 0", errUsage)
-	case o.update && partial:
+	case o.sabotage != "" && !known:
+		return fmt.Errorf("%w: -sabotage %q: want one of %s", errUsage, o.sabotage, sabotageNames())
+	case o.update && (partial || o.sabotage != ""):
 		return fmt.Errorf("%w: -update needs the whole matrix", errUsage)
 	}
 	return nil
+}
+
+// edits returns what is to be changed in the copy.
+func (o options) edits() []edit {
+	if o.sabotage == "" {
+		return nil
+	}
+	return []edit{sabotages[o.sabotage]}
 }
 
 // chosen returns the squares that the flags leave.
@@ -147,7 +160,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	began := time.Now()
-	binary, err := instrument(ctx, o.root, base, nil)
+	binary, err := instrument(ctx, o.root, base, o.edits())
 	if err != nil {
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}

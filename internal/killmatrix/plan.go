@@ -43,6 +43,8 @@ type plan struct {
 	// first is what the first of two workers is armed with; nil if there is one.
 	first *arming
 	kill  arming
+	// results are how the command may end.
+	results []volume.Result
 	// running says that the worker which goes on is there already when the other dies.
 	running bool
 }
@@ -70,7 +72,7 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(c.String())) // never fails
 	p := &planner{rng: rand.New(rand.NewPCG(seed, hash.Sum64())), cell: c}
-	plan := plan{waiting: c.scenario == waiting, leaving: c.scenario == leaving}
+	plan := plan{results: c.results(), waiting: c.scenario == waiting, leaving: c.scenario == leaving}
 	// Of what waits, a worker that joins would get one volume in two only.
 	plan.running = p.coin() && (!plan.waiting || c.point.part == partTakeover)
 	for p.key = p.anyKey(project); plan.running && !plan.waiting && !victims(p.key); {

@@ -56,6 +56,9 @@ type arming struct {
 	skip   int // hits that pass
 }
 
+// lastRetry is the step that begins the last attempt.
+var lastRetry = fmt.Sprintf("retry-%d", fsm.DefaultRetryPolicy().MaxAttempts)
+
 // never is a generation that no volume reaches.
 const never = 1 << 40
 
@@ -94,6 +97,10 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 	plan.untilEnd = c.scenario == hopeless
 	plan.locked = plan.untilEnd || c.scenario == busy || c.scenario == cancelled || len(plan.lead) > 0
 	plan.kill = p.arming(c.point, plan.command.ID)
+	if plan.kill.fact == lastRetry+" "+string(plan.command.ID) && c.point.places[0] == "eventStored" {
+		// The last attempt does not wait for its event: it may have failed by then.
+		plan.results = append(plan.results, volume.Failed)
+	}
 	if c.point.late {
 		plan.first = p.firstDeath(plan.command.ID)
 	}

@@ -12,7 +12,7 @@ var sabotages = map[string]edit{
 	"ack-before-work": {
 		"worker/execute.go",
 		"	if e.head.record.Op == nil {\n		outcome, err = e.begin(ctx)",
-		"	_ = e.delivery.msg.Ack()\n	if e.head.record.Op == nil {\n		outcome, err = e.begin(ctx)",
+		"	_ = e.worker.nc.Publish(e.delivery.msg.Reply(), []byte(\"+ACK\"))\n	if e.head.record.Op == nil {\n		outcome, err = e.begin(ctx)",
 	},
 	"act-before-record": {
 		"worker/execute.go",
@@ -31,8 +31,8 @@ var sabotages = map[string]edit{
 	},
 	"answer-not-spilled": {
 		"worker/head.go",
-		"	if err := w.spill(ctx, h.record.Key, h.record.Outcomes[:half]); err != nil {",
-		"	if err := error(nil); err != nil {",
+		"			_, err := w.outcomes.Put(ctx, key, outcome)\n",
+		"			_, err := outcome, error(nil)\n",
 	},
 	"attach-not-repeatable": {
 		"backends/local/change.go",

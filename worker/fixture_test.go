@@ -35,7 +35,7 @@ const limit = 30 * time.Second
 // system is a real server on disk, the local backend on disk, and a worker that can be
 // stopped and started again.
 type system struct {
-	t       *testing.T
+	t       testing.TB
 	ctx     context.Context
 	server  *natstest.Server
 	nc      *nats.Conn
@@ -55,6 +55,8 @@ type hooked struct {
 	before func(ctx context.Context, call string, ref backends.Ref) error
 	after  func(call string, ref backends.Ref) error
 	calls  []string
+	fault  error // of the last call that failed
+	fence  func() error
 }
 
 func (h *hooked) around(ctx context.Context, call string, ref backends.Ref, do func() error) error {
@@ -68,6 +70,9 @@ func (h *hooked) around(ctx context.Context, call string, ref backends.Ref, do f
 		}
 	}
 	if err := do(); err != nil {
+		h.mu.Lock()
+		h.fault = err
+		h.mu.Unlock()
 		return err
 	}
 	if after != nil {
@@ -102,6 +107,12 @@ func (s *system) gate(call, name string) (entered, release chan struct{}) {
 	return entered, release
 }
 
+func (h *hooked) lastFault() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fault
+}
+
 func (h *hooked) callsOf(key volume.Key) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -113,6 +124,25 @@ func (h *hooked) callsOf(key volume.Key) []string {
 		}
 	}
 	return calls
+}
+
+// fencing has every Fence ask f first.
+func (h *hooked) fencing(f func() error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fence = f
+}
+
+func (h *hooked) Fence(ctx context.Context, ref backends.Ref) error {
+	h.mu.Lock()
+	f := h.fence
+	h.mu.Unlock()
+	if f != nil {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return h.Driver.Fence(ctx, ref)
 }
 
 func (h *hooked) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
@@ -155,7 +185,7 @@ func quickRetry() fsm.RetryPolicy {
 }
 
 // prepare starts everything but the worker.
-func prepare(t *testing.T, change ...func(*worker.Config)) *system {
+func prepare(t testing.TB, change ...func(*worker.Config)) *system {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	t.Cleanup(cancel)
@@ -205,20 +235,7 @@ func (s *system) startWorker() {
 // startAnother starts a worker on a connection of its own and returns how to drain it.
 func (s *system) startAnother(config worker.Config) (stop func() error) {
 	s.t.Helper()
-	w, err := worker.New(s.ctx, s.server.Connect(s.t), config)
-	s.must(err)
-	ctx, cancel := context.WithCancel(s.ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	select {
-	case <-w.Ready():
-	case <-s.ctx.Done():
-		s.t.Fatal("worker did not become ready")
-	}
-	return sync.OnceValue(func() error {
-		cancel()
-		return <-ended
-	})
+	return s.startOn(s.server.Connect(s.t), config)
 }
 
 func (s *system) must(err error) {

@@ -124,7 +124,7 @@ func write(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o750); err != nil {
 		return err
 	}
-	return os.WriteFile(name, data, 0o600)
+	return os.WriteFile(name, data, 0o600) //nolint:gosec // names are the module's own, under the copy or the root
 }
 
 func (e edit) apply(module string) error {

@@ -70,7 +70,7 @@ func jobsOf(chosen []cell, seeds int, first uint64) []job {
 	columnsSeen := map[string]bool{}
 	for _, c := range chosen {
 		for n := range seeds {
-			jobs = append(jobs, job{cell: c, seed: first + uint64(n)}) //nolint:gosec // n is not negative
+			jobs = append(jobs, job{cell: c, seed: first + uint64(n)})
 		}
 		if !columnsSeen[c.column.name] {
 			columnsSeen[c.column.name] = true

@@ -19,16 +19,27 @@ func (w *Worker) bury(ctx context.Context, d *delivery, why error) error {
 	code := volume.CodeOf(why)
 	burial := commands.Burial{Incoming: d.Incoming, Attempts: d.attempts, Cause: why}
 	for _, letter := range burial.Messages(int(w.nc.MaxPayload())) {
+		// gofail: var beforeLetter string
+		// killAt(beforeLetter, "letter", d.command().ID)
+
 		if _, err := w.js.PublishMsg(ctx, letter, jetstream.WithExpectStream(commands.DeadLetterStreamName)); err != nil {
 			return fmt.Errorf("bury command at sequence %d: %w: %w", d.Sequence, volume.Unavailable, err)
 		}
+		// gofail: var afterLetter string
+		// killAt(afterLetter, "letter", d.command().ID)
 	}
 	w.reply(d.envelope, volume.Outcome{
 		CommandID: d.command().ID, Verb: d.command().Verb, Result: volume.Rejected, Failure: volume.NewFailure(why),
 	}, false)
+	// gofail: var beforeTerm string
+	// killAt(beforeTerm, "term", d.command().ID)
+
 	if err := w.takeOut(ctx, d); err != nil {
 		return fmt.Errorf("take command at sequence %d out of the queue: %w", d.Sequence, err)
 	}
+	// gofail: var afterTerm string
+	// flushAndKillAt(w.nc, afterTerm, "term", d.command().ID)
+
 	w.metrics.deadLetters.WithLabelValues(string(code)).Inc()
 	w.log.Warn().Err(why).Str("subject", d.Subject).Uint64("sequence", d.Sequence).Msg("command buried")
 	return nil

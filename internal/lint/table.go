@@ -72,6 +72,7 @@ var table = map[string]rule{
 	"cmd/jetvol":          {layer: program},
 	"internal/acceptance": {layer: program},
 	"internal/crash":      {layer: program},
+	"internal/killmatrix": {layer: program},
 
 	"internal/config":    {layer: service, only: []string{"volume", "backends"}},
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},

@@ -75,7 +75,13 @@ func (h *heart) beat(ctx context.Context) error {
 	// The end of ctx does not cut it short: the lease to be taken away must be known.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.TTL/2)
 	defer cancel()
+	// gofail: var beforeLease string
+	// killAt(beforeLease, "takeover")
+
 	revision, err := h.store(ctx, lease)
+	// gofail: var afterLease string
+	// killAt(afterLease, "takeover")
+
 	switch {
 	case err == nil:
 		h.revision, h.joined = revision, true
@@ -135,9 +141,15 @@ func (h *heart) leave(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.member.config.TTL)
 	defer cancel()
+	// gofail: var beforeLeave string
+	// killAt(beforeLeave, "leave")
+
 	if err := h.member.leases.Delete(ctx, LeaseKey(h.member.config.ID), h.revision); err != nil {
 		h.member.log.Debug().Err(err).Msg("leave") // it expires
 	}
+	// gofail: var afterLeave string
+	// killAt(afterLeave, "leave")
+
 	return nil
 }
 

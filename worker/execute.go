@@ -42,8 +42,9 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	var end func()
 	e.cancellable, end = e.lane.begin(ctx, e.command.ID)
 	defer end()
-	if e.head, err = e.lane.head(ctx, e.command.ValidateOnly); errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrSchema) {
-		// Waiting would not make the record readable, and would hold up the partition.
+	if e.head, err = e.lane.head(ctx, e.command.ValidateOnly); errors.Is(err, kv.ErrCorrupt) {
+		// Waiting would not make the record readable, and would hold up the volume. One that
+		// a newer jetvol has written does wait, for a newer worker.
 		return e.worker.bury(ctx, e.delivery, err)
 	}
 	if err != nil {
@@ -78,6 +79,12 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	if err := e.head.makeRoom(ctx, e.worker); err != nil {
 		return nil, err
 	}
+	if e.foreign() && e.command.Verb == volume.VerbReconcile && !e.command.ValidateOnly {
+		// It looks at the backend before anything is stored, and what it sees must last.
+		if err := e.raise(ctx, e.head.record.Owner.Epoch); err != nil {
+			return nil, err
+		}
+	}
 	decision, err := e.decide()
 	if outbid := e.outbid(ctx, err); outbid != nil {
 		return nil, outbid
@@ -90,9 +97,6 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 			}, nil
 		}
 		decision, err = fsm.Reject(e.head.record, e.command, err, now()), nil
-		if e.head.revision == 0 {
-			return e.rejectUnrecorded(ctx, decision)
-		}
 	}
 	if err != nil || !decision.Stores() {
 		return decision.Outcome, err
@@ -155,7 +159,9 @@ func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
 			if _, err := e.head.settled(ctx); err != nil { // the failure is to be seen while it waits
 				return nil, err
 			}
-			if err := e.awaitRetry(step.Until); err != nil {
+			// By a clock that was ahead it may be further away than any wait is.
+			until := time.Now().Add(min(time.Until(step.Until), e.worker.config.Retry.MaxWait))
+			if err := e.awaitRetry(until); err != nil {
 				return nil, err
 			}
 		}
@@ -280,35 +286,6 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
 	return nil
 }
 
-// rejectUnrecorded records the refusal of a command for a volume that has no record:
-// the event first, then the answer. After a crash between the two the event is found
-// to be the volume's last one and is not published again.
-func (e *execution) rejectUnrecorded(ctx context.Context, decision fsm.Decision) (*volume.Outcome, error) {
-	owner := e.worker.ownerAfter(e.head.record.Owner, decision.Transition.Time)
-	decision.Transition.Worker, decision.Transition.Epoch = owner.Worker, owner.Epoch
-	if e.head.lastEvent != decision.Transition.ID {
-		if err := e.head.publish(ctx, e.worker, *decision.Transition); err != nil {
-			return nil, err
-		}
-		if _, err := e.head.settled(ctx); err != nil {
-			return nil, err
-		}
-		e.head.prune()
-		e.worker.observed(*decision.Transition)
-	}
-	// gofail: var beforeOutcome string
-	// killAt(beforeOutcome, "outcome", e.command.ID)
-
-	first, err := e.worker.outcomes.Put(ctx, e.command.Key, *decision.Outcome)
-	if err != nil {
-		return nil, fmt.Errorf("store outcome of command %s: %w", e.command.ID, err)
-	}
-	// gofail: var afterOutcome string
-	// killAt(afterOutcome, "outcome", e.command.ID)
-
-	return &first, nil
-}
-
 // answered looks for the answer that the command got before. It returns an
 // [volume.ErrCommandIDReused] if its ID belongs to another command.
 func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error) {
@@ -320,21 +297,6 @@ func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error)
 		return nil, false, sameCommand(id, op.Digest, digest)
 	}
 	outcome, found := record.Outcome(id)
-	if refused := e.head.refused; e.head.revision == 0 && refused != nil && refused.CommandID == id {
-		// The event was stored, the answer perhaps not: the worker died between the two.
-		told, _ := refused.Outcome()
-		// gofail: var beforeLateOutcome string
-		// killAt(beforeLateOutcome, "outcome", id)
-
-		first, err := e.worker.outcomes.Put(ctx, e.command.Key, told)
-		if err != nil {
-			return nil, false, fmt.Errorf("store outcome of command %s: %w", id, err)
-		}
-		// gofail: var afterLateOutcome string
-		// killAt(afterLateOutcome, "outcome", id)
-
-		outcome, found = first, true
-	}
 	if !found {
 		var err error
 		if outcome, err = e.answeredLongAgo(ctx, id); errors.Is(err, volume.NotFound) {

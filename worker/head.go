@@ -22,8 +22,6 @@ type head struct {
 	// last is the volume's last event, perhaps still on its way.
 	last      *events.Pending
 	lastEvent string // its ID; empty if the volume has no events
-	// refused is the last event of a volume without a record, if it is a refusal.
-	refused *volume.Transition
 }
 
 // head returns what is known of the lane's volume, reading it if nothing is. An answer
@@ -87,9 +85,6 @@ func (w *Worker) loadUnrecorded(key volume.Key, last events.Stored, hasEvents bo
 		return h
 	}
 	t := last.Data
-	if t.Event == volume.EventRejected {
-		h.refused = &t
-	}
 	h.last, h.lastEvent = w.publisher.Published(last.Sequence), t.ID
 	h.record.EventSequence = last.Sequence
 	h.record.Generation = t.Generation
@@ -164,7 +159,7 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) error
 	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
 	defer cancel()
 	var options []kv.Option
-	if record.State == volume.StateDeleted {
+	if record.State == volume.StateDeleted || record.ID == "" { // none lives under this name
 		options = append(options, kv.TTL(w.config.TombstoneTTL)) // a write without it would take it away
 	}
 	var revision uint64

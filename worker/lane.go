@@ -19,6 +19,8 @@ type lane struct {
 
 	queue   []*delivery // waiting; guarded by tenure.mu
 	current *delivery   // being carried out; guarded by tenure.mu
+	working bool        // current has been begun; guarded by tenure.mu
+	owed    bool        // the member is to be told when the lane ends; guarded by tenure.mu
 
 	cancelMu  sync.Mutex                            // guards the three below; taken after tenure.mu
 	running   volume.CommandID                      // the command being carried out, or empty
@@ -57,13 +59,17 @@ func (l *lane) carryOut(ctx context.Context, d *delivery) {
 		if err := w.slots.Acquire(l.tenure.taking, 1); err != nil {
 			return
 		}
+		if !l.tenure.begin(l) {
+			w.slots.Release(1)
+			return
+		}
 		err := l.attempt(ctx, d)
 		w.slots.Release(1)
 		switch {
 		case err == nil:
 			l.tenure.release(d)
 			return
-		case errors.Is(err, errHandBack), ctx.Err() != nil:
+		case errors.Is(err, errHandBack), errors.Is(err, errPinned), ctx.Err() != nil:
 			return
 		}
 		// Whatever was believed about the volume may be wrong now.

@@ -22,13 +22,23 @@ var errFenceBusy = errors.New("former owner is not shut out yet")
 const fencePatience = time.Minute
 
 // ownerAfter returns who acts on a volume from now on: this worker, in a new epoch
-// unless it was this run of it before.
+// unless it was this run of it before. If there was another owner, the backend has to be
+// told before it is called: a call of that one may have outlasted its time, and its
+// operation.
 func (w *Worker) ownerAfter(before volume.Owner, since time.Time) volume.Owner {
 	instance := w.member.Instance()
 	if before.Instance == instance {
 		return before
 	}
-	return volume.Owner{Worker: w.config.ID, Instance: instance, Epoch: before.Epoch + 1, Since: since}
+	return volume.Owner{
+		Worker: w.config.ID, Instance: instance, Epoch: before.Epoch + 1, Since: since, Fencing: before.Epoch > 0,
+	}
+}
+
+// foreign reports whether the record was written last by another owner.
+func (e *execution) foreign() bool {
+	owner := e.head.record.Owner
+	return owner.Epoch > 0 && owner.Instance != e.worker.member.Instance()
 }
 
 // carryOn makes this worker the owner of an operation that another one has begun, and
@@ -75,7 +85,8 @@ func (e *execution) fence(ctx context.Context, backend *backends.Backend) error 
 		// killAt(beforeFence, "fence", e.command.ID)
 
 		err := backend.Fence(ctx, refOf(e.head.record))
-		if errors.Is(err, volume.Busy) && time.Since(owner.Since) < fencePatience {
+		waited := time.Since(owner.Since) // by two clocks perhaps
+		if errors.Is(err, volume.Busy) && waited >= 0 && waited < fencePatience {
 			return fmt.Errorf("%w: %w", errFenceBusy, err)
 		}
 		if err != nil {

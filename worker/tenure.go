@@ -37,8 +37,8 @@ type tenure struct {
 	last  atomic.Uint64          // stream sequence of what came last
 	pin   atomic.Pointer[string] // under which the server delivers to this tenure
 
-	next   uint64 // consumer sequence that must come next
-	broken bool   // nothing more is taken; both are the delivery goroutine's
+	taken  atomic.Uint64 // deliveries taken, which the server numbers 1, 2, 3 …
+	broken bool          // nothing more is taken; the delivery goroutine's
 
 	mu     sync.Mutex           // guards all below
 	active map[volume.Key]*lane // those with work
@@ -56,7 +56,6 @@ func newTenure(work context.Context, p *partition, claim *ownership.Claim) (*ten
 		claim:     claim,
 		lost:      make(chan error, 1),
 		heads:     heads,
-		next:      1,
 		active:    map[volume.Key]*lane{},
 		held:      map[uint64]*delivery{},
 	}
@@ -98,33 +97,68 @@ func (t *tenure) consume(consumer jetstream.Consumer) error {
 	// flushAndKillAt(t.partition.worker.nc, afterConsume, "takeover")
 
 	t.claim.Serving()
-	err = t.keep(consuming.Closed())
+	ended := consuming.Closed() // asked once: a later one does not wait for the last delivery
+	err = t.keep(ended)
 	consuming.Stop()
-	<-consuming.Closed()
+	<-ended
 	if err != nil {
 		t.partition.buryNext(t.lanes, t.last.Load())
 	}
 	return err
 }
 
-// keep tells the server that held commands are being worked on, until the claim or the
-// partition is lost.
+// keep tells the server that held commands are being worked on, and looks now and then
+// whether its deliveries come here, until the claim or the partition is lost.
 func (t *tenure) keep(closed <-chan struct{}) error {
-	ticker := time.NewTicker(t.partition.worker.config.AckWait / 3)
-	defer ticker.Stop()
-	for {
+	extending := time.NewTicker(t.partition.worker.config.AckWait / 3)
+	defer extending.Stop()
+	looking := time.NewTicker(lookInterval)
+	defer looking.Stop()
+	for missed := uint64(0); ; {
 		select {
 		case <-t.taking.Done():
-			return nil
-		case err := <-t.lost:
-			return err
+			return t.whyLost()
 		case <-closed:
 			return errConsumeEnded
-		case <-ticker.C:
+		case <-extending.C:
 			t.extend()
-			t.partition.buryNext(t.taking, t.last.Load()) // one that nothing followed was not missed yet
+		case <-looking.C:
+			var err error
+			if missed, err = t.look(missed); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// look asks the server how far it has delivered. It returns errGap if a delivery that was
+// missed at the last look has still not come: another worker has it, or the client library
+// keeps it to itself. A quiet partition shows this in no other way.
+func (t *tenure) look(missed uint64) (uint64, error) {
+	info, err := t.info(t.taking)
+	if err != nil {
+		return 0, nil //nolint:nilerr // the next look will tell
+	}
+	taken := t.taken.Load()
+	switch delivered := info.Delivered.Consumer; {
+	case missed > taken:
+		return 0, fmt.Errorf("delivery %d did not come: %w", missed, errGap)
+	case delivered > taken:
+		return delivered, nil
+	}
+	return 0, nil
+}
+
+// info returns what the server knows of the partition's consumer.
+func (t *tenure) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	w := t.partition.worker
+	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
+	defer cancel()
+	consumer, err := w.stream.Consumer(ctx, t.partition.consumerName())
+	if err != nil {
+		return nil, fmt.Errorf("look up owner of partition %d: %w: %w", t.partition.number, volume.Unavailable, err)
+	}
+	return consumer.CachedInfo(), nil
 }
 
 func (t *tenure) extend() {
@@ -148,15 +182,26 @@ func (t *tenure) end(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ended = true
-	busy := make([]volume.Key, 0, len(t.active))
-	for key := range t.active {
-		busy = append(busy, key)
+	var busy []volume.Key
+	for key, l := range t.active {
+		if l.working {
+			l.owed = true
+			busy = append(busy, key)
+		}
 	}
 	t.partition.worker.member.Occupy(busy...)
 	t.claim.Release()
-	if len(busy) == 0 {
+	if len(t.active) == 0 {
 		t.stopLanes(nil)
 	}
+}
+
+// begin lets the lane begin its current command, unless the tenure is over.
+func (t *tenure) begin(l *lane) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l.working = t.taking.Err() == nil && t.lanes.Err() == nil
+	return l.working
 }
 
 // take receives one message. After a reset the server numbers deliveries 1, 2, 3 …; a
@@ -166,8 +211,8 @@ func (t *tenure) take(msg jetstream.Msg) {
 		return
 	}
 	meta, err := msg.Metadata()
-	if err == nil && meta.Sequence.Consumer != t.next {
-		err = fmt.Errorf("delivery %d came where %d was due: %w", meta.Sequence.Consumer, t.next, errGap)
+	if due := t.taken.Load() + 1; err == nil && meta.Sequence.Consumer != due {
+		err = fmt.Errorf("delivery %d came where %d was due: %w", meta.Sequence.Consumer, due, errGap)
 	}
 	if err == nil {
 		err = t.pinned(msg)
@@ -177,7 +222,7 @@ func (t *tenure) take(msg jetstream.Msg) {
 		t.lose(err)
 		return
 	}
-	t.next++
+	t.taken.Add(1)
 	t.last.Store(meta.Sequence.Stream)
 	p := t.partition
 	p.worker.metrics.pending.WithLabelValues(fmt.Sprint(p.number)).Set(float64(meta.NumPending))
@@ -202,15 +247,12 @@ func (t *tenure) pinned(msg jetstream.Msg) error {
 // verify asks the server whether the partition's commands still come here. It returns
 // errPinned if they go to another, and the tenure is over then.
 func (t *tenure) verify(ctx context.Context) error {
-	w := t.partition.worker
-	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
-	defer cancel()
-	consumer, err := w.stream.Consumer(ctx, t.partition.consumerName())
+	info, err := t.info(ctx)
 	if err != nil {
-		return fmt.Errorf("look up owner of partition %d: %w: %w", t.partition.number, volume.Unavailable, err)
+		return err
 	}
 	pin := t.pin.Load()
-	for _, group := range consumer.CachedInfo().PriorityGroups {
+	for _, group := range info.PriorityGroups {
 		if pin != nil && group.Group == priorityGroup && group.PinnedClientID != "" && group.PinnedClientID != *pin {
 			t.lose(errPinned)
 			return errPinned
@@ -236,6 +278,17 @@ func (t *tenure) lose(err error) {
 	case t.lost <- err:
 	default:
 	}
+	t.stopTaking()
+}
+
+// whyLost returns the error with which the tenure was lost, or nil if only the claim was.
+func (t *tenure) whyLost() error {
+	select {
+	case err := <-t.lost:
+		return err
+	default:
+		return nil
+	}
 }
 
 // dispatch puts a command behind its volume's others and starts the lane if it rests.
@@ -243,10 +296,13 @@ func (t *tenure) dispatch(d *delivery) {
 	w := t.partition.worker
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ended {
+		return
+	}
 	t.held[d.Sequence] = d
 	key := d.laneKey()
 	if d.err == nil && d.command().Verb == volume.VerbCancel && !d.command().ValidateOnly {
-		w.lanes.Go(func() { t.readAhead(t.lanes, d.command()) })
+		w.lanes.Go(func() { t.readAhead(t.lanes, d) })
 	}
 	l := t.active[key]
 	if l == nil {
@@ -261,9 +317,31 @@ func (t *tenure) dispatch(d *delivery) {
 
 // readAhead lets a cancel reach its target before the lane comes to the cancel itself.
 // Only one that would be accepted now may do that: neither a repeat, whose target has
-// ended, nor one whose preconditions do not hold.
-func (t *tenure) readAhead(ctx context.Context, cancel volume.Command) {
-	w := t.partition.worker
+// ended, nor one whose preconditions do not hold. While the server cannot be asked it
+// tries again, as long as the cancel waits.
+func (t *tenure) readAhead(ctx context.Context, d *delivery) {
+	for t.holds(d) && ctx.Err() == nil {
+		accepted, err := t.partition.worker.acceptsCancel(ctx, d.command())
+		if err != nil {
+			wait(ctx, maxBackoff)
+			continue
+		}
+		if accepted {
+			t.interrupt(d.command())
+		}
+		return
+	}
+}
+
+func (t *tenure) interrupt(cancel volume.Command) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.active[cancel.Key]; l != nil {
+		l.interrupt(cancel)
+	}
+}
+
+func (w *Worker) acceptsCancel(ctx context.Context, cancel volume.Command) (bool, error) {
 	ctx, stop := context.WithTimeout(ctx, w.config.RequestTimeout)
 	defer stop()
 	entry, err := w.records.ByKey(ctx, cancel.Key)
@@ -271,20 +349,23 @@ func (t *tenure) readAhead(ctx context.Context, cancel volume.Command) {
 	if errors.Is(err, kv.ErrNotFound) {
 		record, err = volume.Record{Key: cancel.Key, State: volume.StatePending}, nil
 	}
-	if err != nil || fsm.Admit(record, cancel, now()) != nil {
-		return
+	if err != nil {
+		return false, err
 	}
-	if _, answered := record.Outcome(cancel.ID); answered {
-		return
+	if _, answered := record.Outcome(cancel.ID); answered || fsm.Admit(record, cancel, now()) != nil {
+		return false, nil
 	}
-	if _, err := w.outcomes.Get(ctx, cancel.Key, cancel.ID); !errors.Is(err, kv.ErrNotFound) {
-		return
+	_, err = w.outcomes.Get(ctx, cancel.Key, cancel.ID)
+	if errors.Is(err, kv.ErrNotFound) {
+		return true, nil
 	}
+	return false, err
+}
+
+func (t *tenure) holds(d *delivery) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.active[cancel.Key]; l != nil {
-		l.interrupt(cancel)
-	}
+	return t.held[d.Sequence] == d
 }
 
 // nextOf returns the lane's next command, or ends the lane if there is none or it has
@@ -295,18 +376,18 @@ func (t *tenure) nextOf(l *lane) *delivery {
 	defer t.mu.Unlock()
 	if len(l.queue) > 0 && t.taking.Err() == nil && t.lanes.Err() == nil {
 		d := l.queue[0]
-		l.queue, l.current = l.queue[1:], d
+		l.queue, l.current, l.working = l.queue[1:], d, false
 		w.metrics.queued.Dec()
 		return d
 	}
 	w.metrics.queued.Sub(float64(len(l.queue)))
 	w.metrics.lanes.Dec()
 	delete(t.active, l.key)
-	if t.ended {
+	if l.owed {
 		w.member.Idle(l.key)
-		if len(t.active) == 0 {
-			t.stopLanes(nil)
-		}
+	}
+	if t.ended && len(t.active) == 0 {
+		t.stopLanes(nil)
 	}
 	return nil
 }

@@ -56,6 +56,8 @@ const (
 	priorityGroup = "worker"
 	// takeoverPause is the wait before a partition is taken up again after it was lost.
 	takeoverPause = 200 * time.Millisecond
+	// lookInterval is how often an owner asks whether its deliveries come to it.
+	lookInterval = 5 * time.Second
 	// headsPerPartition bounds how many idle volumes' records are remembered.
 	headsPerPartition = 256
 )

@@ -68,17 +68,21 @@ type Member struct {
 	served chan struct{} // closed when first everything assigned was served
 
 	mu       sync.Mutex // guards all below
-	lease    Lease      // this worker's, as it is to be stored next
+	lease    Lease      // this worker's, without what it holds
 	view     map[string]Lease
-	current  bool // view has been complete once, and has this worker in it
 	owners   []string
 	claims   map[int]*Claim
-	busy     map[volume.Key]int // lanes of earlier claims, by volume
+	busy     map[volume.Key]int // what this worker is in the middle of, by volume
 	draining bool
-	stored   uint64        // revision of this worker's lease as it was stored last
-	shown    uint64        // and as the watch showed it last
-	doubt    time.Time     // until when a lease that has run out proves nothing
 	changed  chan struct{} // closed and replaced whenever something above changes
+
+	current  bool      // view has been complete once, with this worker in it
+	caughtAt time.Time // when the watch had told what was there; zero until then
+	began    time.Time // when the last renewal that was stored was begun
+	stored   uint64    // revision of this worker's lease as it was stored last
+	shown    uint64    // and as the watch showed it last
+	anew     bool      // the watch is of a bucket that is no more
+	doubt    time.Time // until when a lease that has run out proves nothing
 }
 
 // New returns a member that has not joined yet; the bucket of leases must exist. It
@@ -99,7 +103,6 @@ func New(js jetstream.JetStream, config Config) (*Member, error) {
 			Worker:        config.ID,
 			Instance:      rand.Text(),
 			JoinedAt:      time.Now().UTC().Round(0),
-			Partitions:    []int{},
 		},
 		view:    map[string]Lease{},
 		claims:  map[int]*Claim{},
@@ -139,6 +142,13 @@ type Claim struct {
 	lost      chan struct{}
 	isLost    bool // guarded by member.mu
 	serving   bool // guarded by member.mu
+}
+
+func (c *Claim) lose() {
+	if !c.isLost {
+		c.isLost = true
+		close(c.lost)
+	}
 }
 
 // Lost is closed when the partition is to be given up: take nothing more from it, and
@@ -201,8 +211,9 @@ func (m *Member) Acquire(ctx context.Context, partition int) (*Claim, error) {
 			return claim, nil
 		case held && !waiting:
 			patience.Reset(m.config.Handover)
-		case !held && waiting:
+		case !held:
 			patience.Reset(forever)
+			overdue = false
 		}
 		waiting = held
 		select {
@@ -277,19 +288,19 @@ func (m *Member) isBusy(key volume.Key) bool {
 	return false
 }
 
-// publish brings the lease up to what the worker holds, and asks for its renewal.
+// publish tells everybody that what the worker holds has changed.
 func (m *Member) publish() {
-	m.lease.Partitions = make([]int, 0, len(m.claims))
-	for partition := range m.claims {
-		m.lease.Partitions = append(m.lease.Partitions, partition)
-	}
-	slices.Sort(m.lease.Partitions)
-	m.lease.Busy = nil
-	for key := range m.busy {
-		m.lease.Busy = append(m.lease.Busy, key)
-	}
 	m.signal()
 	m.beat()
+}
+
+// compose returns the lease with what the worker holds now.
+func (m *Member) compose() Lease {
+	lease := m.lease
+	lease.Partitions = slices.AppendSeq(make([]int, 0, len(m.claims)), maps.Keys(m.claims))
+	slices.Sort(lease.Partitions)
+	lease.Busy = slices.Collect(maps.Keys(m.busy))
+	return lease
 }
 
 func (m *Member) signal() {
@@ -314,9 +325,8 @@ func (m *Member) update() {
 	}
 	m.owners = Assign(members, m.config.Partitions)
 	for partition, claim := range m.claims {
-		if !m.assigned(partition) && !claim.isLost {
-			claim.isLost = true
-			close(claim.lost)
+		if !m.assigned(partition) {
+			claim.lose()
 		}
 	}
 	m.checkServed()

@@ -18,7 +18,7 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// An acknowledgement may come after its answer, but not much.
+// An acknowledgement may come after its answer, and after a takeover.
 const (
 	queueTimeout = 10 * time.Second
 	queueLook    = 10 * time.Millisecond

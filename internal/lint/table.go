@@ -78,7 +78,7 @@ var table = map[string]rule{
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},
-	"internal/natsproc":  {layer: service, only: []string{"internal/embednats"}},
+	"internal/natsproc":  {layer: service, only: []string{"internal/embednats"}, tests: []string{"internal/provision"}},
 	"internal/natstest":  {layer: service, only: []string{"internal/embednats"}, forTests: true},
 	"internal/lint":      {layer: program, only: none, outside: none},
 }

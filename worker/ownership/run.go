@@ -91,11 +91,18 @@ func (h *heart) beat(ctx context.Context) error {
 		return nil
 	case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrExists):
 		return h.look(ctx)
-	case errors.Is(err, kv.ErrNotFound): // it ran out; the next beat joins again
+	case errors.Is(err, kv.ErrNotFound): // the next beat joins again
 		h.revision = 0
+		m.mu.Lock()
+		m.ranOut()
+		m.mu.Unlock()
 	}
 	return err
 }
+
+// ranOut takes note that this worker's lease ran out although it lives: for a while that
+// of another proves nothing either.
+func (m *Member) ranOut() { m.doubt = time.Now().Add(m.config.TTL) }
 
 func (h *heart) store(ctx context.Context, lease Lease) (uint64, error) {
 	key, ttl := LeaseKey(lease.Worker), kv.TTL(h.member.config.TTL)
@@ -254,6 +261,10 @@ func (v *viewer) giveUpMissing() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, at := range v.missing {
+		if time.Now().Before(m.doubt) {
+			v.missing[id] = m.doubt
+			continue
+		}
 		if time.Now().Before(at) {
 			continue
 		}
@@ -322,6 +333,7 @@ func (v *viewer) gone(id string) {
 	switch {
 	case !known:
 	case id == m.config.ID:
+		m.ranOut()
 		m.beat()
 	case lease.Draining:
 		delete(m.view, id)

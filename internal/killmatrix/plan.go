@@ -43,6 +43,9 @@ type plan struct {
 	// first is what the first of two workers is armed with; nil if there is one.
 	first *arming
 	kill  arming
+	// aside says that the worker dies outside the volume's lane, which may be in the
+	// middle of anything then.
+	aside bool
 	// results are how the command may end.
 	results []volume.Result
 	// running says that the worker which goes on is there already when the other dies.
@@ -94,6 +97,7 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 		plan.behind = append(plan.behind, p.request(p.oneOf(volume.VerbCreate, volume.VerbDelete, volume.VerbAttach,
 			volume.VerbDetach, volume.VerbResize, volume.VerbReconcile)))
 	}
+	plan.aside = c.point.part == partTakeover || c.point.part == partLeave
 	plan.untilEnd = c.scenario == hopeless
 	plan.locked = plan.untilEnd || c.scenario == busy || c.scenario == cancelled || len(plan.lead) > 0
 	plan.kill = p.arming(c.point, plan.command.ID)

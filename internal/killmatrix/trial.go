@@ -36,7 +36,7 @@ type trial struct {
 	busy     *hold              // nil while the backend is free
 	workers  []*process
 	other    *process // one that is running when the last one dies, or nil
-	kills    int
+	kills    []time.Time // when the dead were found
 }
 
 func newTrial(s *site, binary, dir string, p plan) (*trial, error) {
@@ -269,7 +269,7 @@ func (t *trial) awaitKill(ctx context.Context, victim *process, a arming) error 
 	if err := victim.awaitKill(ctx, a.fact); err != nil {
 		return err
 	}
-	t.kills++
+	t.kills = append(t.kills, time.Now())
 	return nil
 }
 

@@ -35,7 +35,7 @@ type trial struct {
 	failures *nats.Subscription // failed attempts of the volume
 	busy     *hold              // nil while the backend is free
 	workers  []*process
-	other    *process // one that is running when the last one dies, or nil
+	other    *process    // one that is running when the last one dies, or nil
 	kills    []time.Time // when the dead were found
 }
 

@@ -31,14 +31,14 @@ func (w *Worker) bury(ctx context.Context, d *delivery, why error) error {
 	w.reply(d.envelope, volume.Outcome{
 		CommandID: d.command().ID, Verb: d.command().Verb, Result: volume.Rejected, Failure: volume.NewFailure(why),
 	}, false)
-	// gofail: var beforeTerm string
-	// killAt(beforeTerm, "term", d.command().ID)
+	// gofail: var beforeTakeOut string
+	// killAt(beforeTakeOut, "take-out", d.command().ID)
 
 	if err := w.takeOut(ctx, d); err != nil {
 		return fmt.Errorf("take command at sequence %d out of the queue: %w", d.Sequence, err)
 	}
-	// gofail: var afterTerm string
-	// flushAndKillAt(w.nc, afterTerm, "term", d.command().ID)
+	// gofail: var afterTakeOut string
+	// flushAndKillAt(w.nc, afterTakeOut, "take-out", d.command().ID)
 
 	w.metrics.deadLetters.WithLabelValues(string(code)).Inc()
 	w.log.Warn().Err(why).Str("subject", d.Subject).Uint64("sequence", d.Sequence).Msg("command buried")

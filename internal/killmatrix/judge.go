@@ -18,7 +18,7 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// An acknowledgement may come after its answer, but not much.
+// An acknowledgement may come after its answer, and after a takeover.
 const (
 	queueTimeout = 10 * time.Second
 	queueLook    = 10 * time.Millisecond
@@ -76,12 +76,16 @@ func (t *trial) repeats(e verify.Evidence) []error {
 	return nil
 }
 
-// evidence collects what concerns the trial's project. No kill is told: none came inside
-// the backend, so that every effect has to be in its journal.
+// evidence collects what concerns the trial's project. Where the worker died in the
+// lane of the command no kill is told: it did not come inside the backend, so that every
+// effect has to be in the journal.
 func (t *trial) evidence(ctx context.Context) (verify.Evidence, error) {
 	e := verify.Evidence{
 		Commands: t.ledger.all(),
 		Records:  map[volume.Key]volume.Record{}, Outcomes: map[volume.Key][]volume.Outcome{},
+	}
+	if t.plan.aside {
+		e.Kills = t.kills
 	}
 	project := t.plan.key.Project
 	for stored, err := range events.Read(ctx, t.site.js, events.Filter{Project: project}) {

@@ -190,7 +190,7 @@ func (r *run) try(ctx context.Context, s *site, dir string, j job) result {
 		err = t.run(ctx)
 	}
 	if t != nil {
-		done.kills = t.kills
+		done.kills = len(t.kills)
 	}
 	if done.err = err; err == nil {
 		done.err = os.RemoveAll(dir)

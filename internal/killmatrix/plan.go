@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/fsm"
@@ -43,6 +44,9 @@ type plan struct {
 	// first is what the first of two workers is armed with; nil if there is one.
 	first *arming
 	kill  arming
+	// aside says that the worker dies outside the volume's lane, which may be in the
+	// middle of anything then.
+	aside bool
 	// results are how the command may end.
 	results []volume.Result
 	// running says that the worker which goes on is there already when the other dies.
@@ -75,36 +79,52 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(c.String())) // never fails
 	p := &planner{rng: rand.New(rand.NewPCG(seed, hash.Sum64())), cell: c}
-	plan := plan{results: c.results(), waiting: c.scenario == waiting, leaving: c.scenario == leaving}
+	plan := plan{
+		results:  c.results(),
+		waiting:  c.scenario == waiting,
+		leaving:  c.scenario == leaving,
+		untilEnd: c.scenario == hopeless,
+		locked:   slices.Contains([]scenario{busy, hopeless, cancelled}, c.scenario) || c.column.name == string(volume.VerbCancel),
+		aside:    c.point.part == partTakeover || c.point.part == partLeave,
+	}
 	// Of what waits, a worker that joins would get one volume in two only.
 	plan.running = p.coin() && (!plan.waiting || c.point.part == partTakeover)
 	for p.key = p.anyKey(project); plan.running && !plan.waiting && !victims(p.key); {
 		p.key = p.anyKey(project)
 	}
 	plan.key = p.key
+	p.commands(&plan)
+	p.deaths(&plan)
+	return plan
+}
+
+// commands chooses what is asked for.
+func (p *planner) commands(plan *plan) {
 	plan.prepare = p.prepare()
-	if c.column.name == string(volume.VerbCancel) {
+	if p.cell.column.name == string(volume.VerbCancel) {
 		plan.lead = []ask{p.request(volume.VerbAttach)}
 	}
-	plan.command = p.command(plan)
-	if c.scenario == cancelled {
+	plan.command = p.command(*plan)
+	if p.cell.scenario == cancelled {
 		plan.behind = append(plan.behind, p.cancel(plan.command))
 	}
 	if p.coin() {
 		plan.behind = append(plan.behind, p.request(p.oneOf(volume.VerbCreate, volume.VerbDelete, volume.VerbAttach,
 			volume.VerbDetach, volume.VerbResize, volume.VerbReconcile)))
 	}
-	plan.untilEnd = c.scenario == hopeless
-	plan.locked = plan.untilEnd || c.scenario == busy || c.scenario == cancelled || len(plan.lead) > 0
-	plan.kill = p.arming(c.point, plan.command.ID)
-	if plan.kill.fact == lastRetry+" "+string(plan.command.ID) && c.point.places[0] == "eventStored" {
+}
+
+// deaths chooses where workers die.
+func (p *planner) deaths(plan *plan) {
+	id, point := plan.command.ID, p.cell.point
+	plan.kill = p.arming(point, id)
+	if plan.kill.fact == lastRetry+" "+string(id) && point.places[0] == "eventStored" {
 		// The last attempt does not wait for its event: it may have failed by then.
 		plan.results = append(plan.results, volume.Failed)
 	}
-	if c.point.late {
-		plan.first = p.firstDeath(plan.command.ID)
+	if point.late {
+		plan.first = p.firstDeath(id)
 	}
-	return plan
 }
 
 func (p *planner) anyKey(project volume.Project) volume.Key {

@@ -46,7 +46,7 @@ var missing = map[part]string{
 	partAnswer:   "is never answered by a record without an event: only a cancel is",
 	partClaim:    "leaves no operation for another worker",
 	partSpill:    "adds no answer to a record",
-	partAck:      "is terminated, not acknowledged",
+	partAck:      "is acknowledged where it is buried: see `after-take-out`",
 	partLetter:   "can be read and is not buried",
 	partResume:   "leaves no event in the outbox of a record",
 }
@@ -133,8 +133,8 @@ func points() []point {
 		point{name: "after-letter", part: partLetter, about: "the dead letter is stored", places: []string{"afterLetter"}, fact: "letter"},
 		point{name: "before-reply", part: partReply, about: "everything is stored, the publisher not told", places: []string{"beforeReply"}, fact: "reply"},
 		point{name: "after-reply", part: partReply, about: "the publisher is told", places: []string{"afterReply"}, fact: "reply", buffered: true},
-		point{name: "before-term", part: partLetter, about: "the dead letter is stored, its command still in the queue", places: []string{"beforeTerm"}, fact: "term"},
-		point{name: "after-term", part: partLetter, about: "the command is terminated", places: []string{"afterTerm"}, fact: "term", buffered: true},
+		point{name: "before-take-out", part: partLetter, about: "the dead letter is stored, its command still in the queue", places: []string{"beforeTakeOut"}, fact: "take-out"},
+		point{name: "after-take-out", part: partLetter, about: "the command is acknowledged without having been carried out", places: []string{"afterTakeOut"}, fact: "take-out", buffered: true},
 		point{name: "before-ack", part: partAck, about: "the publisher is told, the command still in the queue", places: []string{"beforeAck"}, fact: "ack"},
 		point{name: "after-ack", part: partAck, about: "the command is acknowledged", places: []string{"afterAck"}, fact: "ack", buffered: true},
 	)

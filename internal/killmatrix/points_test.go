@@ -99,6 +99,25 @@ func TestCells_SquaresWithoutKill_HaveAReason(t *testing.T) {
 	}
 }
 
+// A reason stands for the same columns at each of its points, or the table would mix them.
+func TestMissing_Reasons_HoldForTheSameColumns(t *testing.T) {
+	of := map[string]string{}
+	for _, p := range points() {
+		var columnsWithout []string
+		reason := ""
+		for _, c := range columns() {
+			if _, why := at(c, p); why != "" {
+				columnsWithout, reason = append(columnsWithout, c.name), why
+			}
+		}
+		names := strings.Join(columnsWithout, " ")
+		if before, seen := of[reason]; reason != "" && seen && before != names {
+			t.Errorf("%q: %s at %s, %s elsewhere", reason, names, p.name, before)
+		}
+		of[reason] = names
+	}
+}
+
 func TestQuietJobs_ArmWhatIsNotReachedOnce(t *testing.T) {
 	for _, c := range columns() {
 		armed := map[string]bool{}

@@ -10,7 +10,7 @@ import (
 func (t *trial) runQuiet(ctx context.Context, quiet []point) error {
 	ctx, cancel := context.WithTimeout(ctx, trialTimeout)
 	defer cancel()
-	defer t.end()
+	defer t.clear()
 	armed := make([]arming, len(quiet))
 	for i, p := range quiet {
 		armed[i] = quietArming(p, t.plan)
@@ -23,13 +23,8 @@ func (t *trial) runQuiet(ctx context.Context, quiet []point) error {
 	if err != nil {
 		return err
 	}
-	if err := t.collectAnswers(ctx); err != nil {
-		return err
-	}
-	if err := t.askAgain(ctx); err != nil {
-		return err
-	}
-	if err := survivor.drain(); err != nil {
+	t.busy.release()
+	if err := t.end(ctx, survivor); err != nil {
 		return err
 	}
 	return t.judge(ctx)

@@ -50,7 +50,7 @@ var sabotages = map[string]edit{
 		"	defer e.worker.reply(e.delivery.envelope, *outcome, repeat)\n",
 	},
 	"letter-with-a-new-id": {
-		"worker/deadletter.go",
+		"commands/deadletter_encode.go",
 		"		letter.Header.Set(jetstream.MsgIDHeader, id)",
 		"		letter.Header.Set(jetstream.MsgIDHeader, id+time.Now().String())",
 	},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -99,26 +100,31 @@ func meanings() string {
 	return b.String()
 }
 
-// reasons says for each column why it does not reach some points.
+// reasons says why some columns do not reach some points.
 func reasons() string {
-	var b strings.Builder
-	b.WriteString("\n| column | not reached | because the command |\n|---|---|---|\n")
-	for _, c := range columns() {
-		var order []string
-		names := map[string][]string{}
-		for _, p := range points() {
+	var order []string
+	unreached, without := map[string][]string{}, map[string][]string{}
+	note := func(list []string, name string) []string {
+		if slices.Contains(list, name) {
+			return list
+		}
+		return append(list, name)
+	}
+	for _, p := range points() {
+		for _, c := range columns() {
 			_, why := at(c, p)
 			if why == "" {
 				continue
 			}
-			if names[why] == nil {
-				order = append(order, why)
-			}
-			names[why] = append(names[why], "`"+p.name+"`")
+			order = note(order, why)
+			unreached[why] = note(unreached[why], "`"+p.name+"`")
+			without[why] = note(without[why], c.name)
 		}
-		for _, why := range order {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", c.name, strings.Join(names[why], ", "), why)
-		}
+	}
+	var b strings.Builder
+	b.WriteString("\n| the command | so these do not reach | the points |\n|---|---|---|\n")
+	for _, why := range order {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", why, strings.Join(without[why], ", "), strings.Join(unreached[why], ", "))
 	}
 	return b.String()
 }

@@ -35,8 +35,8 @@ type trial struct {
 	failures *nats.Subscription // failed attempts of the volume
 	busy     *hold              // nil while the backend is free
 	workers  []*process
-	other    *process // one that is running when the last one dies, or nil
-	kills    int
+	other    *process    // one that is running when the last one dies, or nil
+	kills    []time.Time // when the dead were found
 }
 
 func newTrial(s *site, binary, dir string, p plan) (*trial, error) {
@@ -60,21 +60,22 @@ func newTrial(s *site, binary, dir string, p plan) (*trial, error) {
 func (t *trial) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, trialTimeout)
 	defer cancel()
-	defer t.end()
+	defer t.clear()
 	if err := t.die(ctx); err != nil {
 		return err
 	}
-	last, err := t.recover(ctx)
+	last, err := t.successor(ctx)
 	if err != nil {
 		return err
 	}
-	if err := last.drain(); err != nil {
+	if err := t.end(ctx, last); err != nil {
 		return err
 	}
 	return t.judge(ctx)
 }
 
-func (t *trial) end() {
+// clear ends what a failed trial has left.
+func (t *trial) clear() {
 	for _, p := range t.workers {
 		p.end()
 	}
@@ -268,24 +269,32 @@ func (t *trial) awaitKill(ctx context.Context, victim *process, a arming) error 
 	if err := victim.awaitKill(ctx, a.fact); err != nil {
 		return err
 	}
-	t.kills++
+	t.kills = append(t.kills, time.Now())
 	return nil
 }
 
-// recover lets a worker go on, a running one or a new one, without any help, until every command has its
-// answer. It returns the worker.
-func (t *trial) recover(ctx context.Context) (*process, error) {
-	last := t.other
-	if last == nil {
-		var err error
-		if last, err = t.startReady(ctx); err != nil {
-			return nil, err
-		}
+// successor returns the worker that goes on, a running one or a new one. Nothing helps it.
+func (t *trial) successor(ctx context.Context) (*process, error) {
+	if t.other != nil {
+		return t.other, nil
 	}
+	return t.startReady(ctx)
+}
+
+// end waits until every command has its answer, asks for the command's answer once more,
+// and ends the last worker when the queue is empty. What was answered before the kill may
+// still be there.
+func (t *trial) end(ctx context.Context, last *process) error {
 	if err := t.collectAnswers(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return last, t.askAgain(ctx)
+	if err := t.askAgain(ctx); err != nil {
+		return err
+	}
+	if _, err := t.queued(ctx); err != nil { // one that stays full is told by the checks
+		return err
+	}
+	return last.drain()
 }
 
 // askAgain publishes the command once more under its ID and waits for its answer.

@@ -71,11 +71,15 @@ var table = map[string]rule{
 	"cmd/jetvol":          {layer: program},
 	"internal/acceptance": {layer: program},
 	"internal/crash":      {layer: program},
+	"internal/chaos":      {layer: program},
 
 	"internal/config":    {layer: service, only: []string{"volume", "backends"}},
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},
+	"internal/load":      {layer: engine},
+	"internal/trial":     {layer: engine},
+	"internal/history":   {layer: engine},
 	"internal/natstest":  {layer: service, only: []string{"internal/embednats"}, forTests: true},
 	"internal/lint":      {layer: program, only: none, outside: none},
 }

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -37,22 +37,23 @@ const (
 
 // client asks and waits, one command after another, over a connection of its own.
 type client struct {
+	number   int
 	conn     *nats.Conn
 	stream   jetstream.JetStream
 	commands *commands.Client
-	ledger   *ledger
+	ledger   *Ledger
 	workload workload
 }
 
-func newClient(url string, number int, o options, l *ledger) (*client, error) {
-	conn, err := nats.Connect(url, nats.Name(fmt.Sprintf("crash-client-%02d", number)),
+func newClient(o Options, number int, l *Ledger) (*client, error) {
+	conn, err := nats.Connect(o.URL, nats.Name(fmt.Sprintf("%s-client-%02d", o.Project, number)),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait))
 	if err != nil {
 		return nil, fmt.Errorf("client %d: %w", number, err)
 	}
-	stream := uint64(number) + 1 //nolint:gosec // counted from 0; stream 0 chooses the kills
-	c := &client{conn: conn, ledger: l, workload: workload{
-		rng: rand.New(rand.NewPCG(o.seed, stream)), client: number, volumes: o.volumes,
+	stream := uint64(number) + 1 //nolint:gosec // counted from 0; stream 0 is the caller's
+	c := &client{number: number, conn: conn, ledger: l, workload: workload{
+		rng: rand.New(rand.NewPCG(o.Seed, stream)), project: o.Project, client: number, volumes: o.Volumes,
 	}}
 	if c.stream, err = jetstream.New(conn); err == nil {
 		c.commands, err = commands.New(conn, commands.WithPublishTimeout(publishTimeout),
@@ -69,7 +70,7 @@ func newClient(url string, number int, o options, l *ledger) (*client, error) {
 // does. It returns an error only if the program itself is wrong.
 func (c *client) run(issuing, waiting context.Context) error {
 	defer c.conn.Close()
-	for issuing.Err() == nil {
+	for issuing.Err() == nil && waiting.Err() == nil {
 		if err := c.step(waiting); err != nil {
 			return err
 		}
@@ -106,7 +107,7 @@ func (c *client) step(ctx context.Context) error {
 
 // first gives a new command.
 func (c *client) first(ctx context.Context, request commands.Request, kind verify.Kind) error {
-	e := c.ledger.ask(request, kind)
+	e := c.ledger.ask(c.number, request, kind)
 	reply, err := c.do(ctx, request)
 	if err == nil && reply.Outcome != "" {
 		c.ledger.answered(e, reply)
@@ -157,7 +158,7 @@ func (c *client) cancel(ctx context.Context) (bool, error) {
 // must be enough.
 func (c *client) leave(ctx context.Context) (bool, error) {
 	key := c.workload.key()
-	e := c.ledger.leave(c.workload.next(key, c.ledger.state(key)))
+	e := c.ledger.leave(c.number, c.workload.next(key, c.ledger.state(key)))
 	_, err := c.commands.Publish(ctx, e.request)
 	if errors.Is(err, volume.InvalidArgument) {
 		return true, fmt.Errorf("command %s (%s): %w", e.request.ID, e.request.Verb, err)
@@ -189,7 +190,7 @@ func (c *client) do(ctx context.Context, request commands.Request) (commands.Rep
 // malformed gives a command that [commands.Client] would not let through.
 func (c *client) malformed(ctx context.Context) (bool, error) {
 	request := commands.Request{ID: c.workload.id(), Key: c.workload.key(), Verb: volume.VerbCreate}
-	e := c.ledger.ask(request, verify.Malformed)
+	e := c.ledger.ask(c.number, request, verify.Malformed)
 	inbox := c.conn.NewInbox()
 	answers, err := c.conn.SubscribeSync(inbox)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 const (
 	VolumesBucket  = "volumes"
 	OutcomesBucket = "outcomes"
+	LeasesBucket   = "leases"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -44,6 +45,19 @@ func OutcomesConfig(replicas int, retention time.Duration) jetstream.StreamConfi
 	config.Description = "jetvol: outcomes of commands, by <project>.<volume>.<command hash>"
 	config.MaxAge = retention
 	config.Duplicates = min(duplicateWindow, retention)
+	return config
+}
+
+// leaseMarkerTTL is how long the server's marker of an expired lease stays.
+const leaseMarkerTTL = time.Minute
+
+// LeasesConfig returns the stream of the bucket of leases, which expire unless they are
+// renewed ([TTL]) and leave a marker, so that watchers are told.
+func LeasesConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(LeasesBucket, replicas)
+	config.Description = "jetvol: leases of workers, by worker.<id>"
+	config.AllowMsgTTL = true
+	config.SubjectDeleteMarkerTTL = leaseMarkerTTL
 	return config
 }
 

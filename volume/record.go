@@ -23,6 +23,8 @@ type Record struct {
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	UpdatedAt time.Time `json:"updated_at"`
 
+	// Owner is the worker that acts on the volume, or the last one that did.
+	Owner Owner `json:"owner,omitzero"`
 	// Op is the operation under way; nil in every settled state.
 	Op *Op `json:"op,omitempty"`
 	// CommandSequence is the command stream's sequence of the last command decided.
@@ -56,6 +58,17 @@ type Attachment struct {
 	Mode Mode `json:"mode"`
 	// Connection is the backend's own information for the node, such as a path.
 	Connection map[string]string `json:"connection,omitempty"`
+}
+
+// Owner says which worker acts on a volume, and since when.
+type Owner struct {
+	Worker string `json:"worker"`
+	// Instance is another one each time the worker is started.
+	Instance string `json:"instance"`
+	// Epoch is the fencing token: it goes up whenever the volume gets another owner, and
+	// the backend refuses calls of an older one.
+	Epoch uint64    `json:"epoch"`
+	Since time.Time `json:"since"`
 }
 
 // Op is a command being carried out. With it any worker can go on after a crash.
@@ -169,6 +182,7 @@ type Transition struct {
 	Verb            Verb      `json:"verb"`
 	Actor           string    `json:"actor,omitempty"`
 	Worker          string    `json:"worker"`
+	Epoch           uint64    `json:"epoch"` // of the worker's ownership of the volume
 	Attempt         int       `json:"attempt,omitempty"`
 	NextRetryAt     time.Time `json:"next_retry_at,omitzero"`
 	// Reason is why, in words, where the event itself does not say it.

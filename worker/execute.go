@@ -42,7 +42,7 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	var end func()
 	e.cancellable, end = e.lane.begin(ctx, e.command.ID)
 	defer end()
-	if e.head, err = e.lane.head(ctx); errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrSchema) {
+	if e.head, err = e.lane.head(ctx, e.command.ValidateOnly); errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrSchema) {
 		// Waiting would not make the record readable, and would hold up the partition.
 		return e.worker.bury(ctx, e.delivery, err)
 	}
@@ -218,7 +218,7 @@ func (e *execution) awaitRetry(until time.Time) error {
 	handBack := false
 	select {
 	case <-timer.C:
-	case <-e.lane.draining:
+	case <-e.lane.tenure.taking.Done():
 		handBack = true
 	case <-e.cancellable.Done():
 		handBack = cancelCause(e.cancellable) == nil
@@ -235,8 +235,9 @@ func (e *execution) awaitRetry(until time.Time) error {
 
 // commit stores a decision and starts publishing its event: steps 4 and 5.
 func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
+	decision.Record.Owner = e.worker.ownerAfter(decision.Record.Owner, decision.Record.UpdatedAt)
 	if decision.Transition != nil {
-		decision.Transition.Worker = e.worker.config.ID
+		decision.Transition.Worker, decision.Transition.Epoch = decision.Record.Owner.Worker, decision.Record.Owner.Epoch
 	}
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
@@ -255,7 +256,8 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
 // the event first, then the answer. After a crash between the two the event is found
 // to be the volume's last one and is not published again.
 func (e *execution) rejectUnrecorded(ctx context.Context, decision fsm.Decision) (*volume.Outcome, error) {
-	decision.Transition.Worker = e.worker.config.ID
+	owner := e.worker.ownerAfter(e.head.record.Owner, decision.Transition.Time)
+	decision.Transition.Worker, decision.Transition.Epoch = owner.Worker, owner.Epoch
 	if e.head.lastEvent != decision.Transition.ID {
 		if err := e.head.publish(ctx, e.worker, *decision.Transition); err != nil {
 			return nil, err
@@ -342,7 +344,7 @@ func (e *execution) finish(ctx context.Context, outcome *volume.Outcome, repeat 
 	if _, err := e.head.settled(ctx); err != nil {
 		return err
 	}
-	e.lane.partition.heads.Add(e.lane.key, e.head)
+	e.lane.tenure.heads.Add(e.lane.key, e.head)
 	e.worker.reply(e.delivery.envelope, *outcome, repeat)
 	if err := e.delivery.msg.Ack(); err != nil {
 		return fmt.Errorf("ack command %s: %w", e.command.ID, err)

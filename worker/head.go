@@ -26,12 +26,13 @@ type head struct {
 	refused *volume.Transition
 }
 
-// head returns what is known of the lane's volume, reading it if nothing is.
-func (l *lane) head(ctx context.Context) (*head, error) {
-	if known, ok := l.partition.heads.Get(l.key); ok {
+// head returns what is known of the lane's volume, reading it if nothing is. An answer
+// that changes nothing has no compare-and-set to prove it: it is always read.
+func (l *lane) head(ctx context.Context, readOnly bool) (*head, error) {
+	if known, ok := l.tenure.heads.Get(l.key); ok && !readOnly {
 		return known, nil
 	}
-	return l.partition.worker.load(ctx, l.key)
+	return l.worker().load(ctx, l.key)
 }
 
 // load reads a volume's record and last event from their leaders, and publishes what a
@@ -93,6 +94,7 @@ func (w *Worker) loadUnrecorded(key volume.Key, last events.Stored, hasEvents bo
 	h.record.EventSequence = last.Sequence
 	h.record.Generation = t.Generation
 	h.record.State = t.To
+	h.record.Owner = volume.Owner{Worker: t.Worker, Epoch: t.Epoch, Since: t.Time} // of an unknown run
 	if t.VolumeID == "" || t.To == volume.StateDeleted {
 		return h
 	}

@@ -6,20 +6,21 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
 // lane carries out the commands of one volume, one after another. It lives while there
 // is work and is the only goroutine of this process that touches the volume.
 type lane struct {
-	partition *partition
-	key       volume.Key
-	draining  <-chan struct{}
+	tenure *tenure
+	key    volume.Key
 
-	queue   []*delivery // waiting; guarded by partition.mu
-	current *delivery   // being carried out; guarded by partition.mu
+	queue   []*delivery // waiting; guarded by tenure.mu
+	current *delivery   // being carried out; guarded by tenure.mu
 
-	cancelMu  sync.Mutex                            // guards the three below; taken after partition.mu
+	cancelMu  sync.Mutex                            // guards the three below; taken after tenure.mu
 	running   volume.CommandID                      // the command being carried out, or empty
 	stop      context.CancelCauseFunc               // ends its backend call or its wait
 	cancelled map[volume.CommandID]volume.CommandID // target → the cancel that wants it ended
@@ -36,8 +37,11 @@ const (
 )
 
 func (l *lane) run(ctx context.Context) {
+	// The former owner may still be in the middle of the volume's last command. An error
+	// says that this owner has to go as well, which the loop finds out.
+	_ = l.worker().member.AwaitIdle(l.tenure.taking, l.key)
 	for {
-		d := l.partition.nextOf(ctx, l)
+		d := l.tenure.nextOf(l)
 		if d == nil {
 			return
 		}
@@ -48,51 +52,49 @@ func (l *lane) run(ctx context.Context) {
 // carryOut brings one command to its end, however often a conflict or an unreachable
 // server makes it begin again from the stored record.
 func (l *lane) carryOut(ctx context.Context, d *delivery) {
-	w := l.partition.worker
-	backoff := firstBackoff
-	for ctx.Err() == nil {
-		if err := w.slots.Acquire(ctx, 1); err != nil {
+	w := l.worker()
+	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		if err := w.slots.Acquire(l.tenure.taking, 1); err != nil {
 			return
 		}
 		err := l.attempt(ctx, d)
 		w.slots.Release(1)
 		switch {
 		case err == nil:
-			l.partition.release(d)
+			l.tenure.release(d)
 			return
 		case errors.Is(err, errHandBack), ctx.Err() != nil:
 			return
 		}
 		// Whatever was believed about the volume may be wrong now.
-		l.partition.heads.Remove(l.key)
+		l.tenure.heads.Remove(l.key)
 		w.metrics.reloads.Inc()
-		l.partition.log.Warn().Err(err).Str("volume", l.key.String()).
+		l.tenure.partition.log.Warn().Err(err).Str("volume", l.key.String()).
 			Str("command", string(d.command().ID)).Dur("backoff", backoff).Msg("command begins again")
-		l.pause(ctx, backoff)
-		if closed(l.draining) {
+		if conflict(err) && errors.Is(l.tenure.verify(ctx), errPinned) {
+			return // another owner was here, and has the command too
+		}
+		wait(l.tenure.taking, backoff)
+		if l.tenure.taking.Err() != nil {
 			return
 		}
-		backoff = min(2*backoff, maxBackoff)
 	}
 }
+
+// conflict reports whether err says that somebody else has written about the volume.
+func conflict(err error) bool {
+	return errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrExists) || errors.Is(err, kv.ErrNotFound) ||
+		errors.Is(err, events.ErrConflict)
+}
+
+func (l *lane) worker() *Worker { return l.tenure.partition.worker }
 
 func (l *lane) attempt(ctx context.Context, d *delivery) error {
 	if d.err != nil {
-		return l.partition.worker.bury(ctx, d, d.err)
+		return l.worker().bury(ctx, d, d.err)
 	}
-	run := &execution{lane: l, worker: l.partition.worker, delivery: d, command: d.command()}
+	run := &execution{lane: l, worker: l.worker(), delivery: d, command: d.command()}
 	return run.execute(ctx)
-}
-
-// pause waits, but not beyond the beginning of a drain.
-func (l *lane) pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-l.draining:
-	case <-timer.C:
-	}
 }
 
 // begin marks a command as running. It returns the context that a cancel ends and the
@@ -115,7 +117,7 @@ func (l *lane) begin(ctx context.Context, id volume.CommandID) (context.Context,
 
 // interrupt ends the command that a cancel is meant for: the one it names, running or
 // still in the queue before it, or else the one being carried out. The caller holds
-// partition.mu.
+// tenure.mu.
 func (l *lane) interrupt(cancel volume.Command) {
 	target := l.targetOf(cancel)
 	if target == "" {

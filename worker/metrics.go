@@ -14,6 +14,8 @@ type metrics struct {
 	retries     *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
 	reloads     prometheus.Counter
+	losses      prometheus.Counter
+	partitions  prometheus.Gauge
 	takeovers   prometheus.Counter
 	lanes       prometheus.Gauge
 	queued      prometheus.Gauge
@@ -46,8 +48,14 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		reloads: factory.NewCounter(prometheus.CounterOpts{
 			Name: "jetvol_command_restarts_total", Help: "Commands begun again from the stored record after a conflict or an unreachable server.",
 		}),
+		losses: factory.NewCounter(prometheus.CounterOpts{
+			Name: "jetvol_partition_losses_total", Help: "Partitions lost to another owner or a fault, not given up in order.",
+		}),
+		partitions: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "jetvol_partitions", Help: "Partitions that the worker serves.",
+		}),
 		takeovers: factory.NewCounter(prometheus.CounterOpts{
-			Name: "jetvol_partition_losses_total", Help: "Partitions that were lost and taken up again.",
+			Name: "jetvol_operation_takeovers_total", Help: "Operations begun by another worker and carried on by this one.",
 		}),
 		lanes: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "jetvol_lanes", Help: "Volumes being worked on.",

@@ -31,15 +31,17 @@ import (
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker/ownership"
 )
 
 // Defaults of a [Config].
 const (
-	DefaultConcurrency    = 256
-	DefaultMaxAckPending  = 2048
-	DefaultAckWait        = 10 * time.Minute
-	DefaultDrainTimeout   = 30 * time.Second
-	DefaultRequestTimeout = 5 * time.Second
+	DefaultConcurrency   = 256
+	DefaultMaxAckPending = 2048
+	DefaultAckWait       = 10 * time.Minute
+	DefaultDrainTimeout  = 30 * time.Second
+	// DefaultRequestTimeout is short: where a leader was lost, asking anew is the way on.
+	DefaultRequestTimeout = 2 * time.Second
 	// DefaultTombstoneTTL is how long the record of a deleted volume is kept, with the
 	// answers to its last commands.
 	DefaultTombstoneTTL = kv.DefaultOutcomeRetention
@@ -70,9 +72,14 @@ type Config struct {
 	Concurrency int // commands worked on at once, waits for a retry not counted
 	// MaxAckPending bounds the commands taken from one partition and not yet ended. Once
 	// so many wait behind volumes that do not get on, the partition's others wait too.
-	MaxAckPending  int
-	AckWait        time.Duration // after which the server takes a silent worker for dead
-	DrainTimeout   time.Duration // for running backend calls when the worker stops
+	MaxAckPending int
+	AckWait       time.Duration // after which the server takes a silent worker for dead
+	DrainTimeout  time.Duration // for running backend calls when the worker stops
+	// ReplaceLease says that no other process runs under this ID, even if a lease says so.
+	ReplaceLease bool
+	// LeaseTTL is how long the worker counts as alive without a sign of life, in whole
+	// seconds.
+	LeaseTTL       time.Duration
 	RequestTimeout time.Duration // of one request to JetStream
 	TombstoneTTL   time.Duration // rounded to seconds by the server
 
@@ -87,6 +94,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
 	setDefault(&c.RequestTimeout, DefaultRequestTimeout)
 	setDefault(&c.TombstoneTTL, DefaultTombstoneTTL)
+	setDefault(&c.LeaseTTL, ownership.DefaultTTL)
 	setDefault(&c.Retry, fsm.DefaultRetryPolicy())
 	setDefault(&c.Registerer, prometheus.Registerer(prometheus.NewRegistry()))
 	return c
@@ -100,30 +108,29 @@ func setDefault[T comparable](field *T, value T) {
 }
 
 func (c Config) validate() error {
-	switch {
-	case c.ID == "":
-		return volume.Errorf(volume.ErrInvalidArgument, "worker without an id")
-	case c.Backends[c.DefaultBackend] == nil:
+	if err := ownership.ValidateID(c.ID); err != nil {
+		return err
+	}
+	if c.Backends[c.DefaultBackend] == nil {
 		return volume.Errorf(volume.ErrUnknownBackend, "default backend %q is not configured", c.DefaultBackend)
 	}
 	return c.Retry.Validate()
 }
 
-// Worker carries out the commands of all partitions.
+// Worker carries out the commands of the partitions that it owns.
 type Worker struct {
-	config     Config
-	log        zerolog.Logger
-	nc         *nats.Conn
-	js         jetstream.JetStream
-	stream     jetstream.Stream
-	records    kv.Volumes
-	outcomes   kv.Outcomes
-	publisher  *events.Publisher
-	slots      *semaphore.Weighted
-	metrics    *metrics
-	partitions []*partition
-
-	ready chan struct{}
+	config    Config
+	log       zerolog.Logger
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	stream    jetstream.Stream
+	records   kv.Volumes
+	outcomes  kv.Outcomes
+	publisher *events.Publisher
+	member    *ownership.Member
+	slots     *semaphore.Weighted
+	lanes     sync.WaitGroup // of all partitions
+	metrics   *metrics
 }
 
 // New returns a worker on nc, whose streams must exist. It returns a
@@ -148,61 +155,76 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", volume.Unavailable, err)
 	}
-	w := &Worker{
+	log := config.Logger.With().Str("worker", config.ID).Logger()
+	member, err := ownership.New(js, ownership.Config{
+		ID: config.ID, Partitions: commands.Partitions, Replace: config.ReplaceLease, TTL: config.LeaseTTL, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{
 		config:    config,
-		log:       config.Logger.With().Str("worker", config.ID).Logger(),
+		log:       log,
 		nc:        nc,
 		js:        js,
 		stream:    stream,
 		records:   kv.NewVolumes(js),
 		outcomes:  kv.NewOutcomes(js),
 		publisher: publisher,
+		member:    member,
 		slots:     semaphore.NewWeighted(int64(config.Concurrency)),
 		metrics:   newMetrics(config.Registerer),
-		ready:     make(chan struct{}),
-	}
-	for i := range commands.Partitions {
-		p, err := newPartition(w, i)
-		if err != nil {
-			return nil, err
-		}
-		w.partitions = append(w.partitions, p)
-	}
-	return w, nil
+	}, nil
 }
 
-// Ready is closed once every partition takes commands.
-func (w *Worker) Ready() <-chan struct{} { return w.ready }
+// Ready is closed once commands are taken from every partition that is this worker's
+// share; more workers than partitions leave some without any.
+func (w *Worker) Ready() <-chan struct{} { return w.member.Served() }
 
 // Run works until ctx ends, then drains: it takes no further commands, lets running
-// backend calls end within the drain timeout, and hands the rest back. What it has not
-// finished stays unacknowledged and is carried on by the next owner. It returns nil
-// after a complete drain and [volume.Aborted] if calls were still running at its end.
+// backend calls end within the drain timeout, and hands the rest over at once. What it
+// has not finished stays unacknowledged and is carried on by the next owner. It returns
+// nil after a complete drain, [volume.Aborted] if calls were still running at its end,
+// and [ownership.ErrTaken] if another live worker has the same ID.
 func (w *Worker) Run(ctx context.Context) error {
-	// Work outlives ctx by the drain timeout: stopping is not failing.
-	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stopWork(nil)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	// Membership and work outlive ctx: stopping is not failing.
+	living, leave := context.WithCancel(context.WithoutCancel(ctx))
+	work, stopWork := context.WithCancelCause(living)
+	member := make(chan error, 1)
 	go func() {
-		<-ctx.Done()
-		timer := time.AfterFunc(w.config.DrainTimeout, func() { stopWork(errDrainTimeout) })
-		<-work.Done()
-		timer.Stop()
+		err := w.member.Run(living)
+		stop(err)
+		member <- err
 	}()
+	context.AfterFunc(ctx, func() {
+		w.member.Drain()
+		timer := time.AfterFunc(w.config.DrainTimeout, func() { stopWork(errDrainTimeout) })
+		context.AfterFunc(work, func() { timer.Stop() })
+	})
 
-	var running, starting sync.WaitGroup
-	for _, p := range w.partitions {
-		starting.Add(1)
-		running.Go(func() { p.run(ctx, work, sync.OnceFunc(starting.Done)) })
-	}
 	go func() {
-		starting.Wait()
-		if ctx.Err() == nil {
-			close(w.ready)
-			w.log.Info().Int("partitions", len(w.partitions)).Msg("worker ready")
+		select {
+		case <-w.Ready():
+			w.log.Info().Int("workers", w.member.Workers()).Msg("worker ready")
+		case <-living.Done():
 		}
 	}()
-	running.Wait()
-	if errors.Is(context.Cause(work), errDrainTimeout) {
+	var partitions sync.WaitGroup
+	for number := range commands.Partitions {
+		p := newPartition(w, number)
+		partitions.Go(func() { p.run(ctx, work) })
+	}
+	partitions.Wait()
+	w.lanes.Wait()
+	overdue := errors.Is(context.Cause(work), errDrainTimeout)
+	stopWork(nil)
+	leave()
+	if err := <-member; err != nil {
+		return err
+	}
+	if overdue {
 		return fmt.Errorf("drain worker %s: %w: %w", w.config.ID, errDrainTimeout, volume.Aborted)
 	}
 	w.log.Info().Msg("worker drained")

@@ -42,11 +42,13 @@ type workerFlags struct {
 	concurrency  int
 	drainTimeout time.Duration
 	logLevel     string
+	// alone says that the server is this process's own: a former process of it is dead.
+	alone bool
 }
 
 func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
 	flags := command.Flags()
-	flags.StringVar(&f.id, "id", "", "name of the worker, unique among live ones (default host name and random letters)")
+	flags.StringVar(&f.id, "id", "", "name of the worker, unique among live ones (default host name, for `worker` with random letters)")
 	flags.StringVar(&f.dir, "dir", defaultDir, "directory for data; the local backend uses DIR/"+volumesDir)
 	f.backend = local.DriverName
 	backendNames := []string{local.DriverName, null.DriverName}
@@ -69,7 +71,8 @@ func (f *workerFlags) validate() error {
 	return nil
 }
 
-// workerID returns the wanted name, or one that no other worker has.
+// workerID returns the wanted name, or one that no other worker has. A process with a
+// server of its own keeps its name from one start to the next.
 func (f *workerFlags) workerID() string {
 	if f.id != "" {
 		return f.id
@@ -77,6 +80,9 @@ func (f *workerFlags) workerID() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "worker"
+	}
+	if f.alone {
+		return host
 	}
 	const letters = 6 // 30 bits
 	return host + "-" + strings.ToLower(rand.Text()[:letters])
@@ -110,6 +116,7 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		DefaultBackend: s.backend.Name(),
 		Concurrency:    f.concurrency,
 		DrainTimeout:   f.drainTimeout,
+		ReplaceLease:   f.alone,
 		Logger:         log,
 		Registerer:     registry,
 	})

@@ -63,6 +63,7 @@ func (a *app) upCommand() *cobra.Command {
 			return a.up(c.Context(), &f)
 		},
 	}
+	f.alone = true
 	f.register(command, "warn")
 	flags := command.Flags()
 	flags.StringVar(&f.listen, "listen", fmt.Sprintf("%s:%d", embednats.DefaultHost, embednats.DefaultPort),

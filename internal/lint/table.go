@@ -57,7 +57,8 @@ var table = map[string]rule{
 	"backends/lustre":      {layer: storage},
 	"backends/backendtest": {layer: storage, forTests: true, tests: []string{"backends/local", "backends/null"}},
 
-	"worker":             {layer: engine, tests: []string{"internal/provision"}},
+	"worker":             {layer: engine, peers: []string{"worker/ownership"}, tests: []string{"internal/provision"}},
+	"worker/ownership":   {layer: engine, tests: []string{"internal/provision"}},
 	"internal/provision": {layer: engine},
 
 	"snapshots": {layer: systems, tests: []string{"internal/provision"}},

@@ -102,6 +102,7 @@ func Configs(o Options) []jetstream.StreamConfig {
 		events.StreamConfig(replicas),
 		kv.VolumesConfig(replicas),
 		kv.OutcomesConfig(replicas, retention),
+		kv.LeasesConfig(replicas),
 	}
 }
 

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const testTimeout = 30 * time.Second
 
 var allStreams = []string{
-	commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket,
+	commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket,
 }
 
 func testContext(t *testing.T) context.Context {
@@ -75,7 +75,7 @@ func TestApply_MakesWhatIsMissing(t *testing.T) {
 	if err := js.DeleteStream(testContext(t), commands.DeadLetterStreamName); err != nil {
 		t.Fatal(err)
 	}
-	if report := apply(t, js, provision.Options{}); !slices.Equal(report.Created, []string{commands.DeadLetterStreamName}) || len(report.Existing) != 4 {
+	if report := apply(t, js, provision.Options{}); !slices.Equal(report.Created, []string{commands.DeadLetterStreamName}) || len(report.Existing) != len(allStreams)-1 {
 		t.Errorf("got %+v", report)
 	}
 }
@@ -143,7 +143,7 @@ func TestApply_Difference_IsShownAndLeft(t *testing.T) {
 			if after := configOf(t, js, test.stream); !sameConfig(t, before, after) {
 				t.Errorf("got the stream changed from %+v to %+v", before, after)
 			}
-			if len(report.Created) != 4 || !slices.Equal(report.Existing, []string{test.stream}) || report.Updated != nil {
+			if len(report.Created) != 5 || !slices.Equal(report.Existing, []string{test.stream}) || report.Updated != nil {
 				t.Errorf("got %+v", report)
 			}
 		})
@@ -173,7 +173,7 @@ func TestApply_Update(t *testing.T) {
 			if err != nil || !slices.Equal(report.Updated, []string{test.stream}) || len(report.Differences) != 0 {
 				t.Fatalf("got %+v, %v, want %s updated", report, err, test.stream)
 			}
-			if again := apply(t, js, provision.Options{}); len(again.Differences) != 0 || len(again.Existing) != 5 {
+			if again := apply(t, js, provision.Options{}); len(again.Differences) != 0 || len(again.Existing) != len(allStreams) {
 				t.Errorf("got %+v, want no difference", again)
 			}
 		})
@@ -192,11 +192,11 @@ func TestApply_Concurrent(t *testing.T) {
 	}
 	all.Wait()
 	for i := range processes {
-		if errs[i] != nil || len(reports[i].Differences) != 0 || len(reports[i].Created)+len(reports[i].Existing) != 5 {
+		if errs[i] != nil || len(reports[i].Differences) != 0 || len(reports[i].Created)+len(reports[i].Existing) != len(allStreams) {
 			t.Errorf("process %d: got %+v, %v", i, reports[i], errs[i])
 		}
 	}
-	if report := apply(t, server.JetStream(t), provision.Options{}); len(report.Existing) != 5 || len(report.Differences) != 0 {
+	if report := apply(t, server.JetStream(t), provision.Options{}); len(report.Existing) != len(allStreams) || len(report.Differences) != 0 {
 		t.Errorf("got %+v", report)
 	}
 }

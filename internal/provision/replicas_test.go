@@ -19,17 +19,17 @@ import (
 // TestApply_Replicas_ZeroKeeps: what exists with three replicas keeps them if nobody says how many.
 func TestApply_Replicas_ZeroKeeps(t *testing.T) {
 	js := startCluster(t)
-	if report := apply(t, js, provision.Options{Replicas: 3}); len(report.Created) != 5 {
+	if report := apply(t, js, provision.Options{Replicas: 3}); len(report.Created) != len(allStreams) {
 		t.Fatalf("got %+v, want all created", report)
 	}
 	for _, options := range []provision.Options{{}, {Replicas: 3}, {Update: true}} {
-		if report := apply(t, js, options); len(report.Existing) != 5 || len(report.Differences) != 0 {
+		if report := apply(t, js, options); len(report.Existing) != len(allStreams) || len(report.Differences) != 0 {
 			t.Errorf("%+v: got %+v, want no difference", options, report)
 		}
 	}
 	report := apply(t, js, provision.Options{Replicas: 1})
-	if len(report.Differences) != 5 || report.Fatal() != nil {
-		t.Errorf("got %+v, want five differences, none of them fatal", report)
+	if len(report.Differences) != len(allStreams) || report.Fatal() != nil {
+		t.Errorf("got %+v, want one of each, none of them fatal", report)
 	}
 	if got := configOf(t, js, events.StreamName).Replicas; got != 3 {
 		t.Errorf("got %d replicas, want 3", got)

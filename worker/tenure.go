@@ -1,0 +1,314 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker/ownership"
+)
+
+// tenure is one ownership of a partition, from takeover to loss. Its lanes may outlast
+// it: what they are in the middle of when the partition is given up, they end.
+type tenure struct {
+	partition *partition
+	claim     *ownership.Claim
+
+	// taking ends when the partition is to be given up: no lane begins another command.
+	taking     context.Context
+	stopTaking context.CancelFunc
+	// lanes is the context of the lanes' work. It ends with the cause if the partition
+	// was lost to another: what is still under way is the other's now.
+	lanes     context.Context
+	stopLanes context.CancelCauseFunc
+	lost      chan error
+
+	// heads remembers the records of volumes that had work lately, bounded in number.
+	heads *lru.Cache[volume.Key, *head]
+	last  atomic.Uint64          // stream sequence of what came last
+	pin   atomic.Pointer[string] // under which the server delivers to this tenure
+
+	next   uint64 // consumer sequence that must come next
+	broken bool   // nothing more is taken; both are the delivery goroutine's
+
+	mu     sync.Mutex           // guards all below
+	active map[volume.Key]*lane // those with work
+	held   map[uint64]*delivery // taken and not yet acknowledged, by stream sequence
+	ended  bool                 // lanes that end now are owed to the member
+}
+
+func newTenure(p *partition, work context.Context, claim *ownership.Claim) (*tenure, error) {
+	heads, err := lru.New[volume.Key, *head](headsPerPartition)
+	if err != nil {
+		return nil, fmt.Errorf("partition %d: %w", p.number, err)
+	}
+	t := &tenure{
+		partition: p,
+		claim:     claim,
+		lost:      make(chan error, 1),
+		heads:     heads,
+		next:      1,
+		active:    map[volume.Key]*lane{},
+		held:      map[uint64]*delivery{},
+	}
+	t.taking, t.stopTaking = context.WithCancel(work)
+	t.lanes, t.stopLanes = context.WithCancelCause(work)
+	return t, nil
+}
+
+// serve takes the partition over and keeps it until the claim or the partition is lost.
+func (t *tenure) serve() error {
+	go func() {
+		select {
+		case <-t.claim.Lost():
+			t.stopTaking()
+		case <-t.taking.Done():
+		}
+	}()
+	consumer, err := t.partition.takeOver(t.taking)
+	if err == nil {
+		err = t.consume(consumer)
+	}
+	if closed(t.claim.Lost()) {
+		return nil // whatever else happened, it is somebody else's turn
+	}
+	return err
+}
+
+func (t *tenure) consume(consumer jetstream.Consumer) error {
+	consuming, err := consumer.Consume(t.take,
+		jetstream.PullPriorityGroup(priorityGroup),
+		jetstream.PullMaxMessages(pullMessages),
+		jetstream.PullExpiry(pullExpiry),
+		jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { t.fault(err) }))
+	if err != nil {
+		return fmt.Errorf("consume: %w", err)
+	}
+	t.claim.Serving()
+	err = t.keep(consuming.Closed())
+	consuming.Stop()
+	<-consuming.Closed()
+	if err != nil {
+		t.partition.buryNext(t.lanes, t.last.Load())
+	}
+	return err
+}
+
+// keep tells the server that held commands are being worked on, until the claim or the
+// partition is lost.
+func (t *tenure) keep(closed <-chan struct{}) error {
+	ticker := time.NewTicker(t.partition.worker.config.AckWait / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-t.taking.Done():
+			return nil
+		case err := <-t.lost:
+			return err
+		case <-closed:
+			return errConsumeEnded
+		case <-ticker.C:
+			t.extend()
+			t.partition.buryNext(t.taking, t.last.Load()) // one that nothing followed was not missed yet
+		}
+	}
+}
+
+func (t *tenure) extend() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, d := range t.held {
+		if err := d.msg.InProgress(); err != nil {
+			t.partition.log.Warn().Err(err).Uint64("sequence", d.Sequence).Msg("extend command")
+		}
+	}
+}
+
+// end gives the partition up. After an error the lanes are stopped, because their
+// commands are another's now; else they end what they have begun. Those that are still
+// there are told to the other workers as busy.
+func (t *tenure) end(err error) {
+	t.stopTaking()
+	if err != nil {
+		t.stopLanes(err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	busy := make([]volume.Key, 0, len(t.active))
+	for key := range t.active {
+		busy = append(busy, key)
+	}
+	t.claim.Release(busy)
+	if len(busy) == 0 {
+		t.stopLanes(nil)
+	}
+}
+
+// take receives one message. After a reset the server numbers deliveries 1, 2, 3 …; a
+// gap means that someone else was given a command, so nothing later may run here.
+func (t *tenure) take(msg jetstream.Msg) {
+	if t.broken {
+		return
+	}
+	meta, err := msg.Metadata()
+	if err == nil && meta.Sequence.Consumer != t.next {
+		err = fmt.Errorf("delivery %d came where %d was due: %w", meta.Sequence.Consumer, t.next, errGap)
+	}
+	if err == nil {
+		err = t.pinned(msg)
+	}
+	if err != nil {
+		t.broken = true
+		t.lose(err)
+		return
+	}
+	t.next++
+	t.last.Store(meta.Sequence.Stream)
+	p := t.partition
+	p.worker.metrics.pending.WithLabelValues(fmt.Sprint(p.number)).Set(float64(meta.NumPending))
+	t.dispatch(newDelivery(msg, meta))
+}
+
+// pinned returns errPinned if the message was delivered under another pin than those
+// before it: in between the partition was another's.
+func (t *tenure) pinned(msg jetstream.Msg) error {
+	values := msg.Headers()[headerPin]
+	if len(values) == 0 {
+		return nil
+	}
+	pin := values[len(values)-1] // the server's is the last, any before are the publisher's
+	if first := t.pin.Load(); first != nil && *first != pin {
+		return errPinned
+	}
+	t.pin.Store(&pin)
+	return nil
+}
+
+// verify asks the server whether the partition's commands still come here. It returns
+// errPinned if they go to another, and the tenure is over then.
+func (t *tenure) verify(ctx context.Context) error {
+	w := t.partition.worker
+	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
+	defer cancel()
+	consumer, err := w.stream.Consumer(ctx, t.partition.consumerName())
+	if err != nil {
+		return fmt.Errorf("look up owner of partition %d: %w: %w", t.partition.number, volume.Unavailable, err)
+	}
+	pin := t.pin.Load()
+	for _, group := range consumer.CachedInfo().PriorityGroups {
+		if pin != nil && group.Group == priorityGroup && group.PinnedClientID != "" && group.PinnedClientID != *pin {
+			t.lose(errPinned)
+			return errPinned
+		}
+	}
+	return nil
+}
+
+// fault gives the partition up for errors that mean that it may have another owner.
+func (t *tenure) fault(err error) {
+	switch {
+	case errors.Is(err, jetstream.ErrPinIDMismatch),
+		errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound):
+		t.lose(err)
+	default:
+		t.partition.log.Debug().Err(err).Msg("consume")
+	}
+}
+
+// lose ends the tenure with an error; only the first counts.
+func (t *tenure) lose(err error) {
+	select {
+	case t.lost <- err:
+	default:
+	}
+}
+
+// dispatch puts a command behind its volume's others and starts the lane if it rests.
+func (t *tenure) dispatch(d *delivery) {
+	w := t.partition.worker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held[d.Sequence] = d
+	key := d.laneKey()
+	if d.err == nil && d.command().Verb == volume.VerbCancel && !d.command().ValidateOnly {
+		w.lanes.Go(func() { t.readAhead(t.lanes, d.command()) })
+	}
+	l := t.active[key]
+	if l == nil {
+		l = &lane{tenure: t, key: key}
+		t.active[key] = l
+		w.metrics.lanes.Inc()
+		w.lanes.Go(func() { l.run(t.lanes) })
+	}
+	l.queue = append(l.queue, d)
+	w.metrics.queued.Inc()
+}
+
+// readAhead lets a cancel reach its target before the lane comes to the cancel itself.
+// Only one that would be accepted now may do that: neither a repeat, whose target has
+// ended, nor one whose preconditions do not hold.
+func (t *tenure) readAhead(ctx context.Context, cancel volume.Command) {
+	w := t.partition.worker
+	ctx, stop := context.WithTimeout(ctx, w.config.RequestTimeout)
+	defer stop()
+	entry, err := w.records.ByKey(ctx, cancel.Key)
+	record := entry.Value
+	if errors.Is(err, kv.ErrNotFound) {
+		record, err = volume.Record{Key: cancel.Key, State: volume.StatePending}, nil
+	}
+	if err != nil || fsm.Admit(record, cancel, now()) != nil {
+		return
+	}
+	if _, answered := record.Outcome(cancel.ID); answered {
+		return
+	}
+	if _, err := w.outcomes.Get(ctx, cancel.Key, cancel.ID); !errors.Is(err, kv.ErrNotFound) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.active[cancel.Key]; l != nil {
+		l.interrupt(cancel)
+	}
+}
+
+// nextOf returns the lane's next command, or ends the lane if there is none or it has
+// to stop. It is one critical section with dispatch, so no command is left behind.
+func (t *tenure) nextOf(l *lane) *delivery {
+	w := t.partition.worker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(l.queue) > 0 && t.taking.Err() == nil && t.lanes.Err() == nil {
+		d := l.queue[0]
+		l.queue, l.current = l.queue[1:], d
+		w.metrics.queued.Dec()
+		return d
+	}
+	w.metrics.queued.Sub(float64(len(l.queue)))
+	w.metrics.lanes.Dec()
+	delete(t.active, l.key)
+	if t.ended {
+		w.member.Idle(l.key)
+		if len(t.active) == 0 {
+			t.stopLanes(nil)
+		}
+	}
+	return nil
+}
+
+func (t *tenure) release(d *delivery) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.held, d.Sequence)
+}

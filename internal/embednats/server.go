@@ -31,6 +31,13 @@ type Options struct {
 	// a crash of the process loses nothing, but a power cut may lose the acknowledged
 	// writes of the last two minutes.
 	SyncAlways bool
+	// Domain is JetStream's domain; empty for none.
+	Domain string
+	// Users are who may connect. None means that anybody may.
+	Users []User
+	// Cluster makes the server one of several; then ServerName is required and must stay
+	// the same over restarts. Nil means that the server stands alone.
+	Cluster *Cluster
 }
 
 // Server is a running NATS server. Its methods may be called concurrently.
@@ -66,6 +73,9 @@ func start(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := opts.Cluster.validate(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(opts.Dir, 0o750); err != nil {
 		return nil, err
 	}
@@ -86,7 +96,16 @@ func run(opts Options, host string, port int) (*server.Server, error) {
 	if err := checkFree(context.Background(), host, port); err != nil {
 		return nil, err
 	}
-	nats, err := server.NewServer(serverOptions(opts, host, port))
+	wanted, err := serverOptions(opts, host, port)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Cluster != nil {
+		if err := checkFree(context.Background(), wanted.Cluster.Host, wanted.Cluster.Port); err != nil {
+			return nil, err
+		}
+	}
+	nats, err := server.NewServer(wanted)
 	if err != nil {
 		return nil, volume.Errorf(volume.ErrInvalidArgument, "options: %w", err)
 	}
@@ -101,19 +120,22 @@ func run(opts Options, host string, port int) (*server.Server, error) {
 	return nats, nil
 }
 
-func serverOptions(opts Options, host string, port int) *server.Options {
+func serverOptions(opts Options, host string, port int) (*server.Options, error) {
 	if port == 0 {
 		port = server.RANDOM_PORT // 0 is the server's default port
 	}
-	return &server.Options{
-		ServerName: opts.ServerName,
-		Host:       host,
-		Port:       port,
-		JetStream:  true,
-		StoreDir:   opts.Dir,
-		SyncAlways: opts.SyncAlways,
-		NoSigs:     true,
+	options := &server.Options{
+		ServerName:      opts.ServerName,
+		Host:            host,
+		Port:            port,
+		JetStream:       true,
+		JetStreamDomain: opts.Domain,
+		StoreDir:        opts.Dir,
+		SyncAlways:      opts.SyncAlways,
+		NoSigs:          true,
+		Users:           serverUsers(opts.Users),
 	}
+	return options, opts.Cluster.apply(options)
 }
 
 // clientURL returns where clients on this host reach a server that listens on addr. A

@@ -81,6 +81,7 @@ var table = map[string]rule{
 	"internal/load":      {layer: engine},
 	"internal/trial":     {layer: engine},
 	"internal/history":   {layer: engine},
+	"internal/natsproc":  {layer: service, only: []string{"internal/embednats"}},
 	"internal/natstest":  {layer: service, only: []string{"internal/embednats"}, forTests: true},
 	"internal/lint":      {layer: program, only: none, outside: none},
 }

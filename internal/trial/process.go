@@ -50,6 +50,16 @@ func Start(log io.Writer, ready, binary string, args ...string) (*Process, error
 // Ended is closed when the process is gone.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
+// Ready reports whether the process has ever been ready.
+func (p *Process) Ready() bool {
+	select {
+	case <-p.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // AwaitReady returns nil once the process is ready, and an error if it ends, is
 // too slow, or ctx ends first.
 func (p *Process) AwaitReady(ctx context.Context) error {

@@ -50,6 +50,9 @@ func TestBackend_InvalidArguments_NeverReachDriver(t *testing.T) {
 		"detach, node":      b.Detach(ctx, good, ".."),
 		"resize, name":      b.Resize(ctx, evil, volume.MiB),
 		"resize, size":      b.Resize(ctx, good, 0),
+		"fence, name":       b.Fence(ctx, evil),
+		"fence, other id":   b.Fence(ctx, otherID),
+		"fence, no epoch":   b.Fence(ctx, good),
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantClass(t, err, volume.InvalidArgument)
@@ -282,8 +285,12 @@ func TestBackend_AbilityMissing_IsUnsupported(t *testing.T) {
 	}
 	wantClass(t, b.Resize(t.Context(), refOf("db-01"), volume.GiB), volume.Unsupported)
 	wantClass(t, b.List(t.Context(), func(backends.Object) bool { return true }), volume.Unsupported)
+	wantClass(t, b.Fence(t.Context(), inEpoch(refOf("db-01"), 1)), volume.Unsupported)
+	if b.CanFence() {
+		t.Error("can fence: got true for a driver that cannot")
+	}
 	able := backends.New("able", &ableDriver{}, backends.Options{})
-	if got, want := able.Capabilities(), (backends.Capabilities{Resize: true, List: true}); got != want {
+	if got, want := able.Capabilities(), (backends.Capabilities{Resize: true, List: true, Fence: true}); got != want {
 		t.Errorf("capabilities: got %+v, want %+v", got, want)
 	}
 }
@@ -309,13 +316,14 @@ func TestBackend_Observe_SeesEveryCallOnce(t *testing.T) {
 		wantClass(t, get(t, b, "gone"), volume.NotFound)
 		wantClass(t, get(t, b, "UPPER"), volume.InvalidArgument)
 		wantClass(t, b.Resize(ctx, ref, volume.GiB), "")
+		wantClass(t, b.Fence(ctx, inEpoch(ref, 1)), "")
 		wantClass(t, b.List(ctx, nil), "")
 		if _, err := b.Health(ctx); err != nil {
 			t.Errorf("health: got %v, want no error", err)
 		}
 		want := []string{
 			`create "" 2s`, `get "not_found" 2s`, `get "invalid_argument" 0s`,
-			`resize "" 2s`, `list "" 0s`, `health "" 2s`,
+			`resize "" 2s`, `fence "" 2s`, `list "" 0s`, `health "" 2s`,
 		}
 		if !slices.Equal(seen, want) {
 			t.Errorf("observed: got %q, want %q", seen, want)

@@ -19,6 +19,13 @@
 // Errors carry a class, found by errors.Is: wrap with [Errorf]. An error without one
 // counts as internal and is not retried. When a context ends, the driver may return at
 // once; the outcome is then unknown, and the call will be made again.
+//
+// # Stale callers
+//
+// A worker may be stopped for any time, before a call or in the middle of one, and go on
+// when another has taken its place. A driver that is a [Fencer] refuses what such a late
+// call wants. Its owner follows this order: raise the epoch in the record, Fence, and
+// only then act. A driver that is none may let a late call through.
 package backends
 
 import (
@@ -28,10 +35,16 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// Ref names one object of a backend: the volume's key and the identity of its life.
+// Ref names one object of a backend, the volume's key and the identity of its life, and
+// says with what right the caller acts on it.
 type Ref struct {
 	Key volume.Key
 	ID  volume.ID
+	// Epoch is the fencing token of the record's owner, raised whenever another worker
+	// goes on with an operation. Zero, the lowest, is a caller without one, such as a
+	// person: it is taken until the key is fenced. A driver keeps it nowhere but in a
+	// fence; in an Object it is zero.
+	Epoch uint64
 }
 
 // Validate returns a [volume.ErrInvalidName] if the key is not one or the ID is not of
@@ -115,13 +128,15 @@ type Lister interface {
 type Capabilities struct {
 	Resize bool `json:"resize"`
 	List   bool `json:"list"`
+	Fence  bool `json:"fence"`
 }
 
 // CapabilitiesOf reports the optional interfaces that d implements.
 func CapabilitiesOf(d Driver) Capabilities {
 	_, resize := d.(Resizer)
 	_, list := d.(Lister)
-	return Capabilities{Resize: resize, List: list}
+	_, fence := d.(Fencer)
+	return Capabilities{Resize: resize, List: list, Fence: fence}
 }
 
 // Errorf returns an error of the given class. Its message is formatted like

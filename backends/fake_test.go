@@ -61,6 +61,10 @@ func (d *ableDriver) List(ctx context.Context, yield func(backends.Object) bool)
 	return d.list(ctx, yield)
 }
 
+func (d *ableDriver) Fence(ctx context.Context, ref backends.Ref) error {
+	return d.call(ctx, ref.Key)
+}
+
 // stuckDriver ignores its contexts: its calls return when they are released.
 type stuckDriver struct {
 	fakeDriver

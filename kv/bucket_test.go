@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -262,7 +263,7 @@ func TestBucket_UnreadableRecord_IsTyped(t *testing.T) {
 }
 
 func TestBucket_MissingBucket_IsUnavailable(t *testing.T) {
-	js := jetStream(t, connect(t, startServer(t)))
+	js := natstest.Start(t).JetStream(t)
 	b := openItems(js)
 	ctx := testContext(t)
 	_, get := b.Get(ctx, "default.db-01")

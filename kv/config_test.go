@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 )
 
@@ -22,7 +23,7 @@ func TestConfig_ServerChangesNothing(t *testing.T) {
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
-			js := jetStream(t, connect(t, startServer(t)))
+			js := natstest.Start(t).JetStream(t)
 			stream, err := js.CreateStream(testContext(t), want)
 			if err != nil {
 				t.Fatal(err)
@@ -50,7 +51,7 @@ func nilIfEmpty(m map[string]string) map[string]string {
 
 // The bucket is one that nats.go would have made itself, but for the description.
 func TestConfig_SameAsKeyValue(t *testing.T) {
-	js := jetStream(t, connect(t, startServer(t)))
+	js := natstest.Start(t).JetStream(t)
 	ctx := testContext(t)
 	tests := []struct {
 		ours   jetstream.StreamConfig

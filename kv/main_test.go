@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 )
 
@@ -17,34 +17,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testTimeout bounds every wait of a test; none should come near it.
 const testTimeout = 20 * time.Second
-
-func startServer(t testing.TB, change ...func(*server.Options)) *server.Server {
-	t.Helper()
-	options := &server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true}
-	for _, c := range change {
-		c(options)
-	}
-	s, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(testTimeout) {
-		t.Fatal("the server does not start")
-	}
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s
-}
-
-func connect(t testing.TB, s *server.Server, options ...nats.Option) *nats.Conn {
-	t.Helper()
-	nc, err := nats.Connect(s.ClientURL(), options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	return nc
-}
 
 func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	t.Helper()
@@ -58,7 +30,7 @@ func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 // startStore returns a server's JetStream that has both buckets.
 func startStore(t testing.TB) jetstream.JetStream {
 	t.Helper()
-	js := jetStream(t, connect(t, startServer(t)))
+	js := natstest.Start(t).JetStream(t)
 	provision(t, js, 1)
 	return js
 }

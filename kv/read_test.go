@@ -7,19 +7,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
 // requests returns the subjects of the JetStream API that do asked for, as a
 // subscriber of the same account sees them.
-func requests(t *testing.T, s *server.Server, do func()) []string {
+func requests(t *testing.T, s *natstest.Server, do func()) []string {
 	t.Helper()
-	tap := connect(t, s)
+	tap := s.Connect(t)
 	sub, err := tap.SubscribeSync("$JS.API.>")
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +43,8 @@ func requests(t *testing.T, s *server.Server, do func()) []string {
 }
 
 func TestBucket_Reads_AskWhomTheyPromise(t *testing.T) {
-	s := startServer(t)
-	js := jetStream(t, connect(t, s))
+	s := natstest.Start(t)
+	js := s.JetStream(t)
 	provision(t, js, 1)
 	mustCreate(t, openItems(js), "default.db-01", "available")
 	const (
@@ -81,8 +81,8 @@ func TestBucket_Reads_AskWhomTheyPromise(t *testing.T) {
 
 // A JetStream of another domain or prefix is reached through its prefix.
 func TestBucket_Domain(t *testing.T) {
-	s := startServer(t, func(o *server.Options) { o.JetStreamDomain = "hub" })
-	nc := connect(t, s)
+	s := natstest.Start(t, natstest.WithDomain("hub"))
+	nc := s.Connect(t)
 	domain, err := jetstream.NewWithDomain(nc, "hub")
 	if err != nil {
 		t.Fatal(err)
@@ -163,24 +163,21 @@ func awaitDeleted(t *testing.T, b *kv.Bucket[item], key string) uint64 {
 
 // restricted is a user who may use the bucket of volumes, but only read in the project
 // "closed", and who may not read or write the outcomes at all.
-func restricted(o *server.Options) {
-	o.Users = []*server.User{
-		{Username: "admin", Password: "admin"},
-		{Username: "worker", Password: "worker", Permissions: &server.Permissions{
-			Publish: &server.SubjectPermission{
-				Allow: []string{"$KV.volumes.>", "$JS.API.*.*.KV_volumes.>", "$JS.API.STREAM.MSG.GET.KV_volumes", "$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.>"},
-				Deny:  []string{"$KV.volumes.closed.*", "$JS.API.CONSUMER.CREATE.KV_outcomes.>"},
-			},
-		}},
-	}
-}
+var restricted = natstest.WithUsers(
+	natstest.User{Name: "admin", Password: "admin"},
+	natstest.User{
+		Name: "worker", Password: "worker",
+		PublishAllow: []string{"$KV.volumes.>", "$JS.API.*.*.KV_volumes.>", "$JS.API.STREAM.MSG.GET.KV_volumes", "$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.>"},
+		PublishDeny:  []string{"$KV.volumes.closed.*", "$JS.API.CONSUMER.CREATE.KV_outcomes.>"},
+	},
+)
 
 func TestBucket_Unauthorized(t *testing.T) {
-	s := startServer(t, restricted)
-	provision(t, jetStream(t, connect(t, s, nats.UserInfo("admin", "admin"))), 1)
+	s := natstest.Start(t, restricted)
+	provision(t, jetStream(t, s.Connect(t, nats.UserInfo("admin", "admin"))), 1)
 	// The violations are expected; the default handler would print them.
 	silent := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
-	js := jetStream(t, connect(t, s, nats.UserInfo("worker", "worker"), silent))
+	js := jetStream(t, s.Connect(t, nats.UserInfo("worker", "worker"), silent))
 	b, outcomes := openItems(js), kv.NewOutcomes(js)
 	mustCreate(t, b, "default.db-01", "allowed")
 	ctx := testContext(t)
@@ -230,9 +227,9 @@ func (unanswered) PublishMsg(ctx context.Context, _ *nats.Msg, _ ...jetstream.Pu
 }
 
 func TestBucket_Timeout_AfterOldRefusal_IsUnavailable(t *testing.T) {
-	s := startServer(t, restricted)
+	s := natstest.Start(t, restricted)
 	silent := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
-	js := jetStream(t, connect(t, s, nats.UserInfo("worker", "worker"), silent))
+	js := jetStream(t, s.Connect(t, nats.UserInfo("worker", "worker"), silent))
 	if _, err := openItems(js).Create(testContext(t), "closed.db-01", item{}); !errors.Is(err, kv.ErrUnauthorized) {
 		t.Fatalf("got %v, want %v", err, kv.ErrUnauthorized)
 	}
@@ -246,8 +243,8 @@ func TestBucket_Timeout_AfterOldRefusal_IsUnavailable(t *testing.T) {
 }
 
 func TestBucket_Unavailable(t *testing.T) {
-	s := startServer(t)
-	nc := connect(t, s)
+	s := natstest.Start(t)
+	nc := s.Connect(t)
 	js := jetStream(t, nc)
 	provision(t, js, 1)
 	b := openItems(js)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -21,8 +22,8 @@ func record(key volume.Key, generation uint64) volume.Record {
 
 // Requirement D4: by name and by id, from a process that has read nothing before.
 func TestVolumes_Lookup_ColdProcess(t *testing.T) {
-	s := startServer(t)
-	js := jetStream(t, connect(t, s))
+	s := natstest.Start(t)
+	js := s.JetStream(t)
 	provision(t, js, 1)
 	ctx := testContext(t)
 	warm := kv.NewVolumes(js)
@@ -32,7 +33,7 @@ func TestVolumes_Lookup_ColdProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cold := kv.NewVolumes(jetStream(t, connect(t, s)))
+	cold := kv.NewVolumes(s.JetStream(t))
 	tests := []struct {
 		name string
 		find func() (kv.Entry[volume.Record], error)

@@ -1,19 +1,15 @@
 package kv_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strconv"
 	"testing"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 )
 
@@ -72,7 +68,7 @@ func TestBucket_RefusedWithoutConflict_TriesAgain(t *testing.T) {
 
 // The same races as on one server, where conflicts come in another form.
 func TestBucket_Race_ThreeReplicas_OneWins(t *testing.T) {
-	js := jetStream(t, connect(t, startCluster(t)))
+	js := natstest.StartCluster(t, 3).JetStream(t)
 	provision(t, js, 3)
 	b := openItems(js)
 	for round := range 20 {
@@ -90,64 +86,4 @@ func TestBucket_Race_ThreeReplicas_OneWins(t *testing.T) {
 		})
 		checkRace(t, b, key, revisions, errs, kv.ErrConflict)
 	}
-}
-
-// startCluster starts three servers and returns one of them, ready for replicated
-// streams.
-func startCluster(t *testing.T) *server.Server {
-	t.Helper()
-	routes := freeRoutes(t, 3)
-	var first *server.Server
-	for i, own := range routes {
-		port, err := strconv.Atoi(own.Port())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := startServer(t, func(o *server.Options) {
-			o.ServerName = fmt.Sprint("n", i)
-			o.Cluster = server.ClusterOpts{Name: "test", Host: own.Hostname(), Port: port}
-			o.Routes = routes
-		})
-		first = cmp.Or(first, s)
-	}
-	awaitPeers(t, jetStream(t, connect(t, first)))
-	return first
-}
-
-// awaitPeers waits until three replicas can be placed. A cluster without a leader does
-// not answer, and one that has not met all its peers refuses; both end by themselves.
-func awaitPeers(t *testing.T, js jetstream.JetStream) {
-	t.Helper()
-	ctx := testContext(t)
-	for ctx.Err() == nil {
-		try, cancel := context.WithTimeout(ctx, testTimeout/20)
-		_, err := js.CreateStream(try, jetstream.StreamConfig{Name: "PROBE", Subjects: []string{"probe"}, Replicas: 3})
-		cancel()
-		if err == nil {
-			return
-		}
-	}
-	t.Fatal("the cluster does not come up")
-}
-
-// freeRoutes returns n addresses that nobody listens on. The servers have to know all
-// of them before the first one starts.
-func freeRoutes(t *testing.T, n int) []*url.URL {
-	t.Helper()
-	var held []net.Listener
-	var routes []*url.URL
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, l) // until all are chosen, so that no two are the same
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-	}
-	for _, l := range held {
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return routes
 }

@@ -75,6 +75,8 @@ const (
 	ErrBackendInternal     Code = "backend_internal"
 
 	ErrInternal Code = "internal"
+
+	ErrFenced Code = "fenced" // another worker has taken the volume over
 )
 
 // codeClasses is the one table from code to class; Codes lists its keys.
@@ -108,6 +110,7 @@ var codeClasses = map[Code]Class{
 	ErrBackendAborted:      Aborted,
 	ErrBackendInternal:     Internal,
 	ErrInternal:            Internal,
+	ErrFenced:              Aborted,
 }
 
 // backendCodes gives each class the code under which a backend's error of that class
@@ -176,8 +179,12 @@ func (e *Error) Is(target error) bool {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // BackendError returns err as it is told to users: with the code of its class, which
-// is [Internal] if err has none.
+// is [Internal] if err has none. Only [ErrFenced] stays what it is, because it says
+// that the caller is no longer the one to act.
 func BackendError(err error) *Error {
+	if errors.Is(err, ErrFenced) {
+		return &Error{Code: ErrFenced, Message: err.Error(), Cause: err}
+	}
 	return &Error{Code: backendCodes[ClassOf(err)], Message: err.Error(), Cause: err}
 }
 

@@ -170,6 +170,10 @@ func TestBackendError_EveryClassHasACode(t *testing.T) {
 			t.Errorf("class %s: got code %s of class %s", class, err.Code, err.Code.Class())
 		}
 	}
+	fenced := fmt.Errorf("epoch 3: %w", volume.ErrFenced)
+	if err := volume.BackendError(fenced); err.Code != volume.ErrFenced || !errors.Is(err, volume.Aborted) || !errors.Is(err, fenced) {
+		t.Errorf("got %s for a fenced call, want %s", err.Code, volume.ErrFenced)
+	}
 	if err := volume.BackendError(io.EOF); err.Code != volume.ErrBackendInternal {
 		t.Errorf("got %s for an error without a class, want %s", err.Code, volume.ErrBackendInternal)
 	}

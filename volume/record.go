@@ -69,6 +69,8 @@ type Owner struct {
 	// the backend refuses calls of an older one.
 	Epoch uint64    `json:"epoch"`
 	Since time.Time `json:"since"`
+	// Fencing says that the backend has still to be told of the epoch.
+	Fencing bool `json:"fencing,omitempty"`
 }
 
 // Op is a command being carried out. With it any worker can go on after a crash.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -17,8 +16,10 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachm
 	if err != nil {
 		return nil, err
 	}
-	ref := backends.Ref{Key: record.Key, ID: record.ID}
-	args := record.Op.Args
+	if err := e.fence(ctx, backend); err != nil {
+		return nil, backendError(err)
+	}
+	ref, args := refOf(record), record.Op.Args
 	switch action {
 	case fsm.ActionCreate:
 		err = backend.Create(ctx, ref, args.Size)
@@ -37,9 +38,17 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachm
 		return nil, volume.Errorf(volume.ErrInternal, "no backend call for action %q", action)
 	}
 	if err != nil {
-		return nil, volume.BackendError(err)
+		return nil, backendError(err)
 	}
 	return nil, nil
+}
+
+// backendError gives a backend's error the code under which users are told.
+func backendError(err error) error {
+	if errors.Is(err, volume.ErrFenced) {
+		return err // the worker's own matter
+	}
+	return volume.BackendError(err)
 }
 
 func detachFrom(record volume.Record) volume.Node {
@@ -55,6 +64,10 @@ func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	backend, err := e.worker.backend(record.Backend)
 	if err != nil {
 		return fsm.Observation{}, err
+	}
+	// What a former owner is still doing must not come after the look.
+	if err := e.fence(ctx, backend); err != nil {
+		return fsm.Observation{}, backendError(err)
 	}
 	object, err := backend.Get(ctx, record.Key)
 	switch {

@@ -142,6 +142,9 @@ func rejection(err error) bool {
 // operate brings the record's operation to its end: step 6 and 7, from wherever it
 // stands. It returns the outcome.
 func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
+	if err := e.carryOn(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		e.head.prune()
 		step := fsm.NextStep(e.head.record)
@@ -154,6 +157,9 @@ func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
 			}
 		}
 		decision, err := e.advance(ctx, step)
+		if errors.Is(err, errOutbid) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -168,32 +174,39 @@ func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
 
 // advance carries out one step of the operation and decides what follows from it.
 func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, error) {
-	record := e.head.record
 	switch step.Kind {
 	case fsm.StepAct:
-		attachment, err := e.act(e.cancellable, step.Action)
-		if err != nil && ctx.Err() != nil {
-			return fsm.Decision{}, errHandBack
-		}
-		if err == nil {
-			return fsm.Succeed(record, attachment, now())
-		}
-		if cause := cancelCause(e.cancellable); cause != nil {
-			err = cause
-		}
-		return fsm.Fail(record, err, e.worker.config.Retry, now())
+		return e.try(ctx, step.Action)
 	case fsm.StepWait:
 		if cause := cancelCause(e.cancellable); cause != nil {
-			e.head.record = fsm.Cancel(record, cause)
+			e.head.record = fsm.Cancel(e.head.record, cause)
 			return e.settle(ctx)
 		}
-		e.worker.metrics.retries.WithLabelValues(string(record.Op.Verb)).Inc()
-		return fsm.Retry(record, now())
+		e.worker.metrics.retries.WithLabelValues(string(e.head.record.Op.Verb)).Inc()
+		return fsm.Retry(e.head.record, now())
 	case fsm.StepSettle:
 		return e.settle(ctx)
 	default:
-		return fsm.GiveUp(record, now())
+		return fsm.GiveUp(e.head.record, now())
 	}
+}
+
+// try makes the backend call of the operation.
+func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, error) {
+	attachment, err := e.act(e.cancellable, action)
+	if err != nil && ctx.Err() != nil {
+		return fsm.Decision{}, errHandBack
+	}
+	if err == nil {
+		return fsm.Succeed(e.head.record, attachment, now())
+	}
+	if err := e.outbid(ctx, err); err != nil {
+		return fsm.Decision{}, err
+	}
+	if cause := cancelCause(e.cancellable); cause != nil {
+		err = cause
+	}
+	return fsm.Fail(e.head.record, err, e.worker.config.Retry, now())
 }
 
 // settle ends a cancelled operation by what the backend has. A backend that does not
@@ -202,6 +215,9 @@ func (e *execution) settle(ctx context.Context) (fsm.Decision, error) {
 	seen, err := e.observe(ctx)
 	if err != nil && ctx.Err() != nil {
 		return fsm.Decision{}, errHandBack
+	}
+	if err := e.outbid(ctx, err); err != nil {
+		return fsm.Decision{}, err
 	}
 	if err != nil {
 		return fsm.GiveUp(e.head.record, now())

@@ -55,6 +55,7 @@ type hooked struct {
 	before func(ctx context.Context, call string, ref backends.Ref) error
 	after  func(call string, ref backends.Ref) error
 	calls  []string
+	fault  error // of the last call that failed
 }
 
 func (h *hooked) around(ctx context.Context, call string, ref backends.Ref, do func() error) error {
@@ -68,6 +69,9 @@ func (h *hooked) around(ctx context.Context, call string, ref backends.Ref, do f
 		}
 	}
 	if err := do(); err != nil {
+		h.mu.Lock()
+		h.fault = err
+		h.mu.Unlock()
 		return err
 	}
 	if after != nil {
@@ -100,6 +104,12 @@ func (s *system) gate(call, name string) (entered, release chan struct{}) {
 		}
 	}, nil)
 	return entered, release
+}
+
+func (h *hooked) lastFault() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fault
 }
 
 func (h *hooked) callsOf(key volume.Key) []string {
@@ -205,20 +215,7 @@ func (s *system) startWorker() {
 // startAnother starts a worker on a connection of its own and returns how to drain it.
 func (s *system) startAnother(config worker.Config) (stop func() error) {
 	s.t.Helper()
-	w, err := worker.New(s.ctx, s.server.Connect(s.t), config)
-	s.must(err)
-	ctx, cancel := context.WithCancel(s.ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	select {
-	case <-w.Ready():
-	case <-s.ctx.Done():
-		s.t.Fatal("worker did not become ready")
-	}
-	return sync.OnceValue(func() error {
-		cancel()
-		return <-ended
-	})
+	return s.startOn(s.server.Connect(s.t), config)
 }
 
 func (s *system) must(err error) {

@@ -1,10 +1,17 @@
 package worker
 
 import (
+	"context"
+	"errors"
 	"time"
 
+	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/volume"
 )
+
+// errOutbid says that the volume is this worker's in a new epoch: the step is to be done
+// again.
+var errOutbid = errors.New("epoch was raised")
 
 // ownerAfter returns who acts on a volume from now on: this worker, in a new epoch
 // unless it was this run of it before.
@@ -14,4 +21,64 @@ func (w *Worker) ownerAfter(before volume.Owner, since time.Time) volume.Owner {
 		return before
 	}
 	return volume.Owner{Worker: w.config.ID, Instance: instance, Epoch: before.Epoch + 1, Since: since}
+}
+
+// carryOn makes this worker the owner of an operation that another one has begun, and
+// which may still be in the middle of it: stopped, perhaps, or cut off.
+func (e *execution) carryOn(ctx context.Context) error {
+	before := e.head.record.Owner
+	if before.Instance == e.worker.member.Instance() {
+		return nil
+	}
+	if err := e.raise(ctx, before.Epoch); err != nil {
+		return err
+	}
+	e.worker.metrics.takeovers.Inc()
+	e.lane.tenure.partition.log.Info().Str("volume", e.command.Key.String()).Str("from", before.Worker).
+		Str("command", string(e.head.record.Op.CommandID)).Uint64("epoch", e.head.record.Owner.Epoch).Msg("operation carried on")
+	return nil
+}
+
+// raise takes the volume into the epoch after the given one. The record comes first, so
+// that only its owner fences; that it has still to do so stands in the record too.
+func (e *execution) raise(ctx context.Context, epoch uint64) error {
+	if err := e.lane.tenure.verify(ctx); err != nil {
+		return err // a rightful owner is not to be disturbed
+	}
+	record := e.head.record
+	record.Owner = e.worker.ownerAfter(volume.Owner{Epoch: epoch}, now())
+	record.Owner.Fencing = true
+	return e.head.store(ctx, e.worker, record)
+}
+
+// fence shuts out the calls of former owners, if that is still to be done and the
+// backend can.
+func (e *execution) fence(ctx context.Context, backend *backends.Backend) error {
+	owner := &e.head.record.Owner
+	if owner.Fencing && backend.CanFence() {
+		if err := backend.Fence(ctx, refOf(e.head.record)); err != nil {
+			return err
+		}
+	}
+	owner.Fencing = false // to be stored with what comes next
+	return nil
+}
+
+// outbid raises the epoch above the one by which the backend refused a call, if it did.
+// A former owner finds here that it is none any more. The rightful one may have an
+// epoch that is too low because its record comes from an older copy.
+func (e *execution) outbid(ctx context.Context, refusal error) error {
+	fenced, ok := errors.AsType[*backends.FencedError](refusal)
+	if !ok {
+		return nil
+	}
+	if err := e.raise(ctx, fenced.Stored); err != nil {
+		return err
+	}
+	return errOutbid
+}
+
+// refOf names the volume's object to its backend.
+func refOf(record volume.Record) backends.Ref {
+	return backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}
 }

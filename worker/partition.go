@@ -60,9 +60,9 @@ func (p *partition) run(ctx, work context.Context) {
 // serve takes the partition over and works on it until the claim is lost (nil) or the
 // partition itself is, to whoever takes its commands now.
 func (p *partition) serve(work context.Context, claim *ownership.Claim) error {
-	t, err := newTenure(p, work, claim)
+	t, err := newTenure(work, p, claim)
 	if err != nil {
-		claim.Release(nil)
+		claim.Release()
 		return err
 	}
 	p.worker.metrics.partitions.Inc()

@@ -46,7 +46,7 @@ type tenure struct {
 	ended  bool                 // lanes that end now are owed to the member
 }
 
-func newTenure(p *partition, work context.Context, claim *ownership.Claim) (*tenure, error) {
+func newTenure(work context.Context, p *partition, claim *ownership.Claim) (*tenure, error) {
 	heads, err := lru.New[volume.Key, *head](headsPerPartition)
 	if err != nil {
 		return nil, fmt.Errorf("partition %d: %w", p.number, err)
@@ -149,7 +149,8 @@ func (t *tenure) end(err error) {
 	for key := range t.active {
 		busy = append(busy, key)
 	}
-	t.claim.Release(busy)
+	t.partition.worker.member.Occupy(busy...)
+	t.claim.Release()
 	if len(busy) == 0 {
 		t.stopLanes(nil)
 	}

@@ -207,7 +207,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	go func() {
 		select {
 		case <-w.Ready():
-			w.log.Info().Int("workers", w.member.Workers()).Msg("worker ready")
+			w.log.Info().Int("workers", len(w.member.Leases())).Msg("worker ready")
 		case <-living.Done():
 		}
 	}()

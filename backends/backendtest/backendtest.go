@@ -23,6 +23,8 @@ type Harness interface {
 	// Open returns a new handle to the store, one that knows only what the store
 	// holds, as in a process just started. Handles opened before stay in use. The suite
 	// closes each. Open ends the test if it cannot.
+	//
+	// Cases leave fences behind, for volumes that are gone. No name is used twice.
 	Open(t testing.TB) backends.Driver
 
 	// MaxSize is a size that the store can take for one volume, at least 8 MiB. The
@@ -49,7 +51,7 @@ func Run(t *testing.T, h Harness) {
 	t.Helper()
 	for _, group := range [][]testCase{
 		createCases, deleteCases, attachCases, detachCases, resizeCases,
-		observeCases, processCases, concurrentCases,
+		observeCases, processCases, concurrentCases, fenceCases,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(newSubject(t, h)) })

@@ -49,6 +49,9 @@ var observeCases = []testCase{
 		if claimed.Resize {
 			s.supported(s.resizer().Resize(s.ctx, ref, large), "resize")
 		}
+		if claimed.Fence {
+			s.supported(s.fencer().Fence(s.ctx, in(owner, ref)), "fence")
+		}
 		if claimed.List {
 			s.supported(s.lister().List(s.ctx, func(backends.Object) bool { return true }), "list")
 		}

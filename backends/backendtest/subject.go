@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -36,10 +37,11 @@ type subject struct {
 	harness Harness
 	driver  backends.Driver
 	ctx     context.Context
+	run     string // no other run of a case has this
 }
 
 func newSubject(t *testing.T, h Harness) *subject {
-	s := &subject{T: t, harness: h, ctx: t.Context()}
+	s := &subject{T: t, harness: h, ctx: t.Context(), run: rand.Text()}
 	s.driver = s.open()
 	return s
 }
@@ -59,9 +61,10 @@ func (s *subject) open() backends.Driver {
 // reopen goes on with a handle that has seen nothing of the case.
 func (s *subject) reopen() { s.Helper(); s.driver = s.open() }
 
-// volume returns a ref that no other case uses. The end of the case removes it.
+// volume returns a ref that no other case uses, nor this one in another run: it may be
+// fenced for ever. The end of the case removes it.
 func (s *subject) volume(name string) backends.Ref {
-	sum := sha256.Sum256([]byte(s.Name()))
+	sum := sha256.Sum256([]byte(s.Name() + s.run))
 	return s.volumeOf(volume.Key{Project: project, Name: volume.Name(name + "-" + hex.EncodeToString(sum[:6]))})
 }
 
@@ -101,6 +104,7 @@ func (s *subject) remove(key volume.Key) {
 	if err != nil {
 		found.Ref = backends.Ref{Key: key, ID: volume.NewID(key, 1)}
 	}
+	found.Epoch = pastAnyFence
 	if found.Attachment != nil {
 		_ = d.Detach(ctx, found.Ref, found.Attachment.Node)
 	}
@@ -143,6 +147,7 @@ func (s *subject) has(ref backends.Ref, size volume.Bytes, a *volume.Attachment)
 		s.Errorf("get %s: got error %v, want it there", ref.Key, err)
 		return
 	}
+	ref.Epoch = 0 // of the caller, not of the object
 	if want := (backends.Object{Ref: ref, Size: size, Attachment: a}); !reflect.DeepEqual(got, want) {
 		s.Errorf("get %s: got %s, want %s", ref.Key, describe(got), describe(want))
 	}

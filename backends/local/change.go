@@ -11,18 +11,15 @@ import (
 
 // Create makes an image and a sidecar; see [backends.Driver].
 func (d *Driver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
-	if err := d.readyFor(ctx, ref); err != nil {
-		return err
-	}
-	img, err := d.lockForCreate(ref.Key)
+	held, err := d.begin(ctx, ref)
 	if err != nil {
 		return err
 	}
-	defer img.close()
+	defer held.release()
 	found, err := d.load(ref.Key)
 	switch {
 	case errors.Is(err, volume.NotFound):
-		return d.create(ref, size, img)
+		return d.create(ref, size)
 	case err != nil:
 		return err
 	case found.ID != ref.ID:
@@ -30,27 +27,23 @@ func (d *Driver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes
 	case found.Size != size:
 		return backends.Errorf(volume.FailedPrecondition, "exists with size %s, not %s", found.Size, size)
 	}
+	// A missing image is lost data, which an empty new one would hide.
+	whole, err := d.dir.exists(imageName(ref.Key))
+	switch {
+	case err != nil:
+		return err
+	case !whole:
+		return d.dir.lost(ref.Key)
+	}
 	return d.dir.sync()
 }
 
-// lockForCreate makes the image only if there is no sidecar: where there is one, a
-// missing image is lost data, which an empty new one would hide.
-func (d *Driver) lockForCreate(key volume.Key) (*image, error) {
-	_, err := d.load(key)
-	if errors.Is(err, volume.NotFound) {
-		return d.lockOrMake(key)
-	}
+func (d *Driver) create(ref backends.Ref, size volume.Bytes) error {
+	img, err := d.openOrMakeImage(ref.Key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	img, err := d.lock(key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, d.dir.lost(key)
-	}
-	return img, err
-}
-
-func (d *Driver) create(ref backends.Ref, size volume.Bytes, img *image) error {
+	defer img.close()
 	// The image may be what is left of an earlier life: none of its data may show.
 	if err := img.truncate(0); err != nil {
 		return err
@@ -70,13 +63,13 @@ func (d *Driver) create(ref backends.Ref, size volume.Bytes, img *image) error {
 
 // Delete removes the sidecar and then the image; see [backends.Driver].
 func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
-	if err := d.readyFor(ctx, ref); err != nil {
+	held, err := d.begin(ctx, ref)
+	if err != nil {
 		return err
 	}
-	img, err := d.lock(ref.Key)
-	if err == nil {
-		defer img.close()
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	defer held.release()
+	// What took the place of the image is not ours to remove.
+	if _, err := d.dir.exists(imageName(ref.Key)); err != nil {
 		return err
 	}
 	found, err := d.load(ref.Key)
@@ -114,11 +107,11 @@ func (d *Driver) removeImage(key volume.Key) error {
 // absolute path of the image; see [backends.Driver].
 func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
 	wanted := volume.Attachment{Node: node, Mode: mode}
-	img, found, err := d.begin(ctx, ref)
+	img, found, err := d.take(ctx, ref)
 	if err != nil {
 		return volume.Attachment{}, err
 	}
-	defer img.close()
+	defer img.release()
 	if holder := found.Attachment; holder != nil {
 		if holder.Node != node || holder.Mode != mode {
 			return volume.Attachment{}, heldBy(holder)
@@ -139,11 +132,11 @@ func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 
 // Detach removes the node from the sidecar; see [backends.Driver].
 func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node) error {
-	img, found, err := d.begin(ctx, ref)
+	img, found, err := d.take(ctx, ref)
 	if err != nil {
 		return err
 	}
-	defer img.close()
+	defer img.release()
 	if found.Attachment == nil {
 		return d.dir.sync()
 	}
@@ -159,11 +152,11 @@ func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 
 // Resize lengthens the image and then says so in the sidecar; see [backends.Resizer].
 func (d *Driver) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
-	img, found, err := d.begin(ctx, ref)
+	img, found, err := d.take(ctx, ref)
 	if err != nil {
 		return err
 	}
-	defer img.close()
+	defer img.release()
 	if found.Size > size {
 		return backends.Errorf(volume.FailedPrecondition, "has size %s, cannot shrink to %s", found.Size, size)
 	}
@@ -181,25 +174,61 @@ func (d *Driver) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes
 	return d.record(JournalEntry{Change: ChangeResize, ID: ref.ID, Size: size}, ref.Key)
 }
 
-// begin locks the object with the key and the ID of ref, and reads its state. It
-// returns NotFound if there is none and FailedPrecondition if it has another ID.
-func (d *Driver) begin(ctx context.Context, ref backends.Ref) (*image, sidecar, error) {
+// begin locks the volume for a change of ref, whatever is there. It returns Busy if
+// another call holds the lock and a [backends.FencedError] if ref's epoch is fenced.
+func (d *Driver) begin(ctx context.Context, ref backends.Ref) (*hold, error) {
 	if err := d.readyFor(ctx, ref); err != nil {
-		return nil, sidecar{}, err
+		return nil, err
 	}
-	img, err := d.lock(ref.Key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, sidecar{}, d.absent(ref.Key)
+	held, err := d.lock(ref.Key)
+	if err != nil {
+		return nil, err
+	}
+	// Locked, so that no fence can come between this look and the change.
+	if held.fenced, err = d.fenced(ref.Key); err == nil {
+		err = ref.Check(held.fenced)
 	}
 	if err != nil {
-		return nil, sidecar{}, err
+		held.release()
+		return nil, err
 	}
+	return held, nil
+}
+
+// taken is an object that a call has locked and opened.
+type taken struct {
+	*image
+	held *hold
+}
+
+func (t taken) release() {
+	t.close()
+	t.held.release()
+}
+
+// take begins a change of the object with the key and the ID of ref, and reads its
+// state. It returns NotFound if there is none and FailedPrecondition if it has another
+// ID.
+func (d *Driver) take(ctx context.Context, ref backends.Ref) (taken, sidecar, error) {
+	held, err := d.begin(ctx, ref)
+	if err != nil {
+		return taken{}, sidecar{}, err
+	}
+	img, err := d.openImage(ref.Key)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = d.absent(ref.Key)
+	}
+	if err != nil {
+		held.release()
+		return taken{}, sidecar{}, err
+	}
+	object := taken{img, held}
 	found, err := d.loadWhole(ref, img)
 	if err != nil {
-		img.close()
-		return nil, sidecar{}, err
+		object.release()
+		return taken{}, sidecar{}, err
 	}
-	return img, found, nil
+	return object, found, nil
 }
 
 func (d *Driver) loadWhole(ref backends.Ref, img *image) (sidecar, error) {

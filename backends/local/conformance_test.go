@@ -62,7 +62,7 @@ func (s store) Effects(t testing.TB, id volume.ID) map[volume.Verb]int {
 	return effects
 }
 
-// files returns the names in the store's directory.
+// files returns the names in the store's directory, without the driver's own.
 func (s store) files(t testing.TB) []string {
 	t.Helper()
 	entries, err := os.ReadDir(s.dir)
@@ -71,7 +71,9 @@ func (s store) files(t testing.TB) []string {
 	}
 	names := make([]string, 0, len(entries))
 	for _, entry := range entries {
-		names = append(names, entry.Name())
+		if entry.Name() != local.FencesDir {
+			names = append(names, entry.Name())
+		}
 	}
 	return names
 }

@@ -22,15 +22,17 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// crashVariable makes this test binary a child process that is going to be killed; its
-// value is "step" or "loop", and the arguments follow in os.Args.
+// crashVariable makes this test binary a child process, most often one that is going to be
+// killed or stopped; its value is the kind of child, and the arguments follow in os.Args.
 const crashVariable = "JETVOL_LOCAL_CRASH"
 
 // seedVariable repeats a run of the random test.
 const seedVariable = "JETVOL_SEED"
 
 func TestMain(m *testing.M) {
-	children := map[string]func([]string) error{"step": stepChild, "loop": loopChild}
+	children := map[string]func([]string) error{
+		"step": stepChild, "loop": loopChild, "fence": fenceChild, "stop": stopChild, "crowd": crowdChild,
+	}
 	child, isChild := children[os.Getenv(crashVariable)]
 	if !isChild {
 		os.Exit(m.Run())
@@ -73,7 +75,7 @@ func killAndRepeat(t *testing.T, p position, n int) (survived bool) {
 	const name = volume.Name("db-01")
 	parent := t.TempDir()
 	opts := Options{Dir: filepath.Join(parent, "volumes"), Journal: filepath.Join(parent, "journal")}
-	drive(t, openTest(t, opts), name, 0, p)
+	drive(t, openTest(t, opts), 0, name, 0, p)
 
 	output, killed := childCommand(t, "step", opts.Dir, opts.Journal, strconv.Itoa(int(p)), strconv.Itoa(n)).CombinedOutput()
 	if killed != nil && !wasKilled(killed) {
@@ -82,7 +84,7 @@ func killAndRepeat(t *testing.T, p position, n int) (survived bool) {
 	d := openTest(t, opts)
 	wantNoTemporaryFiles(t, opts.Dir)
 	wantOneOf(t, listed(t, d), p.objects(d, name), (p+1).objects(d, name))
-	drive(t, d, name, p, position(len(life)))
+	drive(t, d, 0, name, p, position(len(life)))
 	wantEmpty(t, opts.Dir)
 
 	entries, err := ReadJournal(opts.Journal)
@@ -91,11 +93,12 @@ func killAndRepeat(t *testing.T, p position, n int) (survived bool) {
 	return killed == nil
 }
 
-// drive does the steps from p on until to, checking the object after each.
-func drive(t *testing.T, d *Driver, name volume.Name, p, to position) {
+// drive does the steps from p on until to in the given epoch, checking the object after
+// each.
+func drive(t *testing.T, d *Driver, epoch uint64, name volume.Name, p, to position) {
 	t.Helper()
 	for ; p < to; p++ {
-		if err := p.step().call(t.Context(), d, p.ref(name)); err != nil {
+		if err := p.step().call(t.Context(), d, in(epoch, p.ref(name))); err != nil {
 			t.Fatalf("%s: got %v, want no error", p, err)
 		}
 		key := p.ref(name).Key
@@ -122,14 +125,24 @@ func stepChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	d.dir.step = func() {
-		if left--; left == 0 {
-			_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
-			select {} // until the signal arrives
-		}
-	}
+	d.beforeChange(left, killSelf)
 	p := position(at)
 	return p.step().call(context.Background(), d, p.ref("db-01"))
+}
+
+// beforeChange calls f before the nth change to the disk, counting the lock as one.
+func (d *Driver) beforeChange(n int, f func()) {
+	step := func() {
+		if n--; n == 0 {
+			f()
+		}
+	}
+	d.dir.step, d.fences.step = step, step
+}
+
+func killSelf() {
+	_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
+	select {} // until the signal arrives
 }
 
 // TestDriver_KilledAtRandomMoments_NothingIsDoneTwice kills a process that works on
@@ -152,7 +165,7 @@ func TestDriver_KilledAtRandomMoments_NothingIsDoneTwice(t *testing.T) {
 	for name, p := range next {
 		// Step p may be done already, even if it is the create of a new life.
 		end := (p/position(len(life)) + 1) * position(len(life))
-		drive(t, d, name, p, end)
+		drive(t, d, 0, name, p, end)
 		next[name] = end
 	}
 	wantEmpty(t, opts.Dir)
@@ -281,8 +294,11 @@ func wantJournal(t *testing.T, entries []JournalEntry, next map[volume.Name]posi
 
 func wantNoTemporaryFiles(t *testing.T, dir string) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, temporaryPrefix+"*"))
+	names, err := filepath.Glob(filepath.Join(dir, temporaryPrefix+"*"+temporarySuffix))
 	must(t, err)
+	ofFences, err := filepath.Glob(filepath.Join(dir, FencesDir, temporaryPrefix+"*"))
+	must(t, err)
+	names = append(names, ofFences...)
 	if len(names) != 0 {
 		t.Errorf("temporary files after open: got %v, want none", names)
 	}

@@ -3,6 +3,7 @@ package local
 import (
 	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,6 +109,9 @@ func (d *directory) lstat(name string) (fs.FileInfo, error) {
 
 func (d *directory) refused(name string, mode fs.FileMode) error {
 	kind := "not a regular file"
+	if name == FencesDir {
+		kind = "not a directory"
+	}
 	if mode&fs.ModeSymlink != 0 {
 		kind = "a symbolic link"
 	}
@@ -132,6 +136,33 @@ func (d *directory) open(name string, flag int) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// maxRead bounds what is read of a file, in bytes; a real one has a few hundred.
+const maxRead = 16 << 10
+
+// read returns the content of a small regular file, or fs.ErrNotExist.
+func (d *directory) read(name string) ([]byte, error) {
+	f, err := d.open(name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written through it
+	data, err := io.ReadAll(io.LimitReader(f, maxRead))
+	return data, d.fault(err)
+}
+
+// touch makes an empty file unless there is one already.
+func (d *directory) touch(name string) error {
+	// O_EXCL: never through a link.
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return d.fault(err)
+	}
+	return d.fault(f.Close())
 }
 
 // same returns Busy unless f is the regular file that has the name now. Checked after

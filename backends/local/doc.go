@@ -23,8 +23,29 @@
 // its predecessor may have been killed before doing that. Temporary files left behind
 // are removed by [Open].
 //
-// While a call changes an object it holds an flock on the image; another process that
-// tries to change the same object meanwhile gets Busy. The lock dies with its process.
+// # Many processes
+//
+// Any number of processes may share the directory. While a call changes an object it
+// holds the object's lock; another that tries to change the same object meanwhile gets
+// Busy. A lock is one byte of the file `.fences/lock`, chosen by the volume's key and
+// locked by fcntl(2) for the open file (Linux). It needs no file of the volume, so a
+// create, a fence and a delete of something missing exclude each other too, and as the
+// file is never removed, no lock is ever on a file that somebody replaced. A lock dies
+// with its process; a stopped process keeps it.
+//
+// Fence writes the lowest epoch that is taken to `.fences/<project>.<name>.json`. Every
+// change reads that file after locking and before doing anything, so a call is either
+// over when the fence is made, or refused. Without a fence this costs one failed lookup.
+//
+// A fence must last as long as a process that may make an older call. How long a stopped
+// one stays that is unknown, so no age makes a fence superfluous, and neither does the
+// end of its volume: the late call may be the create of an earlier life. But every open
+// driver holds a shared lock on byte 0 of the lock file, stopped or not, and so Open
+// knows when it is alone: then the others have ended, their calls with them, and it
+// removes all fences. Until then there is one small file for each name that was ever
+// taken over in the middle of an operation.
+//
+// # Links
 //
 // Files are reached through an os.Root, and only regular files are opened: a symbolic
 // link in the place of an image or a sidecar is refused and never followed.

@@ -25,6 +25,7 @@ var faultClasses = map[syscall.Errno]volume.Class{
 	syscall.EMFILE:  volume.Unavailable,
 	syscall.ENFILE:  volume.Unavailable,
 	syscall.ENOMEM:  volume.Unavailable,
+	syscall.ENOLCK:  volume.Unavailable,
 
 	syscall.EACCES: volume.FailedPrecondition,
 	syscall.EPERM:  volume.FailedPrecondition,

@@ -5,33 +5,32 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/volume"
 )
 
-// image is a volume's data file, open and locked against other processes.
+// image is a volume's data file, open while the lock of the volume is held.
 type image struct {
 	dir  *directory
 	file *os.File
 	name string
 }
 
-// lock opens and locks the image of a volume. It returns fs.ErrNotExist if there is
-// none, and Busy if another call holds it.
-func (d *Driver) lock(key volume.Key) (*image, error) {
+// openImage opens the image of a volume, whose lock is held. It returns fs.ErrNotExist if
+// there is none.
+func (d *Driver) openImage(key volume.Key) (*image, error) {
 	name := imageName(key)
 	f, err := d.dir.open(name, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
-	return d.dir.lock(name, f)
+	return &image{dir: d.dir, file: f, name: name}, nil
 }
 
-// lockOrMake is lock, but makes an empty image if there is none.
-func (d *Driver) lockOrMake(key volume.Key) (*image, error) {
-	img, err := d.lock(key)
+// openOrMakeImage is openImage, but makes an empty image if there is none.
+func (d *Driver) openOrMakeImage(key volume.Key) (*image, error) {
+	img, err := d.openImage(key)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return img, err
 	}
@@ -39,45 +38,13 @@ func (d *Driver) lockOrMake(key volume.Key) (*image, error) {
 	d.dir.step()
 	// O_EXCL: never through a link that was planted since.
 	f, err := d.dir.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, backends.Errorf(volume.Busy, "file %s: made by another process", filepath.Join(d.dir.path, name))
-	}
 	if err != nil {
 		return nil, d.dir.fault(err)
 	}
-	return d.dir.lock(name, f)
+	return &image{dir: d.dir, file: f, name: name}, nil
 }
 
-func (d *directory) lock(name string, f *os.File) (*image, error) {
-	err := flock(f)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = backends.Errorf(volume.Busy, "file %s: another call is changing it", filepath.Join(d.path, name))
-	} else if err != nil {
-		err = d.fault(err)
-	} else {
-		// Its last holder may have removed it: then this lock is on nothing.
-		err = d.same(name, f)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &image{dir: d, file: f, name: name}, nil
-}
-
-// flock calls flock(2) for an exclusive lock and does not wait for it.
-func flock(f *os.File) error {
-	connection, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var lockErr error
-	err = connection.Control(func(fd uintptr) {
-		lockErr = syscall.Flock(int(fd), syscall.LOCK_EX|syscall.LOCK_NB)
-	})
-	return errors.Join(err, lockErr)
-}
-
-// close unlocks the image. Its data was synced where that matters, so nothing is lost
+// close closes the image. Its data was synced where that matters, so nothing is lost
 // with the error.
 func (i *image) close() { _ = i.file.Close() }
 

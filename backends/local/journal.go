@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/jetvol/jetvol/backends"
@@ -39,9 +38,10 @@ type JournalEntry struct {
 	Node   volume.Node  `json:"node,omitempty"`
 }
 
-// ReadJournal returns the entries of a journal in the order of their writing. A last
-// line without its end is left out, as its writer was killed; any other line that is not
-// an entry is an error that names it.
+// ReadJournal returns the entries of a journal in the order of their writing. What a
+// killed writer left is skipped: a last line without its end, and the beginning of a line
+// to which the next writer appended its own. Anything else that is not an entry is an
+// error that names its line.
 func ReadJournal(path string) ([]JournalEntry, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -61,76 +61,75 @@ func decodeJournal(data []byte) ([]JournalEntry, error) {
 		if !whole {
 			return entries, nil
 		}
-		var entry JournalEntry
-		if err := json.Unmarshal(line, &entry); err != nil {
+		found, err := decodeLine(line)
+		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
-		entries, data = append(entries, entry), rest
+		entries, data = append(entries, found...), rest
 	}
 }
 
-// journal appends to a journal file.
-type journal struct {
-	mu   sync.Mutex // guards the file's end: a torn line is cut off before the next one
-	file *os.File
+// entryStart is how every entry begins, and nothing within one does.
+const entryStart = `{"time":`
+
+// decodeLine returns the entries of one line: one, which stands after the beginnings of
+// others whose writers were killed. A beginning that lacks only the line's end is whole.
+func decodeLine(line []byte) ([]JournalEntry, error) {
+	var entries []JournalEntry
+	for {
+		end := len(line)
+		if next := bytes.Index(line[min(1, end):], []byte(entryStart)); next >= 0 {
+			end = next + 1
+		}
+		entry, err := decodeEntry(line[:end])
+		torn := errors.Is(err, io.ErrUnexpectedEOF) && end < len(line)
+		if err != nil && !torn {
+			return nil, err
+		}
+		if !torn {
+			entries = append(entries, entry)
+		}
+		if line = line[end:]; len(line) == 0 {
+			return entries, nil
+		}
+	}
 }
+
+// decodeEntry returns io.ErrUnexpectedEOF for the beginning of an entry.
+func decodeEntry(data []byte) (JournalEntry, error) {
+	var entry JournalEntry
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(&entry); err != nil {
+		return JournalEntry{}, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return JournalEntry{}, errors.New("text after the entry")
+	}
+	return entry, nil
+}
+
+// journal appends to a journal file, to which other processes append too. It never cuts
+// anything off: what looks like a torn line may be one that another is writing.
+type journal struct{ file *os.File }
 
 func openJournal(path string) (*journal, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, fileMode)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
 	if err != nil {
 		return nil, backends.Errorf(faultClass(err), "journal: %w", err)
 	}
-	j := &journal{file: f}
-	if err := j.cutTornLine(); err != nil {
-		_ = f.Close() // the first error is the one to tell
-		return nil, backends.Errorf(faultClass(err), "journal: %w", err)
-	}
-	return j, nil
-}
-
-// maxLine is more than the longest entry has, in bytes.
-const maxLine = 4 << 10
-
-// cutTornLine removes a last line whose writer was killed, or the next one would be
-// appended to it.
-func (j *journal) cutTornLine() error {
-	info, err := j.file.Stat()
-	if err != nil {
-		return err
-	}
-	start := max(0, info.Size()-maxLine)
-	tail := make([]byte, info.Size()-start)
-	if _, err := j.file.ReadAt(tail, start); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if end := bytes.LastIndexByte(tail, '\n') + 1; end < len(tail) {
-		return j.file.Truncate(start + int64(end))
-	}
-	return nil
+	return &journal{file: f}, nil
 }
 
 func (j *journal) close() error { return j.file.Close() }
 
-// append writes the entry in one call.
+// append writes the entry in one call, which on a local file system no other writer's
+// line can come into.
 func (j *journal) append(entry JournalEntry) error {
 	line, err := json.Marshal(entry)
 	if err != nil {
 		return err
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	written, err := j.file.Write(append(line, '\n'))
-	if err == nil || written == 0 {
-		return err
-	}
-	// A full disk took a part of the line.
-	info, statErr := j.file.Stat()
-	if statErr != nil {
-		return statErr
-	}
-	if cutErr := j.file.Truncate(info.Size() - int64(written)); cutErr != nil {
-		return cutErr
-	}
+	_, err = j.file.Write(append(line, '\n'))
 	return err
 }
 

@@ -26,6 +26,12 @@ func TestReadJournal(t *testing.T) {
 		{"LastLineTorn", journalLine + journalLine[:30], 1, ""},
 		{"LastLineWithoutItsEnd", journalLine + strings.TrimSpace(journalLine), 1, ""},
 		{"MiddleLineTorn", journalLine + journalLine[:30] + "\n" + journalLine, 0, "line 2"},
+		{"TornBeforeAnother", journalLine + journalLine[:30] + journalLine, 2, ""},
+		{"TwoTornBeforeAnother", journalLine[:30] + journalLine[:50] + journalLine, 1, ""},
+		{"WithoutItsEndBeforeAnother", strings.TrimSpace(journalLine) + journalLine, 2, ""},
+		{"OneLetterBeforeAnother", journalLine[:1] + journalLine, 1, ""},
+		{"DamagedBeforeAnother", `{"time":now}` + journalLine, 0, "line 1"},
+		{"TextAfter", strings.TrimSpace(journalLine) + "x\n", 0, "line 1"},
 		{"EmptyLine", journalLine + "\n", 0, "line 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -45,7 +51,7 @@ func TestReadJournal(t *testing.T) {
 	}
 }
 
-func TestOpen_JournalTorn_CutsOffTheLineAndAppends(t *testing.T) {
+func TestOpen_JournalTorn_AppendsAndReaderSkipsIt(t *testing.T) {
 	for name, torn := range map[string]string{
 		"AfterALine":    journalLine + journalLine[:30],
 		"FirstLine":     journalLine[:30],
@@ -96,8 +102,8 @@ func FuzzDecodeJournal(f *testing.F) {
 		}
 		// What follows the last line's end is never an entry.
 		again, err := decodeJournal(append(data, `{"torn`...))
-		if lines := strings.Count(string(data), "\n"); err == nil && len(entries) != lines {
-			t.Errorf("entries: got %d, want one for each of %d lines", len(entries), lines)
+		if lines := strings.Count(string(data), "\n"); err == nil && len(entries) < lines {
+			t.Errorf("entries: got %d, want at least one for each of %d lines", len(entries), lines)
 		}
 		must(t, err)
 		if !reflect.DeepEqual(entries, again) {

@@ -2,6 +2,8 @@ package local
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
@@ -24,58 +26,86 @@ type Options struct {
 }
 
 // Driver is a directory of volumes. It implements [backends.Driver],
-// [backends.Resizer] and [backends.Lister]. All its errors carry a class:
+// [backends.Resizer], [backends.Lister] and [backends.Fencer]. All its errors carry a class:
 // ResourceExhausted for a full disk, an exhausted quota or a size that the file system
 // cannot hold; Unavailable for a directory that is missing, read-only or broken;
 // FailedPrecondition for missing permission and for a planted symbolic link; Busy while
 // another process changes the same object; Internal for damaged files, which it names.
 type Driver struct {
-	dir     *directory
-	journal *journal // nil for none
+	dir      *directory
+	fences   *directory // within dir
+	presence *os.File   // the lock file, with the byte of the open drivers locked
+	journal  *journal   // nil for none
 }
 
 var (
 	_ backends.Driver  = (*Driver)(nil)
 	_ backends.Resizer = (*Driver)(nil)
 	_ backends.Lister  = (*Driver)(nil)
+	_ backends.Fencer  = (*Driver)(nil)
 )
 
 // Open returns a driver for the directory, having removed the temporary files that
-// killed processes left there. It returns Unavailable if the directory and its parent
-// are missing, and otherwise the errors told at [Driver].
+// killed processes left there and, if no other driver has the directory open, in this
+// process or another, all fences: open the driver before reading the records that it is
+// to act on. It returns Unavailable if the directory and its parent are missing, and
+// otherwise the errors told at [Driver].
 func Open(opts Options) (*Driver, error) {
 	if opts.Dir == "" {
 		return nil, backends.Errorf(volume.InvalidArgument, "open local driver: no directory given")
 	}
-	dir, err := openDirectory(opts.Dir)
-	if err != nil {
-		return nil, err
-	}
-	d := &Driver{dir: dir}
-	if err := d.removeTemporaryFiles(); err != nil {
-		_ = dir.close() // the first error is the one to tell
-		return nil, err
-	}
-	if opts.Journal == "" {
-		return d, nil
-	}
-	if d.journal, err = openJournal(opts.Journal); err != nil {
-		_ = dir.close() // the first error is the one to tell
+	d := &Driver{}
+	if err := d.open(opts); err != nil {
+		_ = d.Close() // the first error is the one to tell
 		return nil, err
 	}
 	return d, nil
 }
 
-// Close releases the directory and the journal.
-func (d *Driver) Close() error {
-	err := d.dir.close()
-	if d.journal == nil {
+func (d *Driver) open(opts Options) (err error) {
+	if d.dir, err = openDirectory(opts.Dir); err != nil {
 		return err
 	}
-	if journalErr := d.journal.close(); err == nil {
-		err = journalErr
+	if d.fences, err = openDirectory(filepath.Join(d.dir.path, FencesDir)); err != nil {
+		return err
+	}
+	if info, err := d.dir.root.Lstat(FencesDir); err != nil {
+		return d.dir.fault(err)
+	} else if !info.IsDir() {
+		return d.dir.refused(FencesDir, info.Mode())
+	}
+	if err := d.fences.touch(lockName); err != nil {
+		return err
+	}
+	if err := d.arrive(); err != nil {
+		return err
+	}
+	for _, dir := range []*directory{d.dir, d.fences} {
+		if err := d.removeTemporaryFiles(dir); err != nil {
+			return err
+		}
+	}
+	if opts.Journal != "" {
+		d.journal, err = openJournal(opts.Journal)
 	}
 	return err
+}
+
+// Close releases the directory and the journal.
+func (d *Driver) Close() error {
+	var errs []error
+	if d.journal != nil {
+		errs = append(errs, d.journal.close())
+	}
+	if d.presence != nil {
+		errs = append(errs, d.presence.Close())
+	}
+	for _, dir := range []*directory{d.fences, d.dir} {
+		if dir != nil {
+			errs = append(errs, dir.close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Health tells the directory and its free bytes. It returns Unavailable if the

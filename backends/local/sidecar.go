@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -28,9 +27,6 @@ func sidecarName(key volume.Key) string { return key.String() + sidecarSuffix }
 // sidecarVersion is the schema version that this code writes and the only one it reads.
 const sidecarVersion = 1
 
-// maxSidecar bounds what is read of a sidecar, in bytes; a real one has a few hundred.
-const maxSidecar = 16 << 10
-
 // sidecar is the content of an object's sidecar file.
 type sidecar struct {
 	SchemaVersion int                `json:"schema_version"`
@@ -48,15 +44,22 @@ func newSidecar(ref backends.Ref, size volume.Bytes) sidecar {
 // does not know would be lost when the sidecar is written again.
 func decodeSidecar(key volume.Key, data []byte) (sidecar, error) {
 	var s sidecar
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&s); err != nil {
+	if err := decodeStrictly(data, &s); err != nil {
 		return sidecar{}, err
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return sidecar{}, errors.New("more than one JSON value")
-	}
 	return s, s.validate(key)
+}
+
+func decodeStrictly(data []byte, to any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(to); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
 }
 
 func (s sidecar) validate(key volume.Key) error {
@@ -85,17 +88,12 @@ func (s sidecar) validate(key volume.Key) error {
 // naming the file if it is broken.
 func (d *Driver) load(key volume.Key) (sidecar, error) {
 	name := sidecarName(key)
-	f, err := d.dir.open(name, os.O_RDONLY)
+	data, err := d.dir.read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return sidecar{}, backends.Errorf(volume.NotFound, "no volume here")
 	}
 	if err != nil {
 		return sidecar{}, err
-	}
-	defer func() { _ = f.Close() }() // nothing was written through it
-	data, err := io.ReadAll(io.LimitReader(f, maxSidecar))
-	if err != nil {
-		return sidecar{}, d.dir.fault(err)
 	}
 	s, err := decodeSidecar(key, data)
 	if err != nil {
@@ -114,22 +112,23 @@ func (d *Driver) store(key volume.Key, s sidecar) error {
 	return d.dir.replace(sidecarName(key), temporaryName(key), append(data, '\n'))
 }
 
-// removeTemporaryFiles removes what killed calls were writing. Sidecars are written with
-// the image locked, so a temporary file whose image is locked belongs to a living one.
-func (d *Driver) removeTemporaryFiles() error {
-	return d.dir.each(func(name string) error {
+// removeTemporaryFiles removes what killed calls were writing. All is written with the
+// volume locked, so a temporary file of a locked volume may belong to a living call.
+func (d *Driver) removeTemporaryFiles(dir *directory) error {
+	return dir.each(func(name string) error {
 		key, temporary := temporaryKey(name)
 		if !temporary {
 			return nil
 		}
-		img, err := d.lock(key)
+		held, err := d.lock(key)
 		if errors.Is(err, volume.Busy) {
 			return nil
 		}
-		if err == nil {
-			defer img.close()
+		if err != nil {
+			return err
 		}
-		return d.dir.discard(name)
+		defer held.release()
+		return dir.discard(name)
 	})
 }
 

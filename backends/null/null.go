@@ -1,5 +1,11 @@
-// Package null is a driver whose objects are only remembered. It takes as long as it is
-// told to and keeps nothing, so a benchmark of jetvol over it measures jetvol.
+// Package null has drivers that store nothing. They take as long as they are told to, so
+// a benchmark of jetvol over one measures jetvol.
+//
+// [Driver] remembers its objects as long as its process lives and fulfils the whole
+// contract of a driver within that process. Workers in several processes would each have
+// a memory of their own: a volume that moves from one to another would be missing there,
+// and one that moves back would be as it was long ago. They use [Blind], which remembers
+// nothing and says so.
 package null
 
 import (
@@ -22,54 +28,87 @@ type Options struct {
 }
 
 // Driver remembers objects in memory until the process ends. It implements
-// [backends.Driver], [backends.Resizer] and [backends.Lister].
+// [backends.Driver], [backends.Resizer], [backends.Lister] and [backends.Fencer].
 type Driver struct {
 	latency time.Duration
 
 	mu      sync.Mutex
 	objects map[volume.Key]backends.Object // guarded by mu
+	fences  map[volume.Key]uint64          // guarded by mu; the lowest epoch that is taken
 }
 
 var (
 	_ backends.Driver  = (*Driver)(nil)
 	_ backends.Resizer = (*Driver)(nil)
 	_ backends.Lister  = (*Driver)(nil)
+	_ backends.Fencer  = (*Driver)(nil)
 )
 
 // New returns a driver without objects.
 func New(opts Options) *Driver {
-	return &Driver{latency: opts.Latency, objects: make(map[volume.Key]backends.Object)}
+	return &Driver{
+		latency: opts.Latency,
+		objects: make(map[volume.Key]backends.Object),
+		fences:  make(map[volume.Key]uint64),
+	}
 }
 
-// wait takes the latency's time and locks the driver. It returns ctx's error, with
-// nothing locked, if that ends first.
-func (d *Driver) wait(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+// pause takes the latency's time. It returns ctx's error if that ends first.
+func pause(ctx context.Context, latency time.Duration) error {
+	if err := ctx.Err(); err != nil || latency <= 0 {
 		return err
 	}
-	if d.latency > 0 {
-		timer := time.NewTimer(d.latency)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	timer := time.NewTimer(latency)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// wait pauses and locks the driver. After an error nothing is locked.
+func (d *Driver) wait(ctx context.Context) error {
+	if err := pause(ctx, d.latency); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	return nil
 }
 
+// begin is wait for a change of ref, refused if ref's epoch is fenced.
+func (d *Driver) begin(ctx context.Context, ref backends.Ref) error {
+	if err := d.wait(ctx); err != nil {
+		return err
+	}
+	if err := ref.Check(d.fences[ref.Key]); err != nil {
+		d.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+// Fence remembers the epoch until the process ends; see [backends.Fencer].
+func (d *Driver) Fence(ctx context.Context, ref backends.Ref) error {
+	if err := d.begin(ctx, ref); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	d.fences[ref.Key] = ref.Epoch
+	return nil
+}
+
 // Create remembers an object; see [backends.Driver].
 func (d *Driver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
-	if err := d.wait(ctx); err != nil {
+	if err := d.begin(ctx, ref); err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
 	found, exists := d.objects[ref.Key]
 	switch {
 	case !exists:
-		d.objects[ref.Key] = backends.Object{Ref: ref, Size: size}
+		d.objects[ref.Key] = backends.Object{Ref: backends.Ref{Key: ref.Key, ID: ref.ID}, Size: size}
 	case found.ID != ref.ID:
 		return backends.Errorf(volume.AlreadyExists, "another volume is here: %s", found.ID)
 	case found.Size != size:
@@ -80,7 +119,7 @@ func (d *Driver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes
 
 // Delete forgets an object; see [backends.Driver].
 func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
-	if err := d.wait(ctx); err != nil {
+	if err := d.begin(ctx, ref); err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
@@ -110,7 +149,7 @@ func (d *Driver) Get(ctx context.Context, key volume.Key) (backends.Object, erro
 
 // Attach remembers the node, and has no connection information; see [backends.Driver].
 func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
-	if err := d.wait(ctx); err != nil {
+	if err := d.begin(ctx, ref); err != nil {
 		return volume.Attachment{}, err
 	}
 	defer d.mu.Unlock()
@@ -129,7 +168,7 @@ func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 
 // Detach forgets the node; see [backends.Driver].
 func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node) error {
-	if err := d.wait(ctx); err != nil {
+	if err := d.begin(ctx, ref); err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
@@ -147,7 +186,7 @@ func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 
 // Resize remembers a greater size; see [backends.Resizer].
 func (d *Driver) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
-	if err := d.wait(ctx); err != nil {
+	if err := d.begin(ctx, ref); err != nil {
 		return err
 	}
 	defer d.mu.Unlock()

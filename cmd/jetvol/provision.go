@@ -12,7 +12,7 @@ import (
 
 const provisionLong = `Makes the streams and buckets that are missing and tells how existing ones differ from
 what jetvol wants. Existing ones are changed only with --update. The exit code is 1 if
-differences remain.`
+differences remain. A cluster without a leader is waited for, up to 30 s.`
 
 const provisionExample = `  jetvol provision --replicas 3
   jetvol provision --update --json`
@@ -55,7 +55,7 @@ func (a *app) provision(c *cobra.Command, f *provisionFlags) error {
 	}
 	defer conn.Close()
 	report, err := provision.Apply(c.Context(), js, provision.Options{
-		Replicas: f.replicas, OutcomeRetention: f.retention, Update: f.update,
+		Replicas: f.replicas, OutcomeRetention: f.retention, Update: f.update, Waiting: a.tellWaiting(),
 	})
 	if err != nil {
 		return explainJetStream(err)
@@ -68,6 +68,17 @@ func (a *app) provision(c *cobra.Command, f *provisionFlags) error {
 			len(report.Differences), a.program)
 	}
 	return nil
+}
+
+// tellWaiting returns a function that tells once on stderr what provisioning waits for.
+func (a *app) tellWaiting() func(reason error) {
+	told := false
+	return func(reason error) {
+		if !told {
+			fmt.Fprintf(a.stderr, "waiting up to %s for the cluster: %v\n", provision.DefaultPatience, reason)
+		}
+		told = true
+	}
 }
 
 func (a *app) showReport(report provision.Report, asJSON bool) error {

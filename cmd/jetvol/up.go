@@ -136,6 +136,7 @@ func (a *app) provisionStreams(ctx context.Context, conn *nats.Conn, options pro
 	if err != nil {
 		return fmt.Errorf("open jetstream: %w", err)
 	}
+	options.Waiting = a.tellWaiting()
 	report, err := provision.Apply(ctx, js, options)
 	if err != nil {
 		return explainJetStream(err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -88,6 +89,10 @@ func TestStart_ConnectedInProcessAndByTCP_SameServer(t *testing.T) {
 }
 
 func TestStart_BadOptions_InvalidArgument(t *testing.T) {
+	const one = "127.0.0.1:29999" // is not listened on
+	cluster := func(name, listen string, routes ...string) *embednats.Cluster {
+		return &embednats.Cluster{Name: name, Listen: listen, Routes: routes}
+	}
 	dir := t.TempDir()
 	tests := map[string]embednats.Options{
 		"no directory":      {Listen: ":0"},
@@ -96,6 +101,15 @@ func TestStart_BadOptions_InvalidArgument(t *testing.T) {
 		"negative port":     {Dir: dir, Listen: ":-1"},
 		"port not a number": {Dir: dir, Listen: ":nats"},
 		"name with a space": {Dir: dir, Listen: ":0", ServerName: "a b"},
+
+		"cluster without a name":        {Dir: dir, Listen: ":0", ServerName: "n1", Cluster: cluster("", one, one)},
+		"cluster without an address":    {Dir: dir, Listen: ":0", ServerName: "n1", Cluster: cluster("c", "", one)},
+		"cluster on any port":           {Dir: dir, Listen: ":0", ServerName: "n1", Cluster: cluster("c", "127.0.0.1:0", one)},
+		"cluster without routes":        {Dir: dir, Listen: ":0", ServerName: "n1", Cluster: cluster("c", one)},
+		"cluster with a bad route":      {Dir: dir, Listen: ":0", ServerName: "n1", Cluster: cluster("c", one, one, "n2")},
+		"cluster of a nameless server":  {Dir: dir, Listen: ":0", Cluster: cluster("c", one, one)},
+		"cluster with a bad listen":     {Dir: dir, Listen: ":0", ServerName: "n1", Cluster: cluster("c", "n1", one)},
+		"cluster with a bad route port": {Dir: dir, Listen: ":0", ServerName: "n1", Cluster: cluster("c", one, ":99999")},
 	}
 	for name, opts := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +162,63 @@ func TestStart_PortTaken_AddressInUseAndDirectoryFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, embednats.Options{Dir: dir, Listen: address})
+}
+
+func TestStart_RoutePortTaken_AddressInUse(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	address := listener.Addr().String()
+	_, err = embednats.Start(embednats.Options{
+		Dir: t.TempDir(), Listen: ":0", ServerName: "n1",
+		Cluster: &embednats.Cluster{Name: "c", Listen: address, Routes: []string{address}},
+	})
+	if !errors.Is(err, embednats.ErrAddressInUse) || !strings.Contains(err.Error(), address) {
+		t.Errorf("got %v, want %s in use", err, address)
+	}
+}
+
+func TestFreeAddresses_NeverTheSameTwice(t *testing.T) {
+	seen := map[string]bool{}
+	for range 20 {
+		addresses, err := embednats.FreeAddresses(t.Context(), 6)
+		if err != nil || len(addresses) != 6 {
+			t.Fatalf("got %q, %v, want six", addresses, err)
+		}
+		for _, address := range addresses {
+			if seen[address] || !strings.HasPrefix(address, "127.0.0.1:2") {
+				t.Errorf("got %s, want another one below the ephemeral ports", address)
+			}
+			seen[address] = true
+		}
+	}
+}
+
+func TestAwaitReplicas_OneServer_TellsWhyNot(t *testing.T) {
+	server := start(t, embednats.Options{Dir: t.TempDir(), Listen: ":0"})
+	conn, err := server.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := embednats.AwaitReplicas(t.Context(), js, 1); err != nil {
+		t.Errorf("one replica: %v", err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	err = embednats.AwaitReplicas(short, js, 3)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "replicas > 1 not supported") {
+		t.Errorf("three replicas: got %v, want the server's reason", err)
+	}
+	if _, err := embednats.LeaderOf(t.Context(), js, "MISSING"); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("leader: got %v, want that there is no such stream", err)
+	}
 }
 
 func TestStart_SameDirectoryInOneProcess_InUse(t *testing.T) {

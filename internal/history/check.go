@@ -58,7 +58,7 @@ func Check(e verify.Evidence, o Options) (Result, error) {
 	for key, operations := range operationsOf(e) {
 		checks.Go(func() error {
 			check := newCheck(operations)
-			verdict := porcupine.CheckOperationsTimeout(check.model(fresh), operations, o.Limit)
+			verdict := porcupine.CheckOperationsTimeout(check.model(fresh), condense(operations), o.Limit)
 			mu.Lock()
 			defer mu.Unlock()
 			result.Operations += len(operations)
@@ -148,7 +148,11 @@ func (c *check) model(begin func() model) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return begin() },
 		Step: func(state, input, output any) (bool, any) {
-			next, possible := state.(model).step(input.(verify.Command), output.(commands.Reply))
+			next := state.(model)
+			if looks, several := input.(looks); several {
+				return looks.fit(next), next
+			}
+			next, possible := next.step(input.(verify.Command), output.(commands.Reply))
 			if possible {
 				c.note(next)
 			}

@@ -1,8 +1,10 @@
 package history
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,12 +195,37 @@ func TestCheck_PlantedViolation_IsFoundAndDrawn(t *testing.T) {
 	}
 }
 
+// Refusals at one generation are checked together, and each of them is.
+func TestCheck_ManyRefusalsAtOnce_AreDecided(t *testing.T) {
+	calls := clean()
+	for i := range 60 {
+		calls = append(calls, call{
+			id: volume.CommandID(fmt.Sprint("r", i)), verb: volume.VerbAttach, args: n1, from: 6, to: 12,
+			outcome: volume.Rejected, code: volume.ErrInvalidTransition, volume: first, state: volume.StateAttached, generation: 6,
+		})
+	}
+	if result := mustCheck(t, calls); len(result.Faults) > 0 {
+		t.Errorf("got %v, want none", result.Faults)
+	}
+	for _, plant := range []func(*call){
+		func(c *call) { c.code = volume.ErrVolumeExists },
+		func(c *call) { c.from, c.to = 10, 11 }, // after the detach was answered
+		func(c *call) { c.from, c.to = 4, 5 },   // before the attach was given
+	} {
+		wrong := slices.Clone(calls)
+		plant(&wrong[len(wrong)/2])
+		if result := mustCheck(t, wrong); len(result.Faults) != 1 || !strings.Contains(result.Faults[0].Detail, "no order") {
+			t.Errorf("got %v, want one fault", result.Faults)
+		}
+	}
+}
+
 func TestCheck_TooHard_IsAFault(t *testing.T) {
 	var calls []call
 	for i := range 40 { // each could come first, and no order fits
 		calls = append(calls, call{
-			id: volume.CommandID(rune('A' + i)), verb: volume.VerbDelete, from: 1, to: 99,
-			outcome: volume.Rejected, code: volume.ErrVolumeNotFound,
+			id: volume.CommandID(rune('A' + i)), verb: volume.VerbCancel, from: 1, to: 99,
+			outcome: volume.Rejected, code: volume.ErrNothingToCancel,
 		})
 	}
 	calls = append(calls, call{id: "x", verb: volume.VerbDetach, from: 1, to: 99, outcome: volume.Succeeded, generation: 2})

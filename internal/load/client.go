@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/internal/verify"
@@ -23,6 +24,11 @@ const (
 	// askAgainAfter is when a client stops waiting and asks anew under the same ID, as
 	// one that was started again would.
 	askAgainAfter = 8 * time.Second
+	// patience is how long a client waits before it gives its next command besides. A
+	// volume or partition that stands still does not keep it from all others, until it
+	// waits for maxWaiting answers.
+	patience   = 300 * time.Millisecond
+	maxWaiting = 32
 )
 
 // Shares of a client's commands, in percent; the rest are new commands of all verbs.
@@ -35,7 +41,7 @@ const (
 	shareLeave     = 15
 )
 
-// client asks and waits, one command after another, over a connection of its own.
+// client asks and waits, mostly one command after another, over a connection of its own.
 type client struct {
 	number   int
 	conn     *nats.Conn
@@ -70,21 +76,36 @@ func newClient(o Options, number int, l *Ledger) (*client, error) {
 // does. It returns an error only if the program itself is wrong.
 func (c *client) run(issuing, waiting context.Context) error {
 	defer c.conn.Close()
+	group, waiting := errgroup.WithContext(waiting)
+	group.SetLimit(maxWaiting)
 	for issuing.Err() == nil && waiting.Err() == nil {
-		if err := c.step(waiting); err != nil {
-			return err
+		deed := c.next()
+		done := make(chan struct{})
+		group.Go(func() error {
+			defer close(done)
+			return deed(waiting)
+		})
+		impatient := time.NewTimer(patience)
+		select {
+		case <-done:
+		case <-impatient.C:
 		}
+		impatient.Stop()
 	}
-	return nil
+	return group.Wait()
 }
 
-// step gives one command of any kind and waits for its answer.
-func (c *client) step(ctx context.Context) error {
+// deed gives a command and waits for its answer. All that is left to chance about it was
+// decided before.
+type deed func(context.Context) error
+
+// next makes up a command of any kind.
+func (c *client) next() deed {
 	w := &c.workload
 	dice := w.rng.IntN(100)
 	for _, choice := range []struct {
 		share int
-		give  func(context.Context) (given bool, err error)
+		give  func() deed // nil if there is nothing yet to refer to
 	}{
 		{shareRepeat, c.repeat},
 		{shareReuse, c.reuse},
@@ -94,79 +115,80 @@ func (c *client) step(ctx context.Context) error {
 		{shareLeave, c.leave},
 	} {
 		if dice < choice.share {
-			if given, err := choice.give(ctx); given || err != nil {
-				return err
+			if give := choice.give(); give != nil {
+				return give
 			}
-			break // nothing to refer to yet
+			break
 		}
 		dice -= choice.share
 	}
 	key := w.key()
-	return c.first(ctx, w.next(key, c.ledger.state(key)), verify.Ordinary)
+	return c.first(w.next(key, c.ledger.state(key)), verify.Ordinary)
 }
 
 // first gives a new command.
-func (c *client) first(ctx context.Context, request commands.Request, kind verify.Kind) error {
+func (c *client) first(request commands.Request, kind verify.Kind) deed {
 	e := c.ledger.ask(c.number, request, kind)
-	reply, err := c.do(ctx, request)
-	if err == nil && reply.Outcome != "" {
-		c.ledger.answered(e, reply)
-	}
-	return err
+	return c.asking(request, func(reply commands.Reply) { c.ledger.answered(e, reply) })
 }
 
-func (c *client) repeat(ctx context.Context) (bool, error) {
+// asking asks and hands on the answer, if there is one.
+func (c *client) asking(request commands.Request, answered func(commands.Reply)) deed {
+	return func(ctx context.Context) error {
+		reply, err := c.do(ctx, request)
+		if err == nil && reply.Outcome != "" {
+			answered(reply)
+		}
+		return err
+	}
+}
+
+func (c *client) repeat() deed {
 	e := c.ledger.askAgain(c.workload.rng)
 	if e == nil {
-		return false, nil
+		return nil
 	}
-	reply, err := c.do(ctx, e.request)
-	if err == nil && reply.Outcome != "" {
-		c.ledger.answered(e, reply)
-	}
-	return true, err
+	return c.asking(e.request, func(reply commands.Reply) { c.ledger.answered(e, reply) })
 }
 
-func (c *client) reuse(ctx context.Context) (bool, error) {
+func (c *client) reuse() deed {
 	e := c.ledger.reuse(c.workload.rng)
 	if e == nil {
-		return false, nil
+		return nil
 	}
-	reply, err := c.do(ctx, c.workload.other(e.request))
-	if err == nil && reply.Outcome != "" {
-		c.ledger.refused(e, reply)
-	}
-	return true, err
+	return c.asking(c.workload.other(e.request), func(reply commands.Reply) { c.ledger.refused(e, reply) })
 }
 
-func (c *client) validate(ctx context.Context) (bool, error) {
+func (c *client) validate() deed {
 	key := c.workload.key()
 	request := c.workload.next(key, c.ledger.state(key))
 	request.ValidateOnly = true
-	return true, c.first(ctx, request, verify.ValidateOnly)
+	return c.first(request, verify.ValidateOnly)
 }
 
-func (c *client) cancel(ctx context.Context) (bool, error) {
+func (c *client) cancel() deed {
 	target, found := c.ledger.target(c.workload.rng)
 	if !found {
-		return false, nil
+		return nil
 	}
-	return true, c.first(ctx, c.workload.cancel(target), verify.Ordinary)
+	return c.first(c.workload.cancel(target), verify.Ordinary)
 }
 
 // leave gives a command and does not wait for its answer: the stream has it, and that
 // must be enough.
-func (c *client) leave(ctx context.Context) (bool, error) {
+func (c *client) leave() deed {
 	key := c.workload.key()
 	e := c.ledger.leave(c.number, c.workload.next(key, c.ledger.state(key)))
-	_, err := c.commands.Publish(ctx, e.request)
-	if errors.Is(err, volume.InvalidArgument) {
-		return true, fmt.Errorf("command %s (%s): %w", e.request.ID, e.request.Verb, err)
+	return func(ctx context.Context) error {
+		_, err := c.commands.Publish(ctx, e.request)
+		if errors.Is(err, volume.InvalidArgument) {
+			return fmt.Errorf("command %s (%s): %w", e.request.ID, e.request.Verb, err)
+		}
+		if err == nil {
+			c.ledger.accepted(e)
+		}
+		return nil
 	}
-	if err == nil {
-		c.ledger.accepted(e)
-	}
-	return true, nil
 }
 
 // do asks until there is an answer, which is empty if ctx ends first. It returns an
@@ -188,27 +210,29 @@ func (c *client) do(ctx context.Context, request commands.Request) (commands.Rep
 }
 
 // malformed gives a command that [commands.Client] would not let through.
-func (c *client) malformed(ctx context.Context) (bool, error) {
+func (c *client) malformed() deed {
 	request := commands.Request{ID: c.workload.id(), Key: c.workload.key(), Verb: volume.VerbCreate}
 	e := c.ledger.ask(c.number, request, verify.Malformed)
-	inbox := c.conn.NewInbox()
-	answers, err := c.conn.SubscribeSync(inbox)
-	if err != nil {
-		return true, fmt.Errorf("command %s: %w", request.ID, err)
-	}
-	defer func() { _ = answers.Unsubscribe() }() // fails only if the connection is closed
 	msg := nats.NewMsg(commands.Subject(request.Key, request.Verb))
 	msg.Header.Set(commands.HeaderID, string(request.ID))
-	msg.Header.Set(commands.HeaderReply, inbox)
 	msg.Data = c.workload.malformed()
-	for ctx.Err() == nil {
-		if reply, ok := c.publish(ctx, msg, answers); ok {
-			c.ledger.answered(e, reply)
-			return true, nil
+	return func(ctx context.Context) error {
+		inbox := c.conn.NewInbox()
+		msg.Header.Set(commands.HeaderReply, inbox)
+		answers, err := c.conn.SubscribeSync(inbox)
+		if err != nil {
+			return fmt.Errorf("command %s: %w", request.ID, err)
 		}
-		pause(ctx, reconnectWait)
+		defer func() { _ = answers.Unsubscribe() }() // fails only if the connection is closed
+		for ctx.Err() == nil {
+			if reply, ok := c.publish(ctx, msg, answers); ok {
+				c.ledger.answered(e, reply)
+				return nil
+			}
+			pause(ctx, reconnectWait)
+		}
+		return nil
 	}
-	return true, nil
 }
 
 // publish sends the message once and waits a while for its answer.

@@ -4,7 +4,7 @@ package natstest
 
 import (
 	"context"
-	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,31 +23,57 @@ const reconnectWait = 20 * time.Millisecond
 // anyPort lets the system choose, so that tests can run side by side.
 const anyPort = "127.0.0.1:0"
 
+// scheme comes before the address in a server's URL.
+const scheme = "nats://"
+
 // Server is a NATS server that lives as long as its test. Start, Restart and Stop are
 // for the test's goroutine, the other methods for any.
 type Server struct {
-	dir string
-	url string
-	run *embednats.Server // nil while stopped
+	options embednats.Options
+	url     string
+	run     *embednats.Server // nil while stopped
+}
+
+// Option changes how a server is run.
+type Option func(*embednats.Options)
+
+// User is one who may connect, and what that user may publish.
+type User = embednats.User
+
+// WithUsers lets only these connect, with [nats.UserInfo].
+func WithUsers(users ...User) Option {
+	return func(o *embednats.Options) { o.Users = users }
+}
+
+// WithDomain gives JetStream a domain.
+func WithDomain(name string) Option {
+	return func(o *embednats.Options) { o.Domain = name }
 }
 
 // Start runs a server that stores its streams in a directory of the test, on a port of
 // its own, and stops it when the test ends. It fails the test on any error.
-func Start(t testing.TB) *Server {
+func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	s := &Server{dir: t.TempDir()}
-	s.start(t, anyPort)
+	s := &Server{options: embednats.Options{Dir: t.TempDir(), Listen: anyPort}}
+	for _, change := range options {
+		change(&s.options)
+	}
+	if err := s.start(); err != nil {
+		t.Fatalf("start test server: %v", err)
+	}
 	t.Cleanup(func() { s.Stop(t) })
 	return s
 }
 
-func (s *Server) start(t testing.TB, listen string) {
-	t.Helper()
-	run, err := embednats.Start(embednats.Options{Dir: s.dir, Listen: listen})
+// start starts the server, from the second time on where it was.
+func (s *Server) start() error {
+	run, err := embednats.Start(s.options)
 	if err != nil {
-		t.Fatalf("start test server: %v", err)
+		return err
 	}
 	s.run, s.url = run, run.URL()
+	s.options.Listen = strings.TrimPrefix(s.url, scheme)
+	return nil
 }
 
 // URL returns the server's address; it stays the same over a Restart.
@@ -57,10 +83,18 @@ func (s *Server) URL() string { return s.url }
 // when the test ends. Options are applied after the test's own.
 func (s *Server) Connect(t testing.TB, opts ...nats.Option) *nats.Conn {
 	t.Helper()
-	own := []nats.Option{nats.Name(t.Name()), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait)}
-	conn, err := nats.Connect(s.url, append(own, opts...)...)
+	return connect(t, s.url, opts)
+}
+
+func connect(t testing.TB, urls string, opts []nats.Option) *nats.Conn {
+	t.Helper()
+	own := []nats.Option{
+		nats.Name(t.Name()), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectWait, reconnectWait),
+	}
+	conn, err := nats.Connect(urls, append(own, opts...)...)
 	if err != nil {
-		t.Fatalf("connect to test server %s: %v", s.url, err)
+		t.Fatalf("connect to test server %s: %v", urls, err)
 	}
 	t.Cleanup(conn.Close)
 	return conn
@@ -69,23 +103,26 @@ func (s *Server) Connect(t testing.TB, opts ...nats.Option) *nats.Conn {
 // JetStream returns a JetStream context on a connection of its own.
 func (s *Server) JetStream(t testing.TB, opts ...jetstream.JetStreamOpt) jetstream.JetStream {
 	t.Helper()
-	js, err := jetstream.New(s.Connect(t), opts...)
+	return newJetStream(t, s.Connect(t), opts)
+}
+
+func newJetStream(t testing.TB, conn *nats.Conn, opts []jetstream.JetStreamOpt) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(conn, opts...)
 	if err != nil {
 		t.Fatalf("jetstream context: %v", err)
 	}
 	return js
 }
 
-// Restart stops the server and starts it again with the same streams on the same port.
-// Clients reconnect by themselves.
+// Restart stops the server, if it runs, and starts it again with the same streams on the
+// same port. Clients reconnect by themselves.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	address, err := url.Parse(s.url)
-	if err != nil {
+	s.Stop(t)
+	if err := s.start(); err != nil {
 		t.Fatalf("restart test server: %v", err)
 	}
-	s.Stop(t)
-	s.start(t, address.Host)
 }
 
 // Stop stops the server; Restart brings it back. To stop a stopped one does nothing.

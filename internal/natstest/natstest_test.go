@@ -1,6 +1,7 @@
 package natstest_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -62,5 +63,52 @@ func TestServer_Stop_MayBeRepeated(t *testing.T) {
 	if conn, err := nats.Connect(server.URL()); err == nil {
 		conn.Close()
 		t.Error("a stopped server still accepts connections")
+	}
+}
+
+func TestStart_Options_UsersAndDomain(t *testing.T) {
+	server := natstest.Start(t, natstest.WithDomain("hub"),
+		natstest.WithUsers(natstest.User{Name: "one", Password: "secret", PublishDeny: []string{"closed.>"}}))
+	if conn, err := nats.Connect(server.URL()); err == nil {
+		conn.Close()
+		t.Error("connected without a password")
+	}
+	refused := make(chan error, 1)
+	conn := server.Connect(t, nats.UserInfo("one", "secret"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
+	js, err := jetstream.NewWithDomain(conn, "hub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := js.AccountInfo(t.Context()); err != nil || info.Domain != "hub" {
+		t.Errorf("got %+v, %v, want domain hub", info, err)
+	}
+	if err := conn.Publish("closed.one", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-refused; !errors.Is(err, nats.ErrPermissionViolation) {
+		t.Errorf("got %v, want a permission violation", err)
+	}
+}
+
+func TestCluster_LeaderStopped_AnotherLeadsAndNothingIsLost(t *testing.T) {
+	cluster := natstest.StartCluster(t, 3)
+	js := cluster.JetStream(t)
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "KEPT", Subjects: []string{"kept"}, Replicas: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "kept", nil); err != nil {
+		t.Fatal(err)
+	}
+	stopped := cluster.StopLeader(t, "KEPT")
+	if next := cluster.LeaderOf(t, "KEPT"); next == stopped {
+		t.Errorf("server %d leads although it is stopped", next)
+	}
+	cluster.Restart(t, stopped)
+	cluster.AwaitCurrent(t)
+	kept, err := cluster.Server(stopped).JetStream(t).Stream(t.Context(), "KEPT")
+	if err != nil || kept.CachedInfo().State.Msgs != 1 {
+		t.Errorf("got %+v, %v, want the message", kept, err)
 	}
 }

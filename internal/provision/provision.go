@@ -31,6 +31,11 @@ type Options struct {
 	OutcomeRetention time.Duration
 	// Update changes existing streams to the wanted settings where the server allows it.
 	Update bool
+	// Patience is how long to wait for a cluster that has no leader or has not met all its
+	// servers, at each stream. 0 means [DefaultPatience].
+	Patience time.Duration
+	// Waiting, if set, is called with the reason before each such wait.
+	Waiting func(reason error)
 }
 
 // Difference is one setting of an existing stream that is not the wanted one.
@@ -107,11 +112,14 @@ func Configs(o Options) []jetstream.StreamConfig {
 }
 
 // Apply makes what is missing and reports what differs. It may be repeated, also by
-// several processes at once. Differences are an error only through [Report.Fatal].
+// several processes at once. Differences are an error only through [Report.Fatal]. It
+// returns the server's error if a stream cannot be made or changed, and one of class
+// [volume.Unavailable] if the cluster was not ready within [Options.Patience].
 func Apply(ctx context.Context, js jetstream.JetStream, o Options) (Report, error) {
 	var report Report
 	for _, wanted := range Configs(o) {
-		if err := apply(ctx, js, o, wanted, &report); err != nil {
+		err := o.patiently(ctx, func(ctx context.Context) error { return apply(ctx, js, o, wanted, &report) })
+		if err != nil {
 			return report, fmt.Errorf("provision stream %s: %w", wanted.Name, err)
 		}
 	}

@@ -2,23 +2,21 @@ package provision_test
 
 import (
 	"context"
-	"fmt"
-	"net"
-	"net/url"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/internal/provision"
+	"github.com/jetvol/jetvol/volume"
 )
 
 // TestApply_Replicas_ZeroKeeps: what exists with three replicas keeps them if nobody says how many.
 func TestApply_Replicas_ZeroKeeps(t *testing.T) {
-	js := startCluster(t)
+	js := natstest.StartCluster(t, 3).JetStream(t)
 	if report := apply(t, js, provision.Options{Replicas: 3}); len(report.Created) != len(allStreams) {
 		t.Fatalf("got %+v, want all created", report)
 	}
@@ -36,78 +34,62 @@ func TestApply_Replicas_ZeroKeeps(t *testing.T) {
 	}
 }
 
-// startCluster starts three servers and returns when they place three replicas.
-func startCluster(t *testing.T) jetstream.JetStream {
-	t.Helper()
-	addresses := freeAddresses(t, 3)
-	var routes []*url.URL
-	for _, address := range addresses {
-		routes = append(routes, &url.URL{Scheme: "nats", Host: address.String()})
-	}
-	var clientURL string
-	for i, own := range addresses {
-		s, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-			JetStream: true, StoreDir: t.TempDir(), Routes: routes,
-			Cluster: server.ClusterOpts{Name: "test", Host: own.IP.String(), Port: own.Port},
-		})
-		if err != nil {
-			t.Fatal(err)
+// A worker may be started together with the cluster.
+func TestApply_ClusterNotYetThere_Waits(t *testing.T) {
+	cluster := natstest.StartCluster(t, 3)
+	js := cluster.Server(0).JetStream(t)
+	cluster.Stop(t, 1)
+	cluster.Stop(t, 2)
+	waiting, ended := make(chan error, 1), make(chan error, 1)
+	options := provision.Options{Replicas: 3, Patience: testTimeout, Waiting: func(reason error) {
+		select {
+		case waiting <- reason:
+		default:
 		}
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(testTimeout) {
-			t.Fatal("a server of the cluster does not start")
-		}
-		clientURL = s.ClientURL()
+	}}
+	var report provision.Report
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
+	defer cancel()
+	go func() {
+		var err error
+		report, err = provision.Apply(ctx, js, options)
+		ended <- err
+	}()
+	if reason := <-waiting; reason == nil {
+		t.Error("waits without a reason")
 	}
-	nc, err := nats.Connect(clientURL)
-	if err != nil {
+	cluster.Restart(t, 1)
+	cluster.Restart(t, 2)
+	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
+	if made := slices.Concat(report.Created, report.Existing); len(made) != len(allStreams) || len(report.Differences) != 0 {
+		t.Errorf("got %+v, want all streams", report)
 	}
-	awaitPeers(t, js)
-	return js
+	for _, stream := range allStreams {
+		if got := configOf(t, cluster.JetStream(t), stream).Replicas; got != 3 {
+			t.Errorf("stream %s: got %d replicas, want 3", stream, got)
+		}
+	}
 }
 
-// awaitPeers asks until the cluster has a leader that has met its peers: before, it does
-// not answer or refuses.
-func awaitPeers(t *testing.T, js jetstream.JetStream) {
-	t.Helper()
-	const each = time.Second
-	for ctx := testContext(t); ctx.Err() == nil; {
-		try, cancel := context.WithTimeout(ctx, each)
-		_, err := js.CreateStream(try, jetstream.StreamConfig{Name: "PROBE", Subjects: []string{"probe"}, Replicas: 3})
-		cancel()
-		if err == nil {
-			return
-		}
+// TestApply_NoQuorum_UnavailableAfterPatience: waiting ends, and the error says what for.
+func TestApply_NoQuorum_UnavailableAfterPatience(t *testing.T) {
+	cluster := natstest.StartCluster(t, 3)
+	js := cluster.Server(0).JetStream(t)
+	cluster.Stop(t, 1)
+	cluster.Stop(t, 2)
+	_, err := provision.Apply(testContext(t), js, provision.Options{Replicas: 3, Patience: time.Millisecond})
+	if !errors.Is(err, volume.Unavailable) || !strings.Contains(err.Error(), "no leader") || !strings.Contains(err.Error(), allStreams[0]) {
+		t.Errorf("got %v, want that stream %s waits for a leader: unavailable", err, allStreams[0])
 	}
-	t.Fatal("the cluster does not come up")
 }
 
-// freeAddresses returns n addresses that nobody listens on. The servers have to know all
-// of them before the first one starts.
-func freeAddresses(t *testing.T, n int) []*net.TCPAddr {
-	t.Helper()
-	var held []net.Listener
-	var addresses []*net.TCPAddr
-	for range n {
-		listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, listener) // until all are chosen, so that no two are the same
-		addresses = append(addresses, listener.Addr().(*net.TCPAddr))
+// TestApply_TooManyReplicas_UnavailableWithTheServersReason: five do not fit three servers.
+func TestApply_TooManyReplicas_UnavailableWithTheServersReason(t *testing.T) {
+	js := natstest.StartCluster(t, 3).JetStream(t)
+	_, err := provision.Apply(testContext(t), js, provision.Options{Replicas: 5, Patience: time.Millisecond})
+	if !errors.Is(err, volume.Unavailable) || !strings.Contains(err.Error(), "no suitable peers") {
+		t.Errorf("got %v, want no suitable peers: unavailable", err)
 	}
-	for _, listener := range held {
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return addresses
 }

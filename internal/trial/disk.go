@@ -53,7 +53,7 @@ func readObjects(ctx context.Context, dir string) (objects []backends.Object, er
 }
 
 // readFiles returns the sizes of all images, and the names of all files that are
-// neither an image nor the sidecar of one.
+// neither an image nor the sidecar of one, nor the driver's own.
 func readFiles(dir string) (verify.Files, error) {
 	files := verify.Files{Data: map[volume.Key]volume.Bytes{}}
 	entries, err := os.ReadDir(dir)
@@ -63,6 +63,9 @@ func readFiles(dir string) (verify.Files, error) {
 	var others []string
 	for _, entry := range entries {
 		key, isImage := keyOf(entry.Name(), imageSuffix)
+		if entry.Name() == local.FencesDir {
+			continue
+		}
 		if !isImage {
 			others = append(others, entry.Name())
 			continue

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/jetvol/jetvol/backends/local"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -30,6 +31,9 @@ func TestReadFiles_StrayFiles_AreNamed(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, local.FencesDir), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	files, err := readFiles(dir)
 	if err != nil {

@@ -3,6 +3,7 @@ package ownership
 import (
 	"context"
 	"crypto/rand"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -73,6 +74,8 @@ type Member struct {
 	claims   map[int]*Claim
 	busy     map[volume.Key]int // lanes of earlier claims, by volume
 	draining bool
+	stored   uint64        // revision of this worker's lease as it was stored last
+	shown    uint64        // and as the watch showed it last
 	changed  chan struct{} // closed and replaced whenever something above changes
 }
 
@@ -110,11 +113,11 @@ func (m *Member) Instance() string { return m.lease.Instance }
 // for the first time.
 func (m *Member) Served() <-chan struct{} { return m.served }
 
-// Workers returns how many workers are alive by what this one sees, itself included.
-func (m *Member) Workers() int {
+// Leases returns the leases of all live workers as this one sees them, by worker.
+func (m *Member) Leases() map[string]Lease {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.view)
+	return maps.Clone(m.view)
 }
 
 // Drain gives up all partitions and takes none any more. It may be repeated.
@@ -148,9 +151,9 @@ func (c *Claim) Serving() {
 	c.member.checkServed()
 }
 
-// Release gives the partition up: nothing more is taken from it. Busy are the volumes of
-// it that this worker is still occupied with; [Member.Idle] is owed for each of them.
-func (c *Claim) Release(busy []volume.Key) {
+// Release gives the partition up: nothing more is taken from it. What the worker is still
+// in the middle of is told before, by [Member.Occupy].
+func (c *Claim) Release() {
 	m := c.member
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -158,13 +161,21 @@ func (c *Claim) Release(busy []volume.Key) {
 		return
 	}
 	delete(m.claims, c.partition)
-	for _, key := range busy {
+	m.publish()
+}
+
+// Occupy says that this worker is in the middle of something with the volumes, whatever
+// becomes of their partitions. [Member.Idle] is owed for each.
+func (m *Member) Occupy(keys ...volume.Key) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range keys {
 		m.busy[key]++
 	}
 	m.publish()
 }
 
-// Idle says that this worker is done with a volume that it gave up as busy.
+// Idle says that this worker is done with a volume that it was occupied with.
 func (m *Member) Idle(key volume.Key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -178,25 +189,25 @@ func (m *Member) Idle(key volume.Key) {
 // holds it, and claims it. If the holder does not give it up in time it is claimed all
 // the same. It returns the error of ctx if that ends first.
 func (m *Member) Acquire(ctx context.Context, partition int) (*Claim, error) {
-	var impatient <-chan time.Time // runs while another holds what is assigned to this worker
-	overdue := false
+	patience := time.NewTimer(forever) // runs while another holds what is assigned to this worker
+	defer patience.Stop()
+	waiting, overdue := false, false
 	for {
 		claim, held, changed := m.tryAcquire(partition, overdue)
 		switch {
 		case claim != nil:
 			return claim, nil
-		case !held:
-			impatient = nil
-		case impatient == nil:
-			timer := time.NewTimer(m.config.Handover)
-			defer timer.Stop()
-			impatient = timer.C
+		case held && !waiting:
+			patience.Reset(m.config.Handover)
+		case !held && waiting:
+			patience.Reset(forever)
 		}
+		waiting = held
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-changed:
-		case <-impatient:
+		case <-patience.C:
 			overdue = true
 			m.log.Warn().Int("partition", partition).Dur("after", m.config.Handover).Msg("partition taken from a live holder")
 		}

@@ -79,6 +79,9 @@ func (h *heart) beat(ctx context.Context) error {
 	switch {
 	case err == nil:
 		h.revision, h.joined = revision, true
+		m.mu.Lock()
+		m.stored = revision
+		m.mu.Unlock()
 		return nil
 	case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrExists):
 		return h.look(ctx)
@@ -153,6 +156,28 @@ type viewer struct {
 	fresh   map[string]Lease // what was there at the start, until all of it has come
 	caught  bool
 	missing map[string]time.Time // workers whose lease ran out, and when they are given up
+	// A watch that does not show this worker's own renewals shows nothing: the server has
+	// lost it in a restart, say, which the client would notice only after 20 s.
+	deaf      time.Time // since when renewals are not shown; zero while they are
+	deafSince uint64    // the first of them
+}
+
+var errDeaf = errors.New("own renewals are not shown")
+
+// hears returns errDeaf if a renewal was not shown for the time of a whole lease.
+func (v *viewer) hears() error {
+	m := v.member
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.shown >= m.stored:
+		v.deaf = time.Time{}
+	case v.deaf.IsZero() || m.shown >= v.deafSince:
+		v.deaf, v.deafSince = time.Now(), m.stored
+	case time.Since(v.deaf) > m.config.TTL:
+		return errDeaf
+	}
+	return nil
 }
 
 func (v *viewer) watch(ctx context.Context) error {
@@ -178,6 +203,8 @@ func (v *viewer) watch(ctx context.Context) error {
 			}
 		}
 	}()
+	listen := time.NewTicker(m.config.Heartbeat)
+	defer listen.Stop()
 	for {
 		timer := time.NewTimer(v.nextGone())
 		select {
@@ -189,6 +216,10 @@ func (v *viewer) watch(ctx context.Context) error {
 			v.take(change)
 		case <-timer.C:
 			v.giveUpMissing()
+		case <-listen.C:
+			if err := v.hears(); err != nil {
+				stop(err)
+			}
 		}
 		timer.Stop()
 	}
@@ -234,12 +265,14 @@ func (v *viewer) take(change kv.Change[Lease]) {
 		return
 	case change.Kind == kv.Put && !v.caught:
 		v.fresh[id] = change.Value
-		return
 	case change.Kind == kv.Put:
 		delete(v.missing, id)
 		m.see(id, change.Value)
 	case change.Kind == kv.Deleted && v.caught:
 		v.gone(change.Key[len(keyPrefix):])
+	}
+	if change.Key == LeaseKey(m.config.ID) {
+		m.shown = max(m.shown, change.Revision)
 	}
 	own := m.view[m.config.ID] // of a former run perhaps, which has to expire first
 	m.current = m.current || v.caught && own.Instance == m.lease.Instance

@@ -1,0 +1,134 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/backends/local"
+	"github.com/jetvol/jetvol/worker"
+)
+
+// peer is another worker on the same server and directory. Its backend is one of its
+// own, as in another process.
+type peer struct {
+	*hooked
+	stop func() error
+	line *line
+}
+
+// startPeer starts a worker beside the others and stops it at the end of the test.
+func (s *system) startPeer(id string) *peer {
+	s.t.Helper()
+	driver, err := local.Open(local.Options{Dir: s.dir})
+	s.must(err)
+	p := &peer{hooked: &hooked{Driver: driver}, line: &line{}}
+	backend := backends.New("local", p.hooked, backends.Options{})
+	s.t.Cleanup(func() { s.must(backend.Close()) })
+	config := s.config
+	config.ID = id
+	config.Backends = map[string]*backends.Backend{"local": backend}
+	config.Registerer = nil
+	p.stop = s.startOn(s.server.Connect(s.t, nats.SetCustomDialer(p.line)), config)
+	s.t.Cleanup(func() { s.must(p.stop()) })
+	return p
+}
+
+// startOn starts a worker on the connection and returns how to drain it.
+func (s *system) startOn(conn *nats.Conn, config worker.Config) (stop func() error) {
+	s.t.Helper()
+	w, err := worker.New(s.ctx, conn, config)
+	s.must(err)
+	ctx, cancel := context.WithCancel(s.ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	select {
+	case <-w.Ready():
+	case <-s.ctx.Done():
+		s.t.Fatalf("worker %s did not become ready", config.ID)
+	}
+	return sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+}
+
+// line dials connections on which nothing gets through while it is held: what a stopped
+// process looks like from outside.
+type line struct {
+	held sync.RWMutex
+}
+
+// Dial implements [nats.CustomDialer].
+func (l *line) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.DialTimeout(network, address, limit)
+	return &heldConn{Conn: conn, line: l}, err
+}
+
+type heldConn struct {
+	net.Conn
+	line *line
+}
+
+func (c *heldConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.line.held.RLock()
+	defer c.line.held.RUnlock()
+	return n, err
+}
+
+func (c *heldConn) Write(b []byte) (int, error) {
+	c.line.held.RLock()
+	defer c.line.held.RUnlock()
+	return c.Conn.Write(b)
+}
+
+// freeze makes the peer's next call of that name for the volume wait, and holds its line
+// once the call is there. It returns what tells that, and what lets both go.
+func (p *peer) freeze(call, name string) (frozen <-chan struct{}, thaw func()) {
+	entered, released := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	p.hook(func(_ context.Context, c string, ref backends.Ref) error {
+		if c == call && ref.Key == key(name) {
+			once.Do(func() {
+				p.line.held.Lock()
+				close(entered)
+				<-released
+			})
+		}
+		return nil
+	}, nil)
+	return entered, func() {
+		p.line.held.Unlock()
+		close(released)
+	}
+}
+
+// await polls until ok holds.
+func (s *system) await(what string, ok func() bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !ok() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			s.t.Fatal("did not come: " + what)
+		}
+	}
+}
+
+func volumeNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("v%d", i)
+	}
+	return names
+}

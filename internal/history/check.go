@@ -58,7 +58,9 @@ func Check(e verify.Evidence, o Options) (Result, error) {
 	for key, operations := range operationsOf(e) {
 		checks.Go(func() error {
 			check := newCheck(operations)
-			verdict := porcupine.CheckOperationsTimeout(check.model(fresh), condense(operations), o.Limit)
+			condensed := condense(operations)
+			begin := fresh(factsOf(condensed))
+			verdict := porcupine.CheckOperationsTimeout(check.model(begin), condensed, o.Limit)
 			mu.Lock()
 			defer mu.Unlock()
 			result.Operations += len(operations)
@@ -140,19 +142,15 @@ type check struct {
 }
 
 func newCheck(operations []porcupine.Operation) *check {
-	return &check{operations: operations, reached: map[uint64]model{0: fresh()}}
+	return &check{operations: operations, reached: map[uint64]model{0: fresh(nil)}}
 }
 
 // model returns the model as porcupine wants it, beginning with that volume.
-func (c *check) model(begin func() model) porcupine.Model {
+func (c *check) model(begin model) porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return begin() },
+		Init: func() any { return begin },
 		Step: func(state, input, output any) (bool, any) {
-			next := state.(model)
-			if looks, several := input.(looks); several {
-				return looks.fit(next), next
-			}
-			next, possible := next.step(input.(verify.Command), output.(commands.Reply))
+			next, possible := state.(model).take(input, output)
 			if possible {
 				c.note(next)
 			}

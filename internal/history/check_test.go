@@ -220,17 +220,19 @@ func TestCheck_ManyRefusalsAtOnce_AreDecided(t *testing.T) {
 	}
 }
 
-func TestCheck_TooHard_IsAFault(t *testing.T) {
+func TestCheck_TimeIsUp_IsAFault(t *testing.T) {
+	dir := t.TempDir()
 	var calls []call
-	for i := range 40 { // each could come first, and no order fits
+	for i := range 2000 {
 		calls = append(calls, call{
-			id: volume.CommandID(rune('A' + i)), verb: volume.VerbCancel, from: 1, to: 99,
-			outcome: volume.Rejected, code: volume.ErrNothingToCancel,
+			id: volume.CommandID(fmt.Sprint("c", i)), verb: volume.VerbReconcile, from: 1, to: 99,
+			outcome: volume.Succeeded, volume: first, state: volume.StateAvailable, generation: uint64(i) + 3,
 		})
 	}
-	calls = append(calls, call{id: "x", verb: volume.VerbDetach, from: 1, to: 99, outcome: volume.Succeeded, generation: 2})
-	dir := t.TempDir()
-	result, err := Check(evidence(calls), Options{Limit: 50 * time.Millisecond, Dir: dir})
+	slices.Reverse(calls)
+	calls = append(calls, clean()[2])
+	calls[2000].from, calls[2000].to = 1, 99
+	result, err := Check(evidence(calls), Options{Limit: time.Millisecond, Dir: dir})
 	if err != nil || len(result.Faults) != 1 || !strings.Contains(result.Faults[0].Detail, "undecided") {
 		t.Errorf("got %v, %v, want one that is undecided", result.Faults, err)
 	}

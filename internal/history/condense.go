@@ -11,31 +11,30 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
+// Most commands of a contended volume are refused: they only look at it. There are too
+// many orders of looks to try them all, and no need to, because an answer tells the
+// generation that it found:
+//
+//   - all looks at one generation are checked as two, see [condense];
+//   - the next change can only come when all of them have been taken. Without this rule
+//     an order that left one behind would fail at the end of the history, and everything
+//     since would be tried anew.
+
 // looks are commands that found the volume at one generation and left it as it was.
 type looks []porcupine.Operation
 
-// fit reports whether all of them can have got their answers there.
-func (l looks) fit(m model) bool {
-	for _, op := range l {
-		if _, possible := m.step(op.Input.(verify.Command), op.Output.(commands.Reply)); !possible {
-			return false
-		}
-	}
-	return true
-}
-
-// condense returns the same history with all commands that only looked at one generation
-// as two: the one that was given last and the one that was answered first. The volume
-// has to be at that generation some time after the former was given and some time before
-// the latter was answered; then every other one has a place between the same two changes.
-// So nothing is found or missed by it, but the orders of refusals among each other, of
-// which there are too many to try, need not be tried.
+// condense returns the same history with all looks at one generation as two: the one
+// that was given last and the one that was answered first. The volume has to be at that
+// generation some time after the former was given and some time before the latter was
+// answered; then every other one has a place between the same two changes. So nothing is
+// found and nothing missed by it.
 func condense(operations []porcupine.Operation) []porcupine.Operation {
 	var all []porcupine.Operation
 	at := map[uint64]looks{}
 	for _, op := range operations {
-		if answer := op.Output.(commands.Reply); onlyLooked(op.Input.(verify.Command), answer) {
-			at[answer.Generation] = append(at[answer.Generation], op)
+		if onlyLooked(op) {
+			generation := op.Output.(commands.Reply).Generation
+			at[generation] = append(at[generation], op)
 		} else {
 			all = append(all, op)
 		}
@@ -49,14 +48,87 @@ func condense(operations []porcupine.Operation) []porcupine.Operation {
 	return all
 }
 
-// onlyLooked reports whether the volume is the same after a command with that answer. One
-// that was cancelled before it began is remembered by the cancels after it.
-func onlyLooked(c verify.Command, answer commands.Reply) bool {
+// onlyLooked reports whether the volume is the same after the operation. A cancel changes
+// nothing itself: its target ends in another way.
+func onlyLooked(op porcupine.Operation) bool {
+	c, answer := op.Input.(verify.Command), op.Output.(commands.Reply)
 	switch answer.Outcome {
-	case volume.Valid:
+	case volume.Valid, volume.Rejected:
 		return true
-	case volume.Rejected:
-		return c.ValidateOnly || c.Verb != volume.VerbCancel && codeOf(answer) != volume.ErrCancelled
+	}
+	return c.Verb == volume.VerbCancel && answer.Outcome == volume.Succeeded
+}
+
+// facts are what is known of a history as a whole.
+type facts struct {
+	looks     map[uint64]int // operations that only look, by generation
+	cancelled map[volume.CommandID]uint64
+}
+
+func factsOf(operations []porcupine.Operation) *facts {
+	f := &facts{looks: map[uint64]int{}, cancelled: map[volume.CommandID]uint64{}}
+	for _, op := range operations {
+		generation := op.Output.(commands.Reply).Generation
+		several, condensed := op.Input.(looks)
+		if !condensed {
+			several = looks{op}
+		}
+		if condensed || onlyLooked(op) {
+			f.looks[generation]++
+		}
+		for _, op := range several {
+			if codeOf(op.Output.(commands.Reply)) == volume.ErrCancelled {
+				f.cancelled[op.Input.(verify.Command).ID] = generation
+			}
+		}
+	}
+	return f
+}
+
+// hadCancelled reports whether the command, or any if it is empty, had been cancelled by
+// that generation.
+func (f *facts) hadCancelled(target volume.CommandID, by uint64) bool {
+	if target != "" {
+		at, cancelled := f.cancelled[target]
+		return cancelled && at <= by
+	}
+	for _, at := range f.cancelled {
+		if at <= by {
+			return true
+		}
 	}
 	return false
+}
+
+// take returns the volume after an operation of a history, and false if it cannot come
+// here.
+func (m model) take(input, output any) (model, bool) {
+	several, condensed := input.(looks)
+	if !condensed {
+		op := porcupine.Operation{Input: input, Output: output}
+		if !onlyLooked(op) {
+			return m.change(input.(verify.Command), output.(commands.Reply))
+		}
+		several = looks{op}
+	}
+	for _, op := range several {
+		if _, possible := m.step(op.Input.(verify.Command), op.Output.(commands.Reply)); !possible {
+			return m, false
+		}
+	}
+	m.looked++
+	return m, true
+}
+
+// change is a step that comes only after all looks at the volume as it was.
+func (m model) change(c verify.Command, answer commands.Reply) (model, bool) {
+	if answer.Outcome == "" {
+		return m, true
+	}
+	if m.looked != m.facts.looks[m.generation] {
+		return m, false
+	}
+	next, possible := m.step(c, answer)
+	next.looked = 0
+	return next, possible
 }

@@ -43,7 +43,9 @@ func (c *check) draw(path string) error {
 			shown = append(shown, op)
 		}
 	}
-	again := newCheck(shown).model(func() model { return first })
+	first.looked, first.facts = 0, factsOf(shown)
+	first.facts.cancelled = factsOf(c.operations).cancelled // also what is not shown
+	again := newCheck(shown).model(first)
 	_, info := porcupine.CheckOperationsVerbose(again, shown, drawLimit)
 	return porcupine.VisualizePath(again, info, path)
 }

@@ -8,10 +8,6 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// remembered is how many cancelled commands a volume knows for the cancels that come
-// after them: as many as a record has room for answers.
-const remembered = 16
-
 // model is a volume between two commands, as far as answers tell of it. It is a second,
 // smaller statement of what a volume is, made from the documents and not from the state
 // machine, so that a mistake in one of them shows.
@@ -23,13 +19,14 @@ type model struct {
 	minSize, maxSize volume.Bytes
 	node             volume.Node // that it is attached to
 	nodeUnknown      bool        // the backend was believed and did not tell clients
-	cancelled        [remembered]volume.CommandID
+	looked           int         // looks taken at this generation
+	facts            *facts      // of the whole history
 }
 
 // unknownSize is more than any volume has.
 const unknownSize = volume.Bytes(1 << 62)
 
-func fresh() model { return model{state: volume.StatePending} }
+func fresh(f *facts) model { return model{state: volume.StatePending, facts: f} }
 
 // exists reports whether users know such a volume.
 func (m model) exists() bool { return m.id != "" && m.state != volume.StateDeleted }
@@ -48,7 +45,7 @@ func (m model) step(c verify.Command, answer commands.Reply) (model, bool) {
 		if code == "" || !m.tells(answer) {
 			return m, false
 		}
-		return m.refused(c, code)
+		return m, m.refused(c, code)
 	case c.ValidateOnly || !m.allows(c, ""):
 		return m, false
 	case c.Verb == volume.VerbCancel:
@@ -88,21 +85,15 @@ func (m model) tells(answer commands.Reply) bool {
 	}
 }
 
-// refused returns the volume after a command that changed nothing, and false if that
-// code is not what it must have got here.
-func (m model) refused(c verify.Command, code volume.Code) (model, bool) {
+// refused reports whether a command that changed nothing can have got that code here.
+func (m model) refused(c verify.Command, code volume.Code) bool {
 	switch {
-	case m.allows(c, code):
-		return m, true
-	case code == volume.ErrCancelled: // before it began
-		if !c.ValidateOnly {
-			m = m.remember(c.ID)
-		}
-		return m, true
+	case m.allows(c, code), code == volume.ErrCancelled: // before it began
+		return true
 	case c.Verb == volume.VerbReconcile: // the backend did not say what it has
-		return m, !c.ValidateOnly && m.allows(c, "") && slices.Contains(backendCodes, code)
+		return !c.ValidateOnly && m.allows(c, "") && slices.Contains(backendCodes, code)
 	}
-	return m, false
+	return false
 }
 
 // backendCodes are answers of a backend that can pass.
@@ -145,7 +136,7 @@ func (m model) allows(c verify.Command, code volume.Code) bool {
 	}
 	if c.Verb == volume.VerbCancel {
 		// What was cancelled long ago may have left the record, so a refusal is always possible.
-		return code == volume.ErrNothingToCancel || code == "" && m.hasCancelled(c.Args.Target)
+		return code == volume.ErrNothingToCancel || code == "" && m.facts.hadCancelled(c.Args.Target, m.generation)
 	}
 	if !slices.Contains(takenIn[c.Verb], m.state) {
 		return code == volume.ErrInvalidTransition
@@ -161,18 +152,6 @@ func (m model) allows(c verify.Command, code volume.Code) bool {
 		return code == volume.ErrNodeMismatch && c.Args.Node != "" && (m.nodeUnknown || c.Args.Node != m.node)
 	}
 	return code == ""
-}
-
-func (m model) hasCancelled(target volume.CommandID) bool {
-	return slices.ContainsFunc(m.cancelled[:], func(id volume.CommandID) bool {
-		return id != "" && (target == "" || target == id)
-	})
-}
-
-func (m model) remember(id volume.CommandID) model {
-	copy(m.cancelled[1:], m.cancelled[:remembered-1])
-	m.cancelled[0] = id
-	return m
 }
 
 func codeOf(answer commands.Reply) volume.Code {

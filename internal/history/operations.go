@@ -63,9 +63,6 @@ func (m model) failed(c verify.Command, to volume.State, steps uint64, code volu
 		return m, false
 	}
 	m.maxSize = max(m.maxSize, c.Args.Size)
-	if code == volume.ErrCancelled {
-		m = m.remember(c.ID)
-	}
 	if to == volume.StateError {
 		m.nodeUnknown = true // an attach or detach may have got through
 		return m, true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,17 +22,18 @@ func inEpoch(ref backends.Ref, epoch uint64) backends.Ref {
 func TestFence_AbandonedCall_IsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := &ableDriver{fakeDriver: &fakeDriver{}}
-		release, entered := make(chan struct{}), 0
+		release := make(chan struct{})
+		var entered atomic.Int32
 		driver.call = func(context.Context, volume.Key) error {
-			entered++
+			entered.Add(1)
 			<-release
 			return nil
 		}
 		b := backends.New("ceph", driver, backends.Options{Timeout: time.Minute})
 		wantClass(t, b.Create(t.Context(), refOf("db-01"), volume.MiB), volume.Unavailable)
 		wantClass(t, b.Fence(t.Context(), inEpoch(refOf("db-01"), 2)), volume.Unavailable)
-		if entered != 1 {
-			t.Errorf("driver calls: got %d, want 1: the fence would be beside the create", entered)
+		if got := entered.Load(); got != 1 {
+			t.Errorf("driver calls: got %d, want 1: the fence would be beside the create", got)
 		}
 		close(release)
 		synctest.Wait()

@@ -45,7 +45,7 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachm
 
 // backendError gives a backend's error the code under which users are told.
 func backendError(err error) error {
-	if errors.Is(err, volume.ErrFenced) {
+	if errors.Is(err, volume.ErrFenced) || errors.Is(err, errFenceBusy) {
 		return err // the worker's own matter
 	}
 	return volume.BackendError(err)

@@ -79,6 +79,9 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 		return nil, err
 	}
 	decision, err := e.decide()
+	if outbid := e.outbid(ctx, err); outbid != nil {
+		return nil, outbid
+	}
 	if rejection(err) {
 		if e.command.ValidateOnly {
 			return &volume.Outcome{

@@ -35,7 +35,7 @@ const limit = 30 * time.Second
 // system is a real server on disk, the local backend on disk, and a worker that can be
 // stopped and started again.
 type system struct {
-	t       *testing.T
+	t       testing.TB
 	ctx     context.Context
 	server  *natstest.Server
 	nc      *nats.Conn
@@ -56,6 +56,7 @@ type hooked struct {
 	after  func(call string, ref backends.Ref) error
 	calls  []string
 	fault  error // of the last call that failed
+	fence  func() error
 }
 
 func (h *hooked) around(ctx context.Context, call string, ref backends.Ref, do func() error) error {
@@ -125,6 +126,25 @@ func (h *hooked) callsOf(key volume.Key) []string {
 	return calls
 }
 
+// fencing has every Fence ask f first.
+func (h *hooked) fencing(f func() error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fence = f
+}
+
+func (h *hooked) Fence(ctx context.Context, ref backends.Ref) error {
+	h.mu.Lock()
+	f := h.fence
+	h.mu.Unlock()
+	if f != nil {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return h.Driver.Fence(ctx, ref)
+}
+
 func (h *hooked) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
 	return h.around(ctx, "create", ref, func() error { return h.Driver.Create(ctx, ref, size) })
 }
@@ -165,7 +185,7 @@ func quickRetry() fsm.RetryPolicy {
 }
 
 // prepare starts everything but the worker.
-func prepare(t *testing.T, change ...func(*worker.Config)) *system {
+func prepare(t testing.TB, change ...func(*worker.Config)) *system {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	t.Cleanup(cancel)

@@ -23,11 +23,14 @@ type peer struct {
 }
 
 // startPeer starts a worker beside the others and stops it at the end of the test.
-func (s *system) startPeer(id string) *peer {
+func (s *system) startPeer(id string, prepare ...func(*peer)) *peer {
 	s.t.Helper()
 	driver, err := local.Open(local.Options{Dir: s.dir})
 	s.must(err)
 	p := &peer{hooked: &hooked{Driver: driver}, line: &line{}}
+	for _, f := range prepare {
+		f(p)
+	}
 	backend := backends.New("local", p.hooked, backends.Options{})
 	s.t.Cleanup(func() { s.must(backend.Close()) })
 	config := s.config

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jetvol/jetvol/backends"
@@ -12,6 +13,13 @@ import (
 // errOutbid says that the volume is this worker's in a new epoch: the step is to be done
 // again.
 var errOutbid = errors.New("epoch was raised")
+
+// errFenceBusy says that a former owner is still in the middle of a call.
+var errFenceBusy = errors.New("former owner is not shut out yet")
+
+// fencePatience is how long a fence may be refused as busy before that counts as a failed
+// attempt: a process that is stopped in the middle of a call keeps the backend's lock.
+const fencePatience = time.Minute
 
 // ownerAfter returns who acts on a volume from now on: this worker, in a new epoch
 // unless it was this run of it before.
@@ -56,7 +64,11 @@ func (e *execution) raise(ctx context.Context, epoch uint64) error {
 func (e *execution) fence(ctx context.Context, backend *backends.Backend) error {
 	owner := &e.head.record.Owner
 	if owner.Fencing && backend.CanFence() {
-		if err := backend.Fence(ctx, refOf(e.head.record)); err != nil {
+		err := backend.Fence(ctx, refOf(e.head.record))
+		if errors.Is(err, volume.Busy) && time.Since(owner.Since) < fencePatience {
+			return fmt.Errorf("%w: %w", errFenceBusy, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -66,8 +78,12 @@ func (e *execution) fence(ctx context.Context, backend *backends.Backend) error 
 
 // outbid raises the epoch above the one by which the backend refused a call, if it did.
 // A former owner finds here that it is none any more. The rightful one may have an
-// epoch that is too low because its record comes from an older copy.
+// epoch that is too low because its record comes from an older copy. A fence that is
+// busy is no answer of the backend to the operation: the command begins again.
 func (e *execution) outbid(ctx context.Context, refusal error) error {
+	if errors.Is(refusal, errFenceBusy) {
+		return refusal
+	}
 	fenced, ok := errors.AsType[*backends.FencedError](refusal)
 	if !ok {
 		return nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
@@ -134,4 +135,43 @@ func (s *system) queued(name string) uint64 {
 		total += count
 	}
 	return total
+}
+
+// TestWorker_BackendHasSeenAHigherEpoch_IsOutbid: the records come from an older copy.
+func TestWorker_BackendHasSeenAHigherEpoch_IsOutbid(t *testing.T) {
+	s := start(t)
+	s.create("v", volume.MiB)
+	ref := backends.Ref{Key: key("v"), ID: s.record("v").ID, Epoch: 40}
+	must(t, s.backend.Driver.Fence(s.ctx, ref))
+	s.wantReply(s.attach("v", "n1"), volume.Succeeded, volume.StateAttached, "")
+	if owner := s.record("v").Owner; owner.Epoch != 41 || owner.Fencing {
+		t.Errorf("owner: got %+v, want epoch 41", owner)
+	}
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventAttach, volume.EventAttached)
+}
+
+// TestWorker_FenceBusy_IsWaitedForWithoutAnAttempt: the former owner is stopped inside
+// the driver, where it holds the backend's lock.
+func TestWorker_FenceBusy_IsWaitedForWithoutAnAttempt(t *testing.T) {
+	s := prepare(t)
+	first := s.startPeer("first")
+	s.create("v", volume.MiB)
+	frozen, thaw := first.freeze("attach", "v")
+	receipt := s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}})
+	<-frozen
+	second := s.startPeer("second", func(p *peer) {
+		refusals := 0
+		p.fencing(func() error {
+			if refusals++; refusals <= 6 { // more often than an operation is tried
+				return backends.Errorf(volume.Busy, "locked")
+			}
+			return nil
+		})
+	})
+	s.awaitEvent("v", ofCommand(receipt.CommandID))
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventAttach, volume.EventAttached)
+	thaw()
+	must(t, first.stop())
+	must(t, second.stop())
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventAttach, volume.EventAttached)
 }

@@ -46,7 +46,8 @@ func TestMain(m *testing.M) {
 func childCommand(t *testing.T, kind string, args ...string) *exec.Cmd {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], args...)
-	child.Env = append(os.Environ(), crashVariable+"="+kind)
+	// The race detector sleeps for a second at the end of a process, unless told not to.
+	child.Env = append(os.Environ(), crashVariable+"="+kind, "GORACE=atexit_sleep_ms=0")
 	return child
 }
 

@@ -117,8 +117,7 @@ func (d *Driver) arrive() error {
 // removeFences removes the fences of all volumes.
 func (d *Driver) removeFences() error {
 	return d.fences.each(func(name string) error {
-		base, isFence := strings.CutSuffix(name, fenceSuffix)
-		if _, err := volume.ParseKey(base); !isFence || err != nil {
+		if !strings.HasSuffix(name, fenceSuffix) {
 			return nil
 		}
 		return d.fences.discard(name)

@@ -20,24 +20,25 @@ import (
 // every point of every call. Another fences it and goes on, not at all, by one step, to
 // the end of the volume's life, or into the next; then the first wakes up (SIGCONT).
 func TestDriver_StoppedBeforeEachDiskChange_ChangesNothingLater(t *testing.T) {
-	for p := range position(len(life)) {
-		for name, to := range map[string]position{
-			"NothingMore": p,
-			"ItsStep":     p + 1,
-			"WholeLife":   position(len(life)),
-			"NextLife":    position(len(life)) + 1,
-		} {
-			t.Run(string(p.step().change)+"/"+name, func(t *testing.T) {
-				var outcomes [3]int
-				for n := 1; outcomes[survived] == 0; n++ {
-					outcomes[stopAndTakeOver(t, p, to, n)]++
+	end := position(len(life))
+	for p := range end {
+		t.Run(string(p.step().change), func(t *testing.T) {
+			for _, to := range []position{p, p + 1, end, end + 1} {
+				if got := stopAndTakeOver(t, p, to, 1); got != fenced {
+					t.Errorf("stopped before the lock: got outcome %d, want %d", got, fenced)
 				}
-				// Before the lock it is fenced, with the lock it is waited for.
-				if outcomes[fenced] != 1 || outcomes[waitedFor] < 2 {
-					t.Errorf("stopped: got fenced %d times and waited for %d times, want 1 and at least 2", outcomes[fenced], outcomes[waitedFor])
+			}
+			waits := 0
+			for outcome := waitedFor; outcome == waitedFor; waits++ {
+				outcome = stopAndTakeOver(t, p, end+1, waits+2)
+				if outcome == fenced {
+					t.Errorf("stopped with the lock: got it fenced, want it waited for")
 				}
-			})
-		}
+			}
+			if waits-1 < 2 {
+				t.Errorf("points with the lock: got %d, want at least 2", waits-1)
+			}
+		})
 	}
 }
 
@@ -182,4 +183,20 @@ func (c *stoppedChild) wantExit(t *testing.T, code int, text string) {
 	if !c.status.Exited() || c.status.ExitStatus() != code || !strings.Contains(string(output), text) {
 		t.Errorf("child: got status %#x and output %q, want exit code %d and %q in it", c.status, output, code, text)
 	}
+}
+
+// A delete that had found nothing was stopped there once, and removed the image of the
+// volume that another process made meanwhile.
+func TestDriver_DeleteOfMissingVolume_ExcludesCreate(t *testing.T) {
+	opts := Options{Dir: filepath.Join(t.TempDir(), "volumes")}
+	d, other := openTest(t, opts), openTest(t, opts)
+	ref := position(0).ref("db-01")
+	met := errors.New("no change to the disk")
+	d.beforeChange(2, func() { met = other.Create(t.Context(), ref, volume.MiB) }) // the 1st is the lock
+	must(t, d.Delete(t.Context(), ref))
+	if !errors.Is(met, volume.Busy) {
+		t.Errorf("create in the middle of a delete: got %v, want %v", met, volume.Busy)
+	}
+	must(t, other.Create(t.Context(), ref, volume.MiB))
+	wantOneOf(t, listed(t, d), position(1).objects(d, "db-01"), position(1).objects(d, "db-01"))
 }

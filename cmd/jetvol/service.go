@@ -135,7 +135,7 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 func (f *workerFlags) openBackend(registerer prometheus.Registerer) (*backends.Backend, error) {
 	options := backends.Options{Observe: telemetry.NewBackendCalls(registerer).Observer(f.backend)}
 	if f.backend == null.DriverName {
-		return backends.New(f.backend, null.New(null.Options{Latency: f.nullLatency}), options), nil
+		return backends.New(f.backend, f.nullDriver(), options), nil
 	}
 	if err := os.MkdirAll(f.dir, 0o750); err != nil {
 		return nil, explainDir(err)
@@ -145,6 +145,15 @@ func (f *workerFlags) openBackend(registerer prometheus.Registerer) (*backends.B
 		return nil, fmt.Errorf("open backend %s: %w", f.backend, err)
 	}
 	return backends.New(f.backend, driver, options), nil
+}
+
+// nullDriver returns one that remembers volumes if no other worker can have made them.
+func (f *workerFlags) nullDriver() backends.Driver {
+	options := null.Options{Latency: f.nullLatency}
+	if f.alone {
+		return null.New(options)
+	}
+	return null.NewBlind(options)
 }
 
 func explainDir(err error) error {

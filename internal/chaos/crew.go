@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,7 +73,7 @@ func (c *crew) join(ctx context.Context, id string) error {
 	}
 	w := &worker{id: id}
 	var err error
-	if w.log, err = os.OpenFile(filepath.Join(c.place.Base, id+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+	if w.log, err = os.OpenFile(c.place.Path(id+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return err
 	}
 	for _, server := range c.servers {

@@ -171,7 +171,8 @@ func (s *storm) url() string { return strings.Join(s.servers.urls(), ",") }
 // connect returns a connection to the servers that outlives their absence.
 func (s *storm) connect(name string) (*nats.Conn, error) {
 	return nats.Connect(s.url(), nats.Name(name), nats.MaxReconnects(-1),
-		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait))
+		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // that servers go away is no news
 }
 
 // connected calls f with a connection to the servers.
@@ -210,8 +211,10 @@ func (s *storm) faults() []verify.Fault {
 	defer s.crew.mu.Unlock()
 	faults := s.crew.faults
 	if s.stuck > 0 {
-		faults = append(faults, verify.Fault{Class: verify.Stuck, Key: volume.Key{},
-			Detail: fmt.Sprintf("%d commands without an answer %s after the last disturbance", s.stuck, answerTimeout)})
+		faults = append(faults, verify.Fault{
+			Class: verify.Stuck, Key: volume.Key{},
+			Detail: fmt.Sprintf("%d commands without an answer %s after the last disturbance", s.stuck, answerTimeout),
+		})
 	}
 	return faults
 }

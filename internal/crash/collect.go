@@ -24,7 +24,7 @@ func (s *storm) collect(ctx context.Context, log io.Writer) (verify.Evidence, er
 		}
 		return err
 	})
-	if err = errors.Join(err, s.current.Stop()); err != nil {
+	if err := errors.Join(err, s.current.Stop()); err != nil {
 		return e, err
 	}
 	if err := s.startReady(ctx, log); err != nil {
@@ -32,7 +32,7 @@ func (s *storm) collect(ctx context.Context, log io.Writer) (verify.Evidence, er
 	}
 	e.Commands, e.Kills = s.ledger().Commands(), s.kills
 	err = s.connected(func(js jetstream.JetStream) error { return trial.ReadStreams(ctx, js, before, &e) })
-	if err = errors.Join(err, s.current.Stop()); err != nil {
+	if err := errors.Join(err, s.current.Stop()); err != nil {
 		return e, err
 	}
 	return e, s.place.ReadDisk(ctx, &e)

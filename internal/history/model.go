@@ -53,18 +53,22 @@ func (m model) step(c verify.Command, answer commands.Reply) (model, bool) {
 	case answer.Generation <= m.generation:
 		return m, false
 	}
+	return m.operate(c, answer)
+}
+
+// operate returns the volume after a command that was carried out, well or not.
+func (m model) operate(c verify.Command, answer commands.Reply) (next model, possible bool) {
 	steps := answer.Generation - m.generation
-	next := m
+	next = m
 	next.generation = answer.Generation
 	if c.Verb == volume.VerbCreate {
 		next.id = volume.NewID(c.Key, m.generation+1)
 		next.minSize, next.maxSize, next.node, next.nodeUnknown = c.Args.Size, c.Args.Size, "", false
 	}
-	var possible bool
 	if answer.Outcome == volume.Succeeded {
 		next, possible = next.succeeded(c, answer.State, steps)
 	} else {
-		next, possible = next.failed(c, answer.State, steps, code)
+		next, possible = next.failed(c, answer.State, steps, codeOf(answer))
 	}
 	return next, possible && next.tells(answer)
 }
@@ -141,17 +145,22 @@ func (m model) allows(c verify.Command, code volume.Code) bool {
 	if !slices.Contains(takenIn[c.Verb], m.state) {
 		return code == volume.ErrInvalidTransition
 	}
+	return m.allowsArguments(c, code)
+}
+
+func (m model) allowsArguments(c verify.Command, code volume.Code) bool {
+	refused := code != ""
 	switch {
-	case c.Verb == volume.VerbResize && code == "":
-		return c.Args.Size > m.minSize
-	case c.Verb == volume.VerbResize:
+	case c.Verb == volume.VerbResize && refused:
 		return code == volume.ErrInvalidSize && c.Args.Size <= m.maxSize
-	case c.Verb == volume.VerbDetach && code == "":
-		return c.Args.Node == "" || m.nodeUnknown || c.Args.Node == m.node
-	case c.Verb == volume.VerbDetach:
+	case c.Verb == volume.VerbResize:
+		return c.Args.Size > m.minSize
+	case c.Verb == volume.VerbDetach && refused:
 		return code == volume.ErrNodeMismatch && c.Args.Node != "" && (m.nodeUnknown || c.Args.Node != m.node)
+	case c.Verb == volume.VerbDetach:
+		return c.Args.Node == "" || m.nodeUnknown || c.Args.Node == m.node
 	}
-	return code == ""
+	return !refused
 }
 
 func codeOf(answer commands.Reply) volume.Code {

@@ -53,7 +53,8 @@ type client struct {
 
 func newClient(o Options, number int, l *Ledger) (*client, error) {
 	conn, err := nats.Connect(o.URL, nats.Name(fmt.Sprintf("%s-client-%02d", o.Project, number)),
-		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait))
+		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // that servers go away is no news
 	if err != nil {
 		return nil, fmt.Errorf("client %d: %w", number, err)
 	}

@@ -14,6 +14,8 @@ TIMEOUT  ?= 8m
 FUZZTIME ?= 10s
 BENCH    ?= .
 KILLS    ?= 100
+SEEDS    ?= 20
+SAMPLE   ?= 150
 
 # The acceptance tests run these: what was just built, and the nats CLI of the documents.
 export JETVOL_BIN      := $(CURDIR)/bin/jetvol
@@ -23,7 +25,7 @@ export JETVOL_NATS_CLI := $(CURDIR)/bin/nats
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' \
-		'/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
+		'/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
@@ -99,6 +101,14 @@ chaos: need-go build ## many workers and servers, killed, stopped and cut off un
 chaos-short: need-go build ## the same in a minute, for `make test`
 	go run ./internal/chaos -binary '$(JETVOL_BIN)' -servers 1 -kills 8 -stops 3 -server-kills 1
 	go run ./internal/chaos -binary '$(JETVOL_BIN)' -servers 3 -kills 2 -stops 1 -server-kills 2
+
+.PHONY: kill-matrix
+kill-matrix: need-go ## SIGKILL at every point of every verb, SEEDS=20 times each; writes the table of docs/reliability.md
+	go run ./internal/killmatrix -seeds $(SEEDS) -parallel 24 -update
+
+.PHONY: kill-matrix-short
+kill-matrix-short: need-go ## the same once for SAMPLE=150 squares
+	go run ./internal/killmatrix -sample $(SAMPLE) -parallel 16 -seed $$(date +%s)
 
 # Not part of check: it reads the public vulnerability data base over the network.
 .PHONY: vuln

@@ -19,9 +19,6 @@ const (
 // record, however late it comes.
 const DedupeWindow = 100 * time.Millisecond
 
-// deadDedupeWindow is how long a worker may try to store the same dead letter again.
-const deadDedupeWindow = 2 * time.Minute
-
 // unlimited is how a stream's configuration says that there is no limit.
 const unlimited = -1
 
@@ -39,17 +36,6 @@ func StreamConfig(replicas int) jetstream.StreamConfig {
 		Source:      commandPrefix + "*.*.*",
 		Destination: fmt.Sprintf("%s{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", commandPrefix, Partitions),
 	}
-	return config
-}
-
-// DeadLetterStreamConfig returns the configuration of the stream that keeps commands
-// which nobody can carry out, until an operator deletes or purges them.
-func DeadLetterStreamConfig(replicas int) jetstream.StreamConfig {
-	config := unlimitedStream(deadPrefix+"*.*.*", replicas)
-	config.Name = DeadLetterStreamName
-	config.Description = "jetvol: commands that could not be read, with the reason"
-	config.Retention = jetstream.LimitsPolicy
-	config.Duplicates = deadDedupeWindow
 	return config
 }
 

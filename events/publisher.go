@@ -101,6 +101,9 @@ func (d *Pending) Done() (sequence uint64, ok bool) {
 	select {
 	case ack := <-d.future.Ok():
 		d.sequence, d.known = ack.Sequence, true
+		// gofail: var eventFoundStored string
+		// killAt(eventFoundStored, stepOf(&d.transition), d.transition.CommandID)
+
 		return d.sequence, true
 	default:
 		return 0, false
@@ -129,6 +132,9 @@ func (d *Pending) answer(ctx context.Context) error {
 		select {
 		case ack := <-future.Ok():
 			d.sequence, d.known = ack.Sequence, true
+			// gofail: var eventStored string
+			// killAt(eventStored, stepOf(&d.transition), d.transition.CommandID)
+
 			return nil
 		case err := <-future.Err():
 			if !refused(err) && pause(ctx) != nil {

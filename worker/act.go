@@ -20,6 +20,9 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachm
 		return nil, backendError(err)
 	}
 	ref, args := refOf(record), record.Op.Args
+	// gofail: var beforeAct string
+	// killAt(beforeAct, "act", e.command.ID)
+
 	switch action {
 	case fsm.ActionCreate:
 		err = backend.Create(ctx, ref, args.Size)
@@ -69,7 +72,13 @@ func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	if err := e.fence(ctx, backend); err != nil {
 		return fsm.Observation{}, backendError(err)
 	}
+	// gofail: var beforeObserve string
+	// killAt(beforeObserve, "observe", e.command.ID)
+
 	object, err := backend.Get(ctx, record.Key)
+	// gofail: var afterObserve string
+	// killAt(afterObserve, "observe", e.command.ID)
+
 	switch {
 	case errors.Is(err, volume.NotFound):
 		return fsm.Observation{}, nil

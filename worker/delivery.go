@@ -51,9 +51,8 @@ func newSwallowed(msg *jetstream.RawStreamMsg) *delivery {
 // Headers by which the server and its client library speak to each other. A command
 // that carries one would be taken for the server's word.
 const (
-	headerPin         = "Nats-Pin-Id"
-	headerStatus      = "Status"
-	headerDescription = "Description"
+	headerPin    = "Nats-Pin-Id"
+	headerStatus = "Status"
 )
 
 // swallowed reports whether nats.go takes a message with this content for a status of

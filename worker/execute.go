@@ -197,6 +197,9 @@ func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, e
 // try makes the backend call of the operation.
 func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, error) {
 	attachment, err := e.act(e.cancellable, action)
+	// gofail: var afterAct string
+	// killAt(afterAct, "act", e.command.ID)
+
 	if err != nil && ctx.Err() != nil {
 		return fsm.Decision{}, errHandBack
 	}
@@ -258,9 +261,15 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
 	if decision.Transition != nil {
 		decision.Transition.Worker, decision.Transition.Epoch = decision.Record.Owner.Worker, decision.Record.Owner.Epoch
 	}
+	// gofail: var beforeStore string
+	// killAt(beforeStore, stepOf(decision.Transition), e.command.ID)
+
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
 	}
+	// gofail: var afterStore string
+	// killAt(afterStore, stepOf(decision.Transition), e.command.ID)
+
 	if decision.Transition == nil {
 		return nil
 	}
@@ -287,10 +296,16 @@ func (e *execution) rejectUnrecorded(ctx context.Context, decision fsm.Decision)
 		e.head.prune()
 		e.worker.observed(*decision.Transition)
 	}
+	// gofail: var beforeOutcome string
+	// killAt(beforeOutcome, "outcome", e.command.ID)
+
 	first, err := e.worker.outcomes.Put(ctx, e.command.Key, *decision.Outcome)
 	if err != nil {
 		return nil, fmt.Errorf("store outcome of command %s: %w", e.command.ID, err)
 	}
+	// gofail: var afterOutcome string
+	// killAt(afterOutcome, "outcome", e.command.ID)
+
 	return &first, nil
 }
 
@@ -308,10 +323,16 @@ func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error)
 	if refused := e.head.refused; e.head.revision == 0 && refused != nil && refused.CommandID == id {
 		// The event was stored, the answer perhaps not: the worker died between the two.
 		told, _ := refused.Outcome()
+		// gofail: var beforeLateOutcome string
+		// killAt(beforeLateOutcome, "outcome", id)
+
 		first, err := e.worker.outcomes.Put(ctx, e.command.Key, told)
 		if err != nil {
 			return nil, false, fmt.Errorf("store outcome of command %s: %w", id, err)
 		}
+		// gofail: var afterLateOutcome string
+		// killAt(afterLateOutcome, "outcome", id)
+
 		outcome, found = first, true
 	}
 	if !found {
@@ -365,9 +386,15 @@ func (e *execution) finish(ctx context.Context, outcome *volume.Outcome, repeat 
 	}
 	e.lane.tenure.heads.Add(e.lane.key, e.head)
 	e.worker.reply(e.delivery.envelope, *outcome, repeat)
+	// gofail: var beforeAck string
+	// killAt(beforeAck, "ack", e.command.ID)
+
 	if err := e.delivery.msg.Ack(); err != nil {
 		return fmt.Errorf("ack command %s: %w", e.command.ID, err)
 	}
+	// gofail: var afterAck string
+	// flushAndKillAt(e.worker.nc, afterAck, "ack", e.command.ID)
+
 	e.worker.ended(e, *outcome, repeat)
 	return nil
 }

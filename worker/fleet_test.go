@@ -3,7 +3,6 @@ package worker_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/local"
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/worker"
 )
 
@@ -19,7 +19,7 @@ import (
 type peer struct {
 	*hooked
 	stop func() error
-	line *line
+	line *natstest.Line
 }
 
 // startPeer starts a worker beside the others and stops it at the end of the test.
@@ -27,7 +27,7 @@ func (s *system) startPeer(id string, prepare ...func(*peer)) *peer {
 	s.t.Helper()
 	driver, err := local.Open(local.Options{Dir: s.dir})
 	s.must(err)
-	p := &peer{hooked: &hooked{Driver: driver}, line: &line{}}
+	p := &peer{hooked: &hooked{Driver: driver}, line: &natstest.Line{}}
 	for _, f := range prepare {
 		f(p)
 	}
@@ -61,36 +61,6 @@ func (s *system) startOn(conn *nats.Conn, config worker.Config) (stop func() err
 	})
 }
 
-// line dials connections on which nothing gets through while it is held: what a stopped
-// process looks like from outside.
-type line struct {
-	held sync.RWMutex
-}
-
-// Dial implements [nats.CustomDialer].
-func (l *line) Dial(network, address string) (net.Conn, error) {
-	conn, err := net.DialTimeout(network, address, limit)
-	return &heldConn{Conn: conn, line: l}, err
-}
-
-type heldConn struct {
-	net.Conn
-	line *line
-}
-
-func (c *heldConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.line.held.RLock()
-	defer c.line.held.RUnlock()
-	return n, err
-}
-
-func (c *heldConn) Write(b []byte) (int, error) {
-	c.line.held.RLock()
-	defer c.line.held.RUnlock()
-	return c.Conn.Write(b)
-}
-
 // freeze makes the peer's next call of that name for the volume wait, and holds its line
 // once the call is there. It returns what tells that, and what lets both go.
 func (p *peer) freeze(call, name string) (frozen <-chan struct{}, thaw func()) {
@@ -99,7 +69,7 @@ func (p *peer) freeze(call, name string) (frozen <-chan struct{}, thaw func()) {
 	p.hook(func(_ context.Context, c string, ref backends.Ref) error {
 		if c == call && ref.Key == key(name) {
 			once.Do(func() {
-				p.line.held.Lock()
+				p.line.Hold()
 				close(entered)
 				<-released
 			})
@@ -107,7 +77,7 @@ func (p *peer) freeze(call, name string) (frozen <-chan struct{}, thaw func()) {
 		return nil
 	}, nil)
 	return entered, func() {
-		p.line.held.Unlock()
+		p.line.Release()
 		close(released)
 	}
 }

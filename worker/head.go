@@ -136,9 +136,15 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		if published[t.ID] {
 			continue
 		}
+		// gofail: var beforeResume string
+		// killAt(beforeResume, "resume", t.CommandID)
+
 		if err := h.publish(ctx, w, t); err != nil {
 			return err
 		}
+		// gofail: var afterResume string
+		// flushAndKillAt(w.nc, afterResume, "resume", t.CommandID)
+
 	}
 	_, err := h.settled(ctx)
 	return err
@@ -182,10 +188,16 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 	if err != nil {
 		return err
 	}
+	// gofail: var beforePublish string
+	// killAt(beforePublish, stepOf(&t), t.CommandID)
+
 	pending, err := w.publisher.Start(t, after)
 	if err != nil {
 		return err
 	}
+	// gofail: var afterPublish string
+	// flushAndKillAt(w.nc, afterPublish, stepOf(&t), t.CommandID)
+
 	h.last, h.lastEvent = pending, t.ID
 	return nil
 }
@@ -248,7 +260,13 @@ func (w *Worker) spill(ctx context.Context, key volume.Key, outcomes []volume.Ou
 	puts.SetLimit(spillsAtOnce)
 	for _, outcome := range outcomes {
 		puts.Go(func() error {
+			// gofail: var beforeSpill string
+			// killAt(beforeSpill, "spill")
+
 			_, err := w.outcomes.Put(ctx, key, outcome)
+			// gofail: var afterSpill string
+			// killAt(afterSpill, "spill")
+
 			return err
 		})
 	}

@@ -56,7 +56,14 @@ func (e *execution) raise(ctx context.Context, epoch uint64) error {
 	record := e.head.record
 	record.Owner = e.worker.ownerAfter(volume.Owner{Epoch: epoch}, now())
 	record.Owner.Fencing = true
-	return e.head.store(ctx, e.worker, record)
+	// gofail: var beforeClaim string
+	// killAt(beforeClaim, "claim", e.command.ID)
+
+	err := e.head.store(ctx, e.worker, record)
+	// gofail: var afterClaim string
+	// killAt(afterClaim, "claim", e.command.ID)
+
+	return err
 }
 
 // fence shuts out the calls of former owners, if that is still to be done and the
@@ -64,6 +71,9 @@ func (e *execution) raise(ctx context.Context, epoch uint64) error {
 func (e *execution) fence(ctx context.Context, backend *backends.Backend) error {
 	owner := &e.head.record.Owner
 	if owner.Fencing && backend.CanFence() {
+		// gofail: var beforeFence string
+		// killAt(beforeFence, "fence", e.command.ID)
+
 		err := backend.Fence(ctx, refOf(e.head.record))
 		if errors.Is(err, volume.Busy) && time.Since(owner.Since) < fencePatience {
 			return fmt.Errorf("%w: %w", errFenceBusy, err)
@@ -71,6 +81,8 @@ func (e *execution) fence(ctx context.Context, backend *backends.Backend) error 
 		if err != nil {
 			return err
 		}
+		// gofail: var afterFence string
+		// killAt(afterFence, "fence", e.command.ID)
 	}
 	owner.Fencing = false // to be stored with what comes next
 	return nil

@@ -87,12 +87,21 @@ func (p *partition) takeOver(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open consumer: %w", err)
 	}
+	// gofail: var beforeUnpin string
+	// killAt(beforeUnpin, "takeover")
+
 	if err := p.worker.stream.UnpinConsumer(ctx, p.consumerName(), priorityGroup); err != nil {
 		return nil, fmt.Errorf("unpin consumer: %w", err)
 	}
+	// gofail: var afterUnpin string
+	// killAt(afterUnpin, "takeover")
+
 	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {
 		return nil, fmt.Errorf("reset consumer: %w", err)
 	}
+	// gofail: var afterReset string
+	// killAt(afterReset, "takeover")
+
 	return consumer, nil
 }
 

@@ -15,9 +15,15 @@ func (w *Worker) reply(envelope commands.Envelope, outcome volume.Outcome, repea
 		return
 	}
 	data, err := json.Marshal(commands.NewReply(envelope.Key, outcome, repeat))
+	// gofail: var beforeReply string
+	// killAt(beforeReply, "reply", envelope.ID)
+
 	if err == nil {
 		err = w.nc.Publish(envelope.Reply, data)
 	}
+	// gofail: var afterReply string
+	// flushAndKillAt(w.nc, afterReply, "reply", envelope.ID)
+
 	if err != nil {
 		w.log.Warn().Err(err).Str("command", string(outcome.CommandID)).Msg("reply")
 	}

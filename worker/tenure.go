@@ -94,6 +94,9 @@ func (t *tenure) consume(consumer jetstream.Consumer) error {
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}
+	// gofail: var afterConsume string
+	// flushAndKillAt(t.partition.worker.nc, afterConsume, "takeover")
+
 	t.claim.Serving()
 	err = t.keep(consuming.Closed())
 	consuming.Stop()

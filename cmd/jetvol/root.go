@@ -46,6 +46,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.workerCommand(),
 		a.volumeCommand(),
 		a.eventsCommand(),
+		a.deadCommand(),
 		a.provisionCommand(),
 		a.schemaCommand(),
 		a.versionCommand(),

@@ -124,6 +124,10 @@ func TestContract_Headers(t *testing.T) {
 	})
 }
 
+func TestContract_DeadKinds(t *testing.T) {
+	wantRows(t, tableBelow(t, contract(t), "### Given up by others", "kind"), commands.DeadKinds())
+}
+
 func TestContract_Errors(t *testing.T) {
 	codes := volume.Codes()
 	rows := wantRows(t, tableBelow(t, contract(t), "## Errors", "code"), slices.Collect(maps.Keys(codes)))

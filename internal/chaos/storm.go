@@ -32,6 +32,9 @@ const (
 	// answerTimeout bounds the wait for the last answers after the last disturbance.
 	answerTimeout = 3 * time.Minute
 	reconnectWait = 50 * time.Millisecond
+	answersAtOnce = 8
+	resendAfter   = 2 * time.Second
+	askAgainAfter = 20 * time.Second
 )
 
 // storm is one run of the program up to its evidence.
@@ -96,6 +99,7 @@ func (s *storm) run(ctx context.Context) (_ verify.Evidence, err error) {
 func (s *storm) rage(ctx context.Context) (err error) {
 	s.clients, err = load.Connect(load.Options{
 		URL: s.url(), Project: project, Clients: s.options.clients, Volumes: s.volumes, Seed: s.seed,
+		Waiting: answersAtOnce, ResendAfter: resendAfter, AskAgainAfter: askAgainAfter,
 	})
 	if err != nil {
 		return err

@@ -29,6 +29,9 @@ const (
 	progressEvery = 5 * time.Second
 	// answerTimeout bounds the wait for the last answers after the last kill.
 	answerTimeout = 2 * time.Minute
+	// The server is away so often that clients must not wait for long.
+	resendAfter   = time.Second
+	askAgainAfter = 8 * time.Second
 	// One kill in earlyKills comes while the server still starts, at most maxEarly after
 	// its process began.
 	earlyKills = 10
@@ -132,6 +135,7 @@ func (s *storm) rage(ctx context.Context, log io.Writer) (err error) {
 	}
 	s.clients, err = load.Connect(load.Options{
 		URL: s.url(), Project: project, Clients: s.options.clients, Volumes: s.volumes, Seed: s.seed,
+		Waiting: 1, ResendAfter: resendAfter, AskAgainAfter: askAgainAfter,
 	})
 	if err != nil {
 		return err

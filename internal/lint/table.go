@@ -73,6 +73,7 @@ var table = map[string]rule{
 	"internal/acceptance": {layer: program},
 	"internal/crash":      {layer: program},
 	"internal/chaos":      {layer: program},
+	"internal/killmatrix": {layer: program},
 
 	"internal/config":    {layer: service, only: []string{"volume", "backends"}},
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},
@@ -81,7 +82,7 @@ var table = map[string]rule{
 	"internal/load":      {layer: engine},
 	"internal/trial":     {layer: engine},
 	"internal/history":   {layer: engine},
-	"internal/natsproc":  {layer: service, only: []string{"internal/embednats"}},
+	"internal/natsproc":  {layer: service, only: []string{"internal/embednats"}, tests: []string{"internal/provision"}},
 	"internal/natstest":  {layer: service, only: []string{"internal/embednats"}, forTests: true},
 	"internal/lint":      {layer: program, only: none, outside: none},
 }

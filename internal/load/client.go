@@ -20,15 +20,10 @@ import (
 const (
 	reconnectWait  = 50 * time.Millisecond
 	publishTimeout = time.Second
-	resendAfter    = time.Second
-	// askAgainAfter is when a client stops waiting and asks anew under the same ID, as
-	// one that was started again would.
-	askAgainAfter = 8 * time.Second
 	// patience is how long a client waits before it gives its next command besides. A
 	// volume or partition that stands still does not keep it from all others, until it
-	// waits for maxWaiting answers.
-	patience   = 300 * time.Millisecond
-	maxWaiting = 32
+	// waits for [Options.Waiting] answers.
+	patience = 300 * time.Millisecond
 )
 
 // Shares of a client's commands, in percent; the rest are new commands of all verbs.
@@ -43,6 +38,7 @@ const (
 
 // client asks and waits, mostly one command after another, over a connection of its own.
 type client struct {
+	options  Options
 	number   int
 	conn     *nats.Conn
 	stream   jetstream.JetStream
@@ -59,12 +55,12 @@ func newClient(o Options, number int, l *Ledger) (*client, error) {
 		return nil, fmt.Errorf("client %d: %w", number, err)
 	}
 	stream := uint64(number) + 1 //nolint:gosec // counted from 0; stream 0 is the caller's
-	c := &client{number: number, conn: conn, ledger: l, workload: workload{
+	c := &client{options: o, number: number, conn: conn, ledger: l, workload: workload{
 		rng: rand.New(rand.NewPCG(o.Seed, stream)), project: o.Project, client: number, volumes: o.Volumes,
 	}}
 	if c.stream, err = jetstream.New(conn); err == nil {
 		c.commands, err = commands.New(conn, commands.WithPublishTimeout(publishTimeout),
-			commands.WithResendAfter(resendAfter), commands.WithUnavailableAfter(askAgainAfter))
+			commands.WithResendAfter(o.ResendAfter), commands.WithUnavailableAfter(o.AskAgainAfter))
 	}
 	if err != nil {
 		conn.Close()
@@ -78,7 +74,7 @@ func newClient(o Options, number int, l *Ledger) (*client, error) {
 func (c *client) run(issuing, waiting context.Context) error {
 	defer c.conn.Close()
 	group, waiting := errgroup.WithContext(waiting)
-	group.SetLimit(maxWaiting)
+	group.SetLimit(c.options.Waiting)
 	for issuing.Err() == nil && waiting.Err() == nil {
 		deed := c.next()
 		done := make(chan struct{})
@@ -196,7 +192,7 @@ func (c *client) leave() deed {
 // error for a request that cannot be published at all.
 func (c *client) do(ctx context.Context, request commands.Request) (commands.Reply, error) {
 	for ctx.Err() == nil {
-		attempt, cancel := context.WithTimeout(ctx, askAgainAfter)
+		attempt, cancel := context.WithTimeout(ctx, c.options.AskAgainAfter)
 		reply, err := c.commands.Do(attempt, request)
 		cancel()
 		if reply.Outcome != "" {
@@ -238,7 +234,7 @@ func (c *client) malformed() deed {
 
 // publish sends the message once and waits a while for its answer.
 func (c *client) publish(ctx context.Context, msg *nats.Msg, answers *nats.Subscription) (commands.Reply, bool) {
-	ctx, cancel := context.WithTimeout(ctx, resendAfter)
+	ctx, cancel := context.WithTimeout(ctx, c.options.ResendAfter)
 	defer cancel()
 	if _, err := c.stream.PublishMsg(ctx, msg); err != nil {
 		return commands.Reply{}, false

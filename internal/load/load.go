@@ -6,6 +6,7 @@ package load
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +20,15 @@ type Options struct {
 	Clients int
 	Volumes int
 	Seed    uint64 // of every random choice
+
+	// Waiting is for how many answers one client waits at the same time.
+	Waiting int
+	// ResendAfter is the silence after which a client sends a command again, and again
+	// after twice that. AskAgainAfter is when it stops waiting and asks anew under the same
+	// ID, as one that was started again would. With many answers to wait for, short times
+	// make more load of repeats than can be carried, and it never ends: every answer comes
+	// when nobody waits for it any more.
+	ResendAfter, AskAgainAfter time.Duration
 }
 
 // Clients are connected and ask nothing yet.

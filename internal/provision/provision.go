@@ -228,10 +228,20 @@ func Compare(wanted, existing jetstream.StreamConfig) ([]Difference, error) {
 			continue
 		}
 		differences = append(differences, Difference{
-			Stream: wanted.Name, Field: name, Wanted: want[name], Existing: have[name], Fatal: !tunable[name],
+			Stream: wanted.Name, Field: name, Wanted: want[name], Existing: have[name], Fatal: fatal(wanted, existing, name),
 		})
 	}
 	return differences, nil
+}
+
+// fatal reports whether jetvol cannot do with another value of the setting. A stream of
+// dead letters that takes those of the workers is good enough: the server's advisories,
+// which older ones do not take, are about what no worker does.
+func fatal(wanted, existing jetstream.StreamConfig, name string) bool {
+	if name == "subjects" && wanted.Name == commands.DeadLetterStreamName {
+		return !slices.Contains(existing.Subjects, wanted.Subjects[0])
+	}
+	return !tunable[name]
 }
 
 // fields returns a config as the server's API writes it, without its empty settings:

@@ -101,6 +101,9 @@ var departures = []struct {
 	{"commands not partitioned", commands.StreamName, "subject_transform", func(c *jetstream.StreamConfig) { c.SubjectTransform = nil }, true, true},
 	{"commands not a work queue", commands.StreamName, "retention", func(c *jetstream.StreamConfig) { c.Retention = jetstream.LimitsPolicy }, true, false},
 
+	{"dead letters of no worker", commands.DeadLetterStreamName, "subjects", func(c *jetstream.StreamConfig) { c.Subjects = c.Subjects[1:] }, true, true},
+
+	{"dead letters without advisories", commands.DeadLetterStreamName, "subjects", func(c *jetstream.StreamConfig) { c.Subjects = c.Subjects[:1] }, false, true},
 	{"another description", events.StreamName, "description", func(c *jetstream.StreamConfig) { c.Description = "ours" }, false, true},
 	{"a limit in bytes", events.StreamName, "max_bytes", func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 30 }, false, true},
 	{"a limit of a message", commands.StreamName, "max_msg_size", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 << 20 }, false, true},

@@ -23,8 +23,9 @@ const (
 	// DefaultHeartbeat is how often a lease is renewed.
 	DefaultHeartbeat = 600 * time.Millisecond
 	// DefaultGrace is how long a worker whose lease ran out may take to come back before
-	// its partitions are given to others. A cluster that had no leader lets all leases run
-	// out at once, and nothing should move for that.
+	// its partitions are given to others. If this worker's own lease ran out too, it is
+	// the time of a lease instead: a cluster that had no leader lets all run out at once,
+	// and nothing should move for that.
 	DefaultGrace = 250 * time.Millisecond
 	// DefaultHandover bounds the wait for a live worker to give up a partition that is
 	// assigned to another.
@@ -76,6 +77,7 @@ type Member struct {
 	draining bool
 	stored   uint64        // revision of this worker's lease as it was stored last
 	shown    uint64        // and as the watch showed it last
+	doubt    time.Time     // until when a lease that has run out proves nothing
 	changed  chan struct{} // closed and replaced whenever something above changes
 }
 

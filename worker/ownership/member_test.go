@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -45,6 +47,7 @@ func newGroup(t *testing.T) *group {
 // unless nobody wants to know of the changes.
 type peer struct {
 	*ownership.Member
+	line   *natstest.Line
 	t      *testing.T
 	cancel context.CancelFunc
 	ended  chan error
@@ -63,12 +66,17 @@ func (g *group) join(id string, changes chan change, options ...func(*ownership.
 	for _, option := range options {
 		option(&config)
 	}
-	member, err := ownership.New(g.server.JetStream(g.t), config)
+	line := &natstest.Line{}
+	js, err := jetstream.New(g.server.Connect(g.t, nats.SetCustomDialer(line)))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	member, err := ownership.New(js, config)
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(g.t.Context())
-	p := &peer{Member: member, t: g.t, cancel: cancel, ended: make(chan error, 1)}
+	p := &peer{Member: member, line: line, t: g.t, cancel: cancel, ended: make(chan error, 1)}
 	for partition := range partitions {
 		if changes != nil {
 			go p.serve(ctx, id, partition, changes)
@@ -269,6 +277,65 @@ func (p *peer) await(ctx context.Context, ok func(map[string]ownership.Lease) bo
 			p.t.Fatalf("leases: got %+v", p.Leases())
 		}
 	}
+}
+
+// TestMember_AllLeasesRunOut_NothingMoves: as after a time without a leader, when one of
+// the workers takes a while to come back.
+func TestMember_AllLeasesRunOut_NothingMoves(t *testing.T) {
+	g, b := newGroup(t), newBook(t)
+	first := g.join("w1", b.changes)
+	b.until(shared(1))
+	second := g.join("w2", b.changes)
+	b.until(shared(2))
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	second.line.Hold()
+	release := sync.OnceFunc(second.line.Release) // also after a failure: the client's end waits for it
+	defer release()
+	g.delete(ctx, "w2")
+	g.delete(ctx, "w1")
+	g.awaitLease(ctx, "w1")
+	<-time.After(3 * ownership.DefaultGrace) // the time in which something wrong would happen
+	release()
+	g.awaitLease(ctx, "w2")
+	select {
+	case c := <-b.changes:
+		t.Errorf("moved: %+v", c)
+	default:
+	}
+	if len(first.Leases()) != 2 {
+		t.Errorf("members: got %+v", first.Leases())
+	}
+}
+
+// delete takes a lease away at a moment when it is not renewed.
+func (g *group) delete(ctx context.Context, id string) {
+	g.t.Helper()
+	for {
+		entry, err := g.leases.Get(ctx, ownership.LeaseKey(id))
+		if err == nil {
+			err = g.leases.Delete(ctx, entry.Key, entry.Revision)
+		}
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, kv.ErrConflict) {
+			g.t.Fatal(err)
+		}
+	}
+}
+
+func (g *group) awaitLease(ctx context.Context, id string) {
+	g.t.Helper()
+	for change, err := range g.leases.Watch(ctx, ownership.LeaseKey(id)) {
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if change.Kind == kv.Put {
+			return
+		}
+	}
+	g.t.Fatalf("no lease of %s", id)
 }
 
 func TestMember_ServerRestarts_GoesOn(t *testing.T) {

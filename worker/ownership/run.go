@@ -75,7 +75,13 @@ func (h *heart) beat(ctx context.Context) error {
 	// The end of ctx does not cut it short: the lease to be taken away must be known.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.TTL/2)
 	defer cancel()
+	// gofail: var beforeLease string
+	// killAt(beforeLease, "takeover")
+
 	revision, err := h.store(ctx, lease)
+	// gofail: var afterLease string
+	// killAt(afterLease, "takeover")
+
 	switch {
 	case err == nil:
 		h.revision, h.joined = revision, true
@@ -85,11 +91,18 @@ func (h *heart) beat(ctx context.Context) error {
 		return nil
 	case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrExists):
 		return h.look(ctx)
-	case errors.Is(err, kv.ErrNotFound): // it ran out; the next beat joins again
+	case errors.Is(err, kv.ErrNotFound): // the next beat joins again
 		h.revision = 0
+		m.mu.Lock()
+		m.ranOut()
+		m.mu.Unlock()
 	}
 	return err
 }
+
+// ranOut takes note that this worker's lease ran out although it lives: for a while that
+// of another proves nothing either.
+func (m *Member) ranOut() { m.doubt = time.Now().Add(m.config.TTL) }
 
 func (h *heart) store(ctx context.Context, lease Lease) (uint64, error) {
 	key, ttl := LeaseKey(lease.Worker), kv.TTL(h.member.config.TTL)
@@ -128,9 +141,15 @@ func (h *heart) leave(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.member.config.TTL)
 	defer cancel()
+	// gofail: var beforeLeave string
+	// killAt(beforeLeave, "leave")
+
 	if err := h.member.leases.Delete(ctx, LeaseKey(h.member.config.ID), h.revision); err != nil {
 		h.member.log.Debug().Err(err).Msg("leave") // it expires
 	}
+	// gofail: var afterLeave string
+	// killAt(afterLeave, "leave")
+
 	return nil
 }
 
@@ -242,6 +261,10 @@ func (v *viewer) giveUpMissing() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, at := range v.missing {
+		if time.Now().Before(m.doubt) {
+			v.missing[id] = m.doubt
+			continue
+		}
 		if time.Now().Before(at) {
 			continue
 		}
@@ -310,6 +333,7 @@ func (v *viewer) gone(id string) {
 	switch {
 	case !known:
 	case id == m.config.ID:
+		m.ranOut()
 		m.beat()
 	case lease.Draining:
 		delete(m.view, id)

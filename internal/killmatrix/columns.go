@@ -1,0 +1,118 @@
+package main
+
+import "github.com/jetvol/jetvol/volume"
+
+// scenario is what has to happen around a command for a part of the work to be reached.
+type scenario string
+
+// The scenarios.
+const (
+	plain     scenario = "plain"     // nothing
+	crowded   scenario = "crowded"   // the record holds as many answers as it can
+	busy      scenario = "busy"      // the backend is busy until the worker is dead
+	hopeless  scenario = "hopeless"  // the backend is busy until the command has ended
+	cancelled scenario = "cancelled" // the backend is busy, and then a cancel comes
+	waiting   scenario = "waiting"   // the command is stored before the worker starts
+	leaving   scenario = "leaving"   // the worker is asked to end when the command is stored
+)
+
+// column is a kind of command: a verb, or a way in which a command does not get that far.
+type column struct {
+	name string
+	verb volume.Verb // empty where the seed chooses
+	// reaches has the scenario for each part that the command goes through.
+	reaches map[part]scenario
+	// first is the part in which a first worker dies where two are needed.
+	first string
+}
+
+// operations change the backend.
+func operation(verb volume.Verb) column {
+	return column{name: string(verb), verb: verb, first: "begin", reaches: map[part]scenario{
+		partTakeover: waiting,
+		partLeave:    leaving,
+		partResume:   plain,
+		partClaim:    plain,
+		partSpill:    crowded,
+		partObserve:  cancelled,
+		partBackend:  plain,
+		partBegin:    plain,
+		partResult:   plain,
+		partFailure:  busy,
+		partRetry:    busy,
+		partGiveUp:   hopeless,
+		partSettle:   cancelled,
+		partReply:    plain,
+		partAck:      plain,
+	}}
+}
+
+// columns are the columns of the matrix.
+func columns() []column {
+	return []column{
+		operation(volume.VerbCreate),
+		operation(volume.VerbDelete),
+		operation(volume.VerbAttach),
+		operation(volume.VerbDetach),
+		operation(volume.VerbResize),
+		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{
+			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partObserve: plain,
+			partResult: plain, partReply: plain, partAck: plain,
+		}},
+		{name: "cancel", verb: volume.VerbCancel, reaches: map[part]scenario{
+			partTakeover: waiting, partLeave: leaving, partSpill: crowded, partAnswer: plain, partReply: plain, partAck: plain,
+		}},
+		{name: refused, first: "refusal", reaches: map[part]scenario{
+			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded,
+			partRefusal: plain, partRecorded: plain, partReply: plain, partAck: plain,
+		}},
+		{name: unknown, first: "refusal", reaches: map[part]scenario{
+			partTakeover: waiting, partLeave: leaving, partRefusal: plain, partOutcome: plain, partReply: plain, partAck: plain,
+		}},
+		{name: malformed, verb: volume.VerbCreate, reaches: map[part]scenario{
+			partTakeover: waiting, partLeave: leaving, partLetter: plain, partReply: plain,
+		}},
+		{name: repeated, reaches: map[part]scenario{
+			partTakeover: waiting, partLeave: leaving, partReply: waiting, partAck: waiting,
+		}},
+	}
+}
+
+// Columns that are not verbs.
+const (
+	refused   = "refused"   // by the state machine
+	unknown   = "unknown"   // refused, for a name that has no record
+	malformed = "malformed" // cannot be read
+	repeated  = "repeated"  // a command that was answered before
+)
+
+// cell is one square of the matrix in which there is a kill.
+type cell struct {
+	column   column
+	point    point
+	scenario scenario
+}
+
+func (c cell) String() string { return c.column.name + " × " + c.point.name }
+
+// at returns the cell of a column and a point, or why there is none.
+func at(c column, p point) (_ cell, why string) {
+	s, reached := c.reaches[p.part]
+	if !reached {
+		return cell{}, missing[p.part]
+	}
+	return cell{column: c, point: p, scenario: s}, ""
+}
+
+// cells returns all squares with a kill, column by column.
+func cells() []cell {
+	var all []cell
+	for _, column := range columns() {
+		for _, point := range points() {
+			if c, why := at(column, point); why == "" {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}

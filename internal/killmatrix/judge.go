@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/internal/verify"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// An acknowledgement may come after its answer, but not much.
+const (
+	queueTimeout = 10 * time.Second
+	queueLook    = 10 * time.Millisecond
+)
+
+// judge compares everything that the trial has left: answers, records, events, dead
+// letters, the queue, and the backend with its journal.
+func (t *trial) judge(ctx context.Context) error {
+	e, err := t.evidence(ctx)
+	if err != nil {
+		return fmt.Errorf("collect evidence: %w", err)
+	}
+	var faults []error
+	for _, fault := range verify.All(e) {
+		faults = append(faults, errors.New(fault.String()))
+	}
+	return errors.Join(append(faults, t.repeats(e)...)...)
+}
+
+// results are how the command has to end by the scenario of its cell; the kill must not
+// show in it. Where a cancel races with its target there are two ways.
+func (c cell) results() []volume.Result {
+	switch {
+	case c.column.name == refused, c.column.name == unknown, c.column.name == malformed:
+		return []volume.Result{volume.Rejected}
+	case c.column.name == repeated:
+		return []volume.Result{volume.Succeeded, volume.Rejected}
+	case c.column.name == string(volume.VerbCancel):
+		return []volume.Result{volume.Succeeded, volume.Rejected}
+	case c.scenario == hopeless:
+		return []volume.Result{volume.Failed}
+	case c.scenario == cancelled:
+		return []volume.Result{volume.Failed, volume.Succeeded}
+	default:
+		return []volume.Result{volume.Succeeded}
+	}
+}
+
+// repeats checks what verify leaves open: the command ended as it has to, was answered
+// as a repeat when it was asked for again, and has one dead letter if it was buried.
+func (t *trial) repeats(e verify.Evidence) []error {
+	command := t.ledger.find(t.plan.command.ID)
+	if ended := command.Answers[0].Outcome; !slices.Contains(t.plan.results, ended) {
+		return []error{fmt.Errorf("command %s: ended as %s, want %v: %+v", command.ID, ended, t.plan.results, command.Answers[0].Failure)}
+	}
+	if command.Kind == verify.Malformed {
+		if letters := e.DeadLetters[command.ID]; letters != 1 {
+			return []error{fmt.Errorf("command %s: %d dead letters", command.ID, letters)}
+		}
+		return nil
+	}
+	if again := command.Answers[len(command.Answers)-1]; !again.Repeat {
+		return []error{fmt.Errorf("command %s: asked again, answered anew: %+v", command.ID, again)}
+	}
+	return nil
+}
+
+// evidence collects what concerns the trial's project. No kill is told: none came inside
+// the backend, so that every effect has to be in its journal.
+func (t *trial) evidence(ctx context.Context) (verify.Evidence, error) {
+	e := verify.Evidence{
+		Commands: t.ledger.all(),
+		Records:  map[volume.Key]volume.Record{}, Outcomes: map[volume.Key][]volume.Outcome{},
+	}
+	project := t.plan.key.Project
+	for stored, err := range events.Read(ctx, t.site.js, events.Filter{Project: project}) {
+		if err != nil {
+			return e, err
+		}
+		e.Transitions = append(e.Transitions, stored.Data)
+	}
+	err := each(ctx, kv.NewVolumes(t.site.js).Bucket, string(project)+".*", func(key string, record volume.Record) error {
+		parsed, err := volume.ParseKey(key)
+		e.Records[parsed] = record
+		return err
+	})
+	if err != nil {
+		return e, err
+	}
+	outcomes := kv.Open[volume.Outcome](t.site.js, kv.OutcomesBucket)
+	err = each(ctx, outcomes, string(project)+".*.*", func(key string, outcome volume.Outcome) error {
+		owner, err := volume.ParseKey(key[:max(0, strings.LastIndexByte(key, '.'))])
+		e.Outcomes[owner] = append(e.Outcomes[owner], outcome)
+		return err
+	})
+	if err != nil {
+		return e, err
+	}
+	if e.DeadLetters, err = t.deadLetters(ctx); err != nil {
+		return e, err
+	}
+	if e.ColdStart.Queued, err = t.queued(ctx); err != nil {
+		return e, err
+	}
+	return e, readBackend(ctx, filepath.Join(t.dir, volumesDir), t.journal(), &e)
+}
+
+// each calls f with what the bucket has under the filter, page by page.
+func each[T any](ctx context.Context, bucket *kv.Bucket[T], filter string, f func(key string, value T) error) error {
+	for cursor := uint64(0); ; {
+		page, next, err := bucket.List(ctx, kv.ListOptions{Filter: filter, After: cursor, Limit: kv.MaxPageSize})
+		if err != nil {
+			return err
+		}
+		for _, entry := range page {
+			if err := f(entry.Key, entry.Value); err != nil {
+				return fmt.Errorf("bucket entry %s: %w", entry.Key, err)
+			}
+		}
+		if next == 0 {
+			return nil
+		}
+		cursor = next
+	}
+}
+
+// deadLetters counts the dead letters of each command of the trial.
+func (t *trial) deadLetters(ctx context.Context) (map[volume.CommandID]int, error) {
+	letters := map[volume.CommandID]int{}
+	stream, err := t.site.js.Stream(ctx, commands.DeadLetterStreamName)
+	if err != nil {
+		return nil, err
+	}
+	filter := jetstream.WithGetMsgSubject("volume.dead." + t.plan.key.String() + ".*")
+	for sequence := uint64(1); ; sequence++ {
+		letter, err := stream.GetMsg(ctx, sequence, filter)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return letters, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("dead letter %d: %w", sequence, err)
+		}
+		letters[volume.CommandID(letter.Header.Get(commands.HeaderOriginalPrefix+commands.HeaderID))]++
+		sequence = letter.Sequence
+	}
+}
+
+// queued returns how many commands are left in the stream, once it has become 0 or time
+// is up.
+func (t *trial) queued(ctx context.Context) (uint64, error) {
+	for bound := time.Now().Add(queueTimeout); ; {
+		stream, err := t.site.js.Stream(ctx, commands.StreamName)
+		if err != nil {
+			return 0, err
+		}
+		left := stream.CachedInfo().State.Msgs
+		if left == 0 || time.Now().After(bound) {
+			return left, nil
+		}
+		if err := pause(ctx, queueLook); err != nil {
+			return left, err
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import "fmt"
+
+// part is what a command has to go through for a point to be reached.
+type part string
+
+// The parts of a worker's work.
+const (
+	partBegin    part = "begin"    // an operation is begun
+	partBackend  part = "backend"  // the backend is asked to change something
+	partObserve  part = "observe"  // the backend is asked what it has
+	partResult   part = "result"   // a command succeeds with an event
+	partFailure  part = "failure"  // an attempt fails
+	partRetry    part = "retry"    // the next attempt begins
+	partGiveUp   part = "give-up"  // the last attempt has failed
+	partSettle   part = "settle"   // a cancelled operation is ended
+	partRefusal  part = "refusal"  // a refusal is told as an event
+	partRecorded part = "recorded" // a refusal is stored in the record
+	partOutcome  part = "outcome"  // an answer is stored without a record
+	partAnswer   part = "answer"   // an answer is stored in the record without an event
+	partClaim    part = "claim"    // an operation of a dead worker is carried on
+	partSpill    part = "spill"    // older answers leave a full record
+	partReply    part = "reply"    // the publisher is told
+	partAck      part = "ack"      // the command is acknowledged
+	partLetter   part = "letter"   // the command is put into the dead letters
+	partTakeover part = "takeover" // partitions are taken over
+	partLeave    part = "leave"    // a worker ends in order
+	partResume   part = "resume"   // events that a dead worker did not publish are published
+)
+
+// missing says for each part why a command may go without it. A part that every command
+// goes through has no entry.
+var missing = map[part]string{
+	partBegin:    "begins no operation",
+	partBackend:  "asks the backend for no change",
+	partObserve:  "is decided without asking the backend",
+	partResult:   "has no event of success: it is refused, or its answer stands elsewhere",
+	partFailure:  "has no attempt that could fail",
+	partRetry:    "has no attempt that could fail",
+	partGiveUp:   "has no attempt that could fail",
+	partSettle:   "is not an operation that can be cancelled",
+	partRefusal:  "is not refused, or leaves no trace but a dead letter",
+	partRecorded: "stores no refusal in a record",
+	partOutcome:  "stores its answer in a record, if anywhere",
+	partAnswer:   "is never answered by a record without an event: only a cancel is",
+	partClaim:    "leaves no operation for another worker",
+	partSpill:    "adds no answer to a record",
+	partAck:      "is terminated, not acknowledged",
+	partLetter:   "can be read and is not buried",
+	partResume:   "leaves no event in the outbox of a record",
+}
+
+// point is an instant at which the matrix kills a worker.
+type point struct {
+	name  string
+	part  part
+	about string
+	// places are the failpoints in the source that stand for it, and fact is what they
+	// are armed with; %d in it is an attempt, chosen by the seed.
+	places []string
+	fact   string
+	// attempts are the first and last value of %d.
+	attempts [2]int
+	// unnamed says that the fact names no command, because there is none at that point;
+	// skips is how many hits a seed may let pass at most.
+	unnamed bool
+	skips   int
+	// late marks what only a worker meets that goes on after a kill: there are two.
+	late bool
+	// buffered marks what has not left the process yet; half of the seeds send it first.
+	buffered bool
+}
+
+// step is a write of the record with its event. It has five points.
+type step struct {
+	name     string
+	part     part
+	fact     string
+	attempts [2]int
+	about    string
+}
+
+var steps = []step{
+	{"begin", partBegin, "begin", [2]int{}, "that begins the operation"},
+	{"result", partResult, "result", [2]int{}, "that ends the command well"},
+	{"failure", partFailure, "failure-%d", [2]int{1, 2}, "of a failed attempt"},
+	{"retry", partRetry, "retry-%d", [2]int{2, 3}, "of the next attempt"},
+	{"give-up", partGiveUp, "giveup", [2]int{}, "that ends the operation after its last attempt"},
+	{"settle", partSettle, "settle", [2]int{}, "that ends a cancelled operation"},
+}
+
+// points are the rows of the matrix, in the order in which a worker comes by them.
+func points() []point {
+	all := []point{
+		{name: "before-lease", part: partTakeover, about: "the lease that tells the others of it is not stored or not renewed", places: []string{"beforeLease"}, fact: "takeover", unnamed: true, skips: 3},
+		{name: "after-lease", part: partTakeover, about: "the lease is stored", places: []string{"afterLease"}, fact: "takeover", unnamed: true, skips: 3},
+		{name: "before-unpin", part: partTakeover, about: "a partition is free, its former owner not yet sent away", places: []string{"beforeUnpin"}, fact: "takeover", unnamed: true, skips: 7},
+		{name: "after-unpin", part: partTakeover, about: "the former owner is sent away, what it held not yet delivered again", places: []string{"afterUnpin"}, fact: "takeover", unnamed: true, skips: 7},
+		{name: "after-reset", part: partTakeover, about: "the consumer begins anew and nobody pulls yet", places: []string{"afterReset"}, fact: "takeover", unnamed: true, skips: 7},
+		{name: "after-consume", part: partTakeover, about: "the first pull is on its way", places: []string{"afterConsume"}, fact: "takeover", unnamed: true, skips: 7, buffered: true},
+		{name: "before-leave", part: partLeave, about: "it was asked to end and has given everything up, its lease is still there", places: []string{"beforeLeave"}, fact: "leave", unnamed: true},
+		{name: "after-leave", part: partLeave, about: "its lease is taken away", places: []string{"afterLeave"}, fact: "leave", unnamed: true},
+		{name: "before-resume", part: partResume, about: "a dead worker's event is found in the outbox and not on the stream", places: []string{"beforeResume"}, fact: "resume", late: true},
+		{name: "after-resume", part: partResume, about: "that event is published", places: []string{"afterResume"}, fact: "resume", late: true, buffered: true},
+		{name: "before-claim", part: partClaim, about: "another worker has found the operation and not raised the epoch", places: []string{"beforeClaim"}, fact: "claim", late: true},
+		{name: "after-claim", part: partClaim, about: "the epoch is raised in the record, the backend does not know it", places: []string{"afterClaim"}, fact: "claim", late: true},
+		{name: "before-fence", part: partClaim, about: "the backend is about to be told of the epoch", places: []string{"beforeFence"}, fact: "fence", late: true},
+		{name: "after-fence", part: partClaim, about: "the backend refuses the dead worker's epoch; the record does not say so", places: []string{"afterFence"}, fact: "fence", late: true},
+		{name: "before-spill", part: partSpill, about: "an older answer is only in the record", places: []string{"beforeSpill"}, fact: "spill", unnamed: true, skips: 7},
+		{name: "after-spill", part: partSpill, about: "it is in the bucket of outcomes too", places: []string{"afterSpill"}, fact: "spill", unnamed: true, skips: 7},
+		{name: "before-observe", part: partObserve, about: "the backend is about to be asked what it has", places: []string{"beforeObserve"}, fact: "observe"},
+		{name: "after-observe", part: partObserve, about: "it has answered", places: []string{"afterObserve"}, fact: "observe"},
+		{name: "before-backend-call", part: partBackend, about: "the operation is recorded and not yet done", places: []string{"beforeAct"}, fact: "act"},
+		{name: "after-backend-call", part: partBackend, about: "it is done and nobody knows", places: []string{"afterAct"}, fact: "act"},
+	}
+	for _, s := range steps {
+		all = append(all, s.points()...)
+	}
+	refusal := step{"refusal", partRefusal, "refusal", [2]int{}, "of a refusal"}.points()
+	for i := range refusal[:2] { // a name without a record has the event only
+		refusal[i].part = partRecorded
+	}
+	all = append(all, refusal...)
+	return append(all,
+		point{name: "before-outcome", part: partOutcome, about: "the event of a refusal is stored, its answer is not", places: []string{"beforeOutcome"}, fact: "outcome"},
+		point{name: "after-outcome", part: partOutcome, about: "both are stored", places: []string{"afterOutcome"}, fact: "outcome"},
+		point{name: "before-late-outcome", part: partOutcome, about: "the next worker has found such an event without its answer", places: []string{"beforeLateOutcome"}, fact: "outcome", late: true},
+		point{name: "after-late-outcome", part: partOutcome, about: "it has stored the answer", places: []string{"afterLateOutcome"}, fact: "outcome", late: true},
+		point{name: "before-answer-record", part: partAnswer, about: "the record with the answer of a cancel is not stored", places: []string{"beforeStore"}, fact: "answer"},
+		point{name: "after-answer-record", part: partAnswer, about: "it is stored", places: []string{"afterStore"}, fact: "answer"},
+		point{name: "before-letter", part: partLetter, about: "the command cannot be read; its dead letter is not stored", places: []string{"beforeLetter"}, fact: "letter"},
+		point{name: "after-letter", part: partLetter, about: "the dead letter is stored", places: []string{"afterLetter"}, fact: "letter"},
+		point{name: "before-reply", part: partReply, about: "everything is stored, the publisher not told", places: []string{"beforeReply"}, fact: "reply"},
+		point{name: "after-reply", part: partReply, about: "the publisher is told", places: []string{"afterReply"}, fact: "reply", buffered: true},
+		point{name: "before-term", part: partLetter, about: "the dead letter is stored, its command still in the queue", places: []string{"beforeTerm"}, fact: "term"},
+		point{name: "after-term", part: partLetter, about: "the command is terminated", places: []string{"afterTerm"}, fact: "term", buffered: true},
+		point{name: "before-ack", part: partAck, about: "the publisher is told, the command still in the queue", places: []string{"beforeAck"}, fact: "ack"},
+		point{name: "after-ack", part: partAck, about: "the command is acknowledged", places: []string{"afterAck"}, fact: "ack", buffered: true},
+	)
+}
+
+func (s step) points() []point {
+	at := func(name, about string, places ...string) point {
+		return point{name: fmt.Sprintf(name, s.name), part: s.part, about: fmt.Sprintf(about, s.about), places: places, fact: s.fact, attempts: s.attempts}
+	}
+	published := at("after-%s-event", "the event %s is published without an answer from the server", "afterPublish")
+	published.buffered = true
+	return []point{
+		at("before-%s-record", "the record %s is not stored", "beforeStore"),
+		at("after-%s-record", "the record %s is stored with its event, which is not published", "afterStore"),
+		at("before-%s-event", "the event %s is about to be published, the one before it is stored", "beforePublish"),
+		published,
+		at("%s-event-stored", "the event %s is stored and the worker knows it", "eventStored", "eventFoundStored"),
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// sabotages are faults that the matrix has to find: each is put into the copy and never
+// into the module. With -sabotage a run without failures is the failure.
+var sabotages = map[string]edit{
+	"ack-before-work": {
+		"worker/execute.go",
+		"	if e.head.record.Op == nil {\n		outcome, err = e.begin(ctx)",
+		"	_ = e.worker.nc.Publish(e.delivery.msg.Reply(), []byte(\"+ACK\"))\n	if e.head.record.Op == nil {\n		outcome, err = e.begin(ctx)",
+	},
+	"act-before-record": {
+		"worker/execute.go",
+		"	return decision.Outcome, e.commit(ctx, decision)\n",
+		"	if decision.Record.Op != nil {\n		e.head.record = decision.Record\n		_, _ = e.act(ctx, decision.Action)\n	}\n	return decision.Outcome, e.commit(ctx, decision)\n",
+	},
+	"outbox-not-resumed": {
+		"worker/head.go",
+		"		if published[t.ID] {",
+		"		if true || published[t.ID] {",
+	},
+	"answer-not-stored": {
+		"worker/execute.go",
+		"		first, err := e.worker.outcomes.Put(ctx, e.command.Key, told)\n",
+		"		first, err := told, error(nil)\n",
+	},
+	"answer-not-spilled": {
+		"worker/head.go",
+		"			_, err := w.outcomes.Put(ctx, key, outcome)\n",
+		"			_, err := outcome, error(nil)\n",
+	},
+	"attach-not-repeatable": {
+		"backends/local/change.go",
+		"		if holder.Node != node || holder.Mode != mode {\n			return volume.Attachment{}, heldBy(holder)",
+		"		if true {\n			return volume.Attachment{}, heldBy(holder)",
+	},
+	"no-reset": {
+		"worker/partition.go",
+		"	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {",
+		"	if err := error(nil); err != nil {",
+	},
+	"reply-after-ack": {
+		"worker/execute.go",
+		"	e.worker.reply(e.delivery.envelope, *outcome, repeat)\n",
+		"	defer e.worker.reply(e.delivery.envelope, *outcome, repeat)\n",
+	},
+	"letter-with-a-new-id": {
+		"worker/deadletter.go",
+		"		letter.Header.Set(jetstream.MsgIDHeader, id)",
+		"		letter.Header.Set(jetstream.MsgIDHeader, id+time.Now().String())",
+	},
+	"operation-begun-anew": {
+		"worker/execute.go",
+		"	if e.head.record.Op == nil {\n		outcome, err = e.begin(ctx)",
+		"	if e.head.record.Op != nil && e.head.record.Owner.Instance != e.worker.member.Instance() {\n		e.head.record.Op = nil\n	}\n	if e.head.record.Op == nil {\n		outcome, err = e.begin(ctx)",
+	},
+}
+
+func sabotageNames() string {
+	return strings.Join(slices.Sorted(maps.Keys(sabotages)), ", ")
+}

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/internal/verify"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// trialTimeout bounds one trial.
+const trialTimeout = 3 * time.Minute
+
+// volumesDir is where a worker's local backend keeps its files, within --dir.
+const volumesDir = "volumes"
+
+// trial is one kill: a cell with a seed.
+type trial struct {
+	site   *site
+	binary string
+	dir    string
+	plan   plan
+	log    *os.File
+
+	ledger   ledger
+	open     []*exchange        // issued and not yet answered
+	failures *nats.Subscription // failed attempts of the volume
+	busy     *hold              // nil while the backend is free
+	workers  []*process
+	other    *process // one that is running when the last one dies, or nil
+	kills    int
+}
+
+func newTrial(s *site, binary, dir string, p plan) (*trial, error) {
+	if err := os.MkdirAll(filepath.Join(dir, volumesDir), 0o700); err != nil {
+		return nil, err
+	}
+	t := &trial{site: s, binary: binary, dir: dir, plan: p}
+	var err error
+	if t.log, err = os.OpenFile(filepath.Join(dir, "workers.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+		return nil, err
+	}
+	t.failures, err = s.conn.SubscribeSync(events.Subject(p.key, volume.EventError))
+	if err != nil {
+		return nil, errors.Join(err, t.log.Close())
+	}
+	return t, nil
+}
+
+// run kills a worker at the plan's point, lets another one go on, and judges what is left.
+// It returns what is wrong. No process of it is left afterwards.
+func (t *trial) run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, trialTimeout)
+	defer cancel()
+	defer t.end()
+	if err := t.die(ctx); err != nil {
+		return err
+	}
+	last, err := t.recover(ctx)
+	if err != nil {
+		return err
+	}
+	if err := last.drain(); err != nil {
+		return err
+	}
+	return t.judge(ctx)
+}
+
+func (t *trial) end() {
+	for _, p := range t.workers {
+		p.end()
+	}
+	t.busy.release()
+	_ = t.failures.Unsubscribe() // fails only if the connection is closed
+	_ = t.log.Close()            // for people only
+}
+
+// start starts a worker with these failpoints armed.
+func (t *trial) start(armed ...arming) (*process, error) {
+	id := workerID(len(t.workers) + 1)
+	args := []string{
+		"worker", "--server", t.site.server.URL(), "--no-provision", "--id", id, "--log-level", "debug",
+		"--dir", t.dir, "--local-journal", t.journal(),
+	}
+	p, err := startProcess(t.binary, id, args, environment(armed), t.log)
+	if err == nil {
+		t.workers = append(t.workers, p)
+	}
+	return p, err
+}
+
+func (t *trial) startReady(ctx context.Context, armed ...arming) (*process, error) {
+	p, err := t.start(armed...)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.awaitReady(ctx)
+}
+
+// environment is the value of GOFAIL_FAILPOINTS.
+func environment(armed []arming) string {
+	var terms []string
+	for _, a := range armed {
+		for _, place := range a.places {
+			term := fmt.Sprintf("return(%q)", a.fact)
+			if a.skip > 0 {
+				term = fmt.Sprintf("%d*off->%s", a.skip, term)
+			}
+			terms = append(terms, place+"="+term)
+		}
+	}
+	return strings.Join(terms, ";")
+}
+
+// die brings a worker to the plan's point and returns when it is dead.
+func (t *trial) die(ctx context.Context) error {
+	begin := t.dieAtWork
+	switch {
+	case t.plan.waiting && t.plan.running:
+		begin = t.dieJoining
+	case t.plan.waiting:
+		begin = t.dieStarting
+	case t.plan.first != nil:
+		begin = t.dieTwice
+	}
+	if err := begin(ctx); err != nil {
+		return err
+	}
+	if !t.plan.untilEnd {
+		t.busy.release()
+	}
+	return nil
+}
+
+// dieAtWork: the worker prepares the volume itself; its failpoint knows the command.
+func (t *trial) dieAtWork(ctx context.Context) error {
+	victim, err := t.startReady(ctx, t.plan.kill)
+	if err != nil {
+		return err
+	}
+	if t.plan.running {
+		if t.other, err = t.startReady(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.work(ctx); err != nil {
+		return err
+	}
+	if t.plan.leaving {
+		if err := victim.askToEnd(); err != nil {
+			return err
+		}
+	}
+	return t.awaitKill(ctx, victim, t.plan.kill)
+}
+
+// dieTwice: what the first worker left is where the second one dies.
+func (t *trial) dieTwice(ctx context.Context) error {
+	first, err := t.startReady(ctx, *t.plan.first)
+	if err != nil {
+		return err
+	}
+	var second *process
+	if t.plan.running {
+		if second, err = t.startReady(ctx, t.plan.kill); err != nil {
+			return err
+		}
+	}
+	if err := t.work(ctx); err != nil {
+		return err
+	}
+	if err := t.awaitKill(ctx, first, *t.plan.first); err != nil {
+		return err
+	}
+	if second == nil {
+		if second, err = t.start(t.plan.kill); err != nil {
+			return err
+		}
+	}
+	return t.awaitKill(ctx, second, t.plan.kill)
+}
+
+// work prepares the volume and issues the command.
+func (t *trial) work(ctx context.Context) error {
+	if err := t.lead(ctx); err != nil {
+		return err
+	}
+	return t.issue(ctx, append([]ask{t.plan.command}, t.plan.behind...)...)
+}
+
+// dieJoining: the worker takes over its share from one that goes on working.
+func (t *trial) dieJoining(ctx context.Context) error {
+	var err error
+	if t.other, err = t.startReady(ctx); err != nil {
+		return err
+	}
+	victim, err := t.start(t.plan.kill)
+	if err != nil {
+		return err
+	}
+	if err := t.work(ctx); err != nil {
+		return err
+	}
+	return t.awaitKill(ctx, victim, t.plan.kill)
+}
+
+// dieStarting: the command waits in the stream for the worker, which knows nothing yet.
+func (t *trial) dieStarting(ctx context.Context) error {
+	if err := t.store(ctx); err != nil {
+		return err
+	}
+	victim, err := t.start(t.plan.kill)
+	if err != nil {
+		return err
+	}
+	return t.awaitKill(ctx, victim, t.plan.kill)
+}
+
+// store lets a worker prepare the volume and end in order, and issues the command while
+// there is none.
+func (t *trial) store(ctx context.Context) error {
+	command := t.plan.command
+	if len(t.plan.prepare) > 0 {
+		former, err := t.startReady(ctx)
+		if err != nil {
+			return err
+		}
+		if err := t.lead(ctx); err != nil {
+			return err
+		}
+		if command.afterFailure {
+			if err := t.awaitFailure(ctx, command); err != nil {
+				return err
+			}
+			command.afterFailure = false
+		}
+		if err := former.drain(); err != nil {
+			return err
+		}
+	}
+	return t.issue(ctx, append([]ask{command}, t.plan.behind...)...)
+}
+
+// lead prepares the volume, makes the backend busy if the plan says so, and issues what
+// comes before the command.
+func (t *trial) lead(ctx context.Context) error {
+	err := t.do(ctx, t.plan.prepare)
+	if err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	if t.plan.locked {
+		if t.busy, err = holdVolumes(filepath.Join(t.dir, volumesDir)); err != nil {
+			return err
+		}
+	}
+	return t.issue(ctx, t.plan.lead...)
+}
+
+func (t *trial) awaitKill(ctx context.Context, victim *process, a arming) error {
+	if err := victim.awaitKill(ctx, a.fact); err != nil {
+		return err
+	}
+	t.kills++
+	return nil
+}
+
+// recover lets a worker go on, a running one or a new one, without any help, until every command has its
+// answer. It returns the worker.
+func (t *trial) recover(ctx context.Context) (*process, error) {
+	last := t.other
+	if last == nil {
+		var err error
+		if last, err = t.startReady(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.collectAnswers(ctx); err != nil {
+		return nil, err
+	}
+	return last, t.askAgain(ctx)
+}
+
+// askAgain publishes the command once more under its ID and waits for its answer.
+func (t *trial) askAgain(ctx context.Context) error {
+	again := t.plan.command
+	if again.kind == verify.Malformed {
+		return nil // it would be buried again
+	}
+	again.afterFailure = false
+	if err := t.do(ctx, []ask{again}); err != nil {
+		return fmt.Errorf("repeat: %w", err)
+	}
+	return nil
+}
+
+func (t *trial) journal() string { return filepath.Join(t.dir, "journal.jsonl") }

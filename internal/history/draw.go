@@ -20,7 +20,7 @@ const (
 )
 
 // drawLimit bounds the search for what a picture shows.
-const drawLimit = 3 * time.Second
+const drawLimit = time.Second
 
 // draw writes the picture of what stands around the highest generation that was reached.
 func (c *check) draw(path string) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/worker/ownership"
 )
@@ -206,6 +207,11 @@ func (d *disturber) disturbServer(ctx, wake context.Context, deed deed) error {
 		pause(ctx, busyServerPauseTime)
 	}
 	d.probes.disturb()
+	all := make([]int, commands.Partitions)
+	for i := range all {
+		all[i] = i
+	}
+	d.probes.watch("server", all)
 	server := d.servers.choose(ctx, d.js, d.rng.IntN(len(d.servers.all)), d.percent(leaderShare))
 	if deed == killServer {
 		d.servers.kill(wake, d.js, server, d.between(0, maxServerDown))

@@ -49,7 +49,8 @@ type storm struct {
 	probes  *probes
 	done    atomic.Int64 // deeds
 	planned int
-	joins   int // after the beginning
+	joins   int // after the beginning, as drains
+	drains  int
 	stuck   int // commands without an answer when time was up
 }
 
@@ -140,7 +141,7 @@ func (s *storm) rage(ctx context.Context) (err error) {
 	if wrong := group.Wait(); wrong != nil {
 		err = wrong // it also ended the disturbances
 	}
-	s.joins = s.crew.joins - s.workers
+	s.joins, s.drains = s.crew.joins-s.workers, s.crew.drains
 	s.stuck = s.clients.Ledger().Counts().Waiting
 	return err
 }

@@ -13,7 +13,7 @@ func (s *storm) details(checked int, faults []verify.Fault) string {
 	c := s.clients.Ledger().Counts()
 	return fmt.Sprintf("servers=%d server_kills=%d server_stops=%d joins=%d drains=%d cuts=%d answers=%d repeated=%d reused=%d "+
 		"disagreements=%d linearized=%d probes=%d/%d %s %s %s %s seed=%d",
-		s.options.servers, s.servers.kills, s.servers.stops, s.joins, s.crew.drains, s.crew.cuts, c.Answers, c.Repeated, c.Reused,
+		s.options.servers, s.servers.kills, s.servers.stops, s.joins, s.drains, s.crew.cuts, c.Answers, c.Repeated, c.Reused,
 		verify.Count(faults)[verify.Disagreement], checked, s.probes.answered, s.probes.sent,
 		s.takeover("kill"), s.takeover("stop"), s.takeover("drain"), s.takeover("server"), s.seed)
 }

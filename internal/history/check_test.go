@@ -220,6 +220,29 @@ func TestCheck_ManyRefusalsAtOnce_AreDecided(t *testing.T) {
 	}
 }
 
+// An operation may have failed any number of times in between, so the attach that was
+// given first, and carried out last, could as well have been the only one. That it was not
+// shows in commands that are open to the end; it must not take until then to find out.
+func TestCheck_LaterCommandFitsEarlier_IsDecided(t *testing.T) {
+	calls := clean()[:3]
+	generation, at := uint64(2), 10
+	for i := range 300 {
+		id := func(kind string) volume.CommandID { return volume.CommandID(fmt.Sprint(kind, i)) }
+		done := func(id volume.CommandID, verb volume.Verb, args volume.Args, from, to int, state volume.State) call {
+			generation += 2
+			return call{id: id, verb: verb, args: args, from: from, to: to, outcome: volume.Succeeded, volume: first, state: state, generation: generation}
+		}
+		open := done(id("a"), volume.VerbAttach, n1, at+1, 0, volume.StateAttached)
+		detach := done(id("d"), volume.VerbDetach, volume.Args{}, at+2, 0, volume.StateAvailable)
+		late := done(id("l"), volume.VerbAttach, n1, at, at+5, volume.StateAttached)
+		calls = append(calls, late, open, detach, done(id("e"), volume.VerbDetach, volume.Args{}, at+6, at+7, volume.StateAvailable))
+		at += 10
+	}
+	if result := mustCheck(t, calls); len(result.Faults) > 0 {
+		t.Errorf("got %v, want none", result.Faults)
+	}
+}
+
 func TestCheck_TimeIsUp_IsAFault(t *testing.T) {
 	dir := t.TempDir()
 	var calls []call

@@ -16,9 +16,10 @@ import (
 // generation that it found:
 //
 //   - all looks at one generation are checked as two, see [condense];
-//   - the next change can only come when all of them have been taken. Without this rule
-//     an order that left one behind would fail at the end of the history, and everything
-//     since would be tried anew.
+//   - a change can only come when all looks at the generation before it have been taken,
+//     and only if no answer tells a generation that it would pass over. Without this rule
+//     an order that left one behind would fail at the end of the history, where commands
+//     that nobody waited for are due, and everything since would be tried anew.
 
 // looks are commands that found the volume at one generation and left it as it was.
 type looks []porcupine.Operation
@@ -63,6 +64,7 @@ func onlyLooked(op porcupine.Operation) bool {
 type facts struct {
 	looks     map[uint64]int // operations that only look, by generation
 	cancelled map[volume.CommandID]uint64
+	told      []uint64 // every generation that an answer tells, in ascending order
 }
 
 func factsOf(operations []porcupine.Operation) *facts {
@@ -73,6 +75,9 @@ func factsOf(operations []porcupine.Operation) *facts {
 		if !condensed {
 			several = looks{op}
 		}
+		if op.Output.(commands.Reply).Outcome != "" {
+			f.told = append(f.told, generation)
+		}
 		if condensed || onlyLooked(op) {
 			f.looks[generation]++
 		}
@@ -82,7 +87,14 @@ func factsOf(operations []porcupine.Operation) *facts {
 			}
 		}
 	}
+	slices.Sort(f.told)
 	return f
+}
+
+// passesOver reports whether some answer tells a generation between the two.
+func (f *facts) passesOver(from, to uint64) bool {
+	next, _ := slices.BinarySearch(f.told, from+1)
+	return next < len(f.told) && f.told[next] < to
 }
 
 // hadCancelled reports whether the command, or any if it is empty, had been cancelled by
@@ -120,12 +132,13 @@ func (m model) take(input, output any) (model, bool) {
 	return m, true
 }
 
-// change is a step that comes only after all looks at the volume as it was.
+// change is a step that comes only after all looks at the volume as it was, and that
+// leaves no other behind.
 func (m model) change(c verify.Command, answer commands.Reply) (model, bool) {
 	if answer.Outcome == "" {
 		return m, true
 	}
-	if m.looked != m.facts.looks[m.generation] {
+	if m.looked != m.facts.looks[m.generation] || m.facts.passesOver(m.generation, answer.Generation) {
 		return m, false
 	}
 	next, possible := m.step(c, answer)

@@ -93,15 +93,11 @@ func Read(ctx context.Context, js jetstream.JetStream, filter Filter) iter.Seq2[
 var errStopped = errors.New("stopped")
 
 func read(ctx context.Context, js jetstream.JetStream, filter Filter, yield func(Stored, error) bool) error {
-	consumer, err := js.OrderedConsumer(ctx, StreamName, filter.consumer())
+	consumer, info, err := open(ctx, js, filter)
 	if err != nil {
 		return readError(err)
 	}
 	defer discard(ctx, js, consumer)
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return readError(err)
-	}
 	if info.NumPending == 0 && !filter.Follow {
 		return nil
 	}
@@ -128,6 +124,19 @@ func read(ctx context.Context, js jetstream.JetStream, filter Filter, yield func
 			return nil
 		}
 	}
+}
+
+// open makes the consumer and tells what it is about to deliver. A request that its
+// server takes down with it is never answered: each is bounded, however long ctx is.
+func open(ctx context.Context, js jetstream.JetStream, filter Filter) (jetstream.Consumer, *jetstream.ConsumerInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, js.Options().DefaultTimeout)
+	defer cancel()
+	consumer, err := js.OrderedConsumer(ctx, StreamName, filter.consumer())
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := consumer.Info(ctx)
+	return consumer, info, err
 }
 
 // inactiveThreshold is how long the server keeps the consumer of a reader that is gone.

@@ -57,14 +57,12 @@ func (s store) publishSubject(key string) string {
 	return s.api + recordSubject(s.bucket, key)
 }
 
-// call runs request under a deadline (that of js, unless ctx has one) and classifies
+// call runs request under the timeout of js, or the deadline of ctx if that is sooner: a
+// request that its server takes down with it is never answered. It classifies
 // its error.
 func (s store) call(ctx context.Context, subject string, request func(context.Context) error) error {
-	if _, limited := ctx.Deadline(); !limited {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.js.Options().DefaultTimeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, s.js.Options().DefaultTimeout)
+	defer cancel()
 	return classify(unlessRefused(ctx, s.js.Conn(), subject, request))
 }
 

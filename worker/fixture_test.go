@@ -96,7 +96,10 @@ func (s *system) gate(call, name string) (entered, release chan struct{}) {
 		if c != call || ref.Key != key(name) {
 			return nil
 		}
-		entered <- struct{}{}
+		select {
+		case entered <- struct{}{}:
+		default: // nobody has taken the first yet
+		}
 		select {
 		case <-release:
 			return nil

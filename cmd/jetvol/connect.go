@@ -19,6 +19,13 @@ import (
 
 const defaultTimeout = 5 * time.Second
 
+// A server that does not answer so many pings is left for another; by the client's own
+// default a stopped one would be noticed after four minutes.
+const (
+	pingInterval = 2 * time.Second
+	maxPings     = 2
+)
+
 // connection says how to reach the server. Each setting is taken from its flag, else
 // from its environment variable, else from the context of the nats CLI, which is the one
 // named by --context or the selected one, else from the default.
@@ -114,6 +121,7 @@ func (a *app) connect(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, e
 	if servers == "" {
 		servers = base.ServerURL()
 	}
+	options = append(options, nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings))
 	conn, err := nats.Connect(servers, append(options, extra...)...)
 	if err != nil {
 		return nil, explainConnect(servers, err)

@@ -113,7 +113,11 @@ func (a *app) send(c *cobra.Command, f *requestFlags, request commands.Request) 
 		return err
 	}
 	defer conn.Close()
-	client, err := commands.New(conn, commands.WithUnavailableAfter(a.connection.timeout))
+	var options []commands.Option
+	if c.Flags().Changed("timeout") { // else long enough for a cluster to find a new leader
+		options = append(options, commands.WithUnavailableAfter(a.connection.timeout))
+	}
+	client, err := commands.New(conn, options...)
 	if err != nil {
 		return err
 	}

@@ -89,6 +89,19 @@ crash: need-go build ## kill -9 jetvol under load KILLS=100 times and compare al
 crash-short: need-go build ## the same 10 times, as part of `make test`
 	go run ./internal/crash -kills 10
 
+# Both forms end with two lines for each of their two runs: one server, then three.
+.PHONY: chaos
+chaos: need-go build ## many workers and servers, killed, stopped and cut off under load: about 40 minutes
+	go run ./internal/chaos -binary '$(JETVOL_BIN)' -servers 1 -workers 4 -kills 200 -stops 48 -long-stops 4 -server-kills 30 \
+		-commands 130000 -clients 32 -volumes 384 -pace 2500ms
+	go run ./internal/chaos -binary '$(JETVOL_BIN)' -servers 3 -workers 4 -kills 40 -stops 10 -long-stops 1 -server-kills 30 \
+		-commands 70000 -clients 32 -volumes 384 -pace 5s
+
+.PHONY: chaos-short
+chaos-short: need-go build ## the same in a minute, for `make test`
+	go run ./internal/chaos -binary '$(JETVOL_BIN)' -servers 1 -kills 8 -stops 3 -server-kills 1
+	go run ./internal/chaos -binary '$(JETVOL_BIN)' -servers 3 -kills 1 -stops 1 -server-kills 1 -pace 1500ms
+
 .PHONY: kill-matrix
 kill-matrix: need-go ## SIGKILL at every point of every verb, SEEDS=20 times each; writes the table of docs/reliability.md
 	go run ./internal/killmatrix -seeds $(SEEDS) -parallel 24 -update

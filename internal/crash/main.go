@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jetvol/jetvol/internal/load"
+	"github.com/jetvol/jetvol/internal/trial"
 	"github.com/jetvol/jetvol/internal/verify"
 )
 
@@ -105,39 +107,42 @@ func (o options) validate(rest []string) error {
 	return nil
 }
 
-// run makes one trial, judges it and prints the result.
+// run makes one run, judges it and prints the result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseOptions(args, stderr)
 	if err != nil {
 		return err
 	}
-	place, err := newPlace(o.dir)
+	place, err := trial.NewPlace(o.dir, "jetvol-crash-")
+	if errors.Is(err, trial.ErrNotEmpty) {
+		err = fmt.Errorf("%w: -dir %w", errUsage, err)
+	}
 	if err != nil {
 		return err
 	}
-	trial := newTrial(o, place, stderr)
-	evidence, err := trial.run(ctx)
+	storm := newStorm(o, place, stderr)
+	evidence, err := storm.run(ctx)
 	if err != nil {
-		return fmt.Errorf("%w (seed %d, directory %s is kept)", err, o.seed, place.base)
+		return fmt.Errorf("%w (seed %d, directory %s is kept)", err, o.seed, place.Base)
 	}
 	fmt.Fprintf(stderr, "crash: comparing %d events, %d records, %d objects and %d journal entries; a kill cut %d operations\n",
-		len(evidence.Transitions), len(evidence.Records), len(evidence.Objects), len(evidence.Effects), verify.Interrupted(evidence))
+		len(evidence.Transitions), len(evidence.Records), len(evidence.Objects), len(evidence.Effects), verify.Disturbed(evidence, evidence.Kills))
 	faults := verify.All(evidence)
 	if len(faults) > 0 {
-		place.tell(faults, stderr)
+		place.Tell(faults, stderr)
 	} else if !o.keep {
-		err = place.remove()
+		err = place.Remove()
 	}
-	_, printed := fmt.Fprintln(stdout, summary(len(evidence.Kills), trial.ledger.counts(), faults, o.seed))
+	_, printed := fmt.Fprintln(stdout, summary(len(evidence.Kills), storm.ledger().Counts(), faults, o.seed))
 	if len(faults) > 0 {
-		return fmt.Errorf("%d %w, directory %s is kept", len(faults), errFaults, place.base)
+		return fmt.Errorf("%d %w, directory %s is kept", len(faults), errFaults, place.Base)
 	}
 	return errors.Join(err, printed)
 }
 
 // summary returns the last line of a run.
-func summary(kills int, c counts, faults []verify.Fault, seed uint64) string {
-	line := fmt.Sprintf("kills=%d commands=%d answers=%d", kills, c.commands, c.answers)
+func summary(kills int, c load.Counts, faults []verify.Fault, seed uint64) string {
+	line := fmt.Sprintf("kills=%d commands=%d answers=%d", kills, c.Commands, c.Answers)
 	found := verify.Count(faults)
 	for _, class := range verify.Classes() {
 		name := string(class)
@@ -146,5 +151,5 @@ func summary(kills int, c counts, faults []verify.Fault, seed uint64) string {
 		}
 		line += fmt.Sprintf(" %s=%d", name, found[class])
 	}
-	return line + fmt.Sprintf(" repeated=%d reused=%d seed=%d", c.repeated, c.reused, seed)
+	return line + fmt.Sprintf(" repeated=%d reused=%d seed=%d", c.Repeated, c.Reused, seed)
 }

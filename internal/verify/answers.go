@@ -86,7 +86,7 @@ func (r *report) endedOnce(c Command, finals []volume.Transition, outcomes []vol
 	if len(finals) > 1 {
 		r.add(Doubled, c.Key, "command %s (%s): %d final events, %s and %s", c.ID, c.Verb, len(finals), finals[0].ID, finals[1].ID)
 	}
-	answer, answered := c.answer(outcomes)
+	answer, answered := c.Answer(outcomes)
 	if !answered {
 		if c.Accepted {
 			r.add(Lost, c.Key, "command %s (%s): accepted, no outcome (%d final events)", c.ID, c.Verb, len(finals))

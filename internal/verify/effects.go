@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"slices"
 	"time"
 
 	"github.com/jetvol/jetvol/fsm"
@@ -14,8 +15,12 @@ import (
 // The journal is written after the change, by the process that may be killed: an effect
 // is therefore missing if the kill came between the two, and the repeat finds the work
 // done. So a missing effect is excused if there was a kill during its operation, and
-// else is a fault, because a journal that is not written would prove nothing. Times of
-// events and effects must be of one clock.
+// else is a fault, because a journal that is not written would prove nothing.
+//
+// Nothing else is excused. A worker that was stopped (SIGSTOP) in its call, or cut off
+// from the server, goes on with it later: its change must come before the operation's end
+// or not at all, whoever ends the operation. Times of events and effects must be of one
+// clock.
 func Effects(e Evidence) []Fault {
 	var r report
 	operations := operationsOf(e.Transitions)
@@ -41,13 +46,13 @@ func Effects(e Evidence) []Fault {
 	return r.faults
 }
 
-// Interrupted returns how many operations there was a kill during: what a run has
-// really put to the test.
-func Interrupted(e Evidence) int {
+// Disturbed returns how many operations there was one of the spans in: what a run has
+// really put to the test by its kills or its stops.
+func Disturbed(e Evidence, by []Span) int {
 	count := 0
 	for _, operations := range operationsOf(e.Transitions) {
 		for _, op := range operations {
-			if op.interrupted(e.Kills) {
+			if op.overlaps(by) {
 				count++
 			}
 		}
@@ -108,7 +113,7 @@ func (op *operation) covers(moment time.Time) bool {
 }
 
 // life checks all operations of one life of a volume.
-func (r *report) life(key volume.Key, id volume.ID, operations []*operation, effects map[fsm.Action]int, kills []time.Time) {
+func (r *report) life(key volume.Key, id volume.ID, operations []*operation, effects map[fsm.Action]int, kills []Span) {
 	for _, once := range []fsm.Action{fsm.ActionCreate, fsm.ActionDelete} {
 		if effects[once] > 1 {
 			r.add(Doubled, key, "%d effects %s of %s", effects[once], once, id)
@@ -121,7 +126,7 @@ func (r *report) life(key volume.Key, id volume.ID, operations []*operation, eff
 				len(op.effects), op.action, id, stamp(op.effects[0].Time), stamp(op.effects[1].Time))
 		case len(op.effects) == 1:
 			r.asOrdered(op)
-		case op.mustHaveEffect() && !op.interrupted(kills):
+		case op.mustHaveEffect() && !op.overlaps(kills):
 			r.add(Lost, key, "command %s: %s of %s succeeded without an effect in the journal", op.begin.CommandID, op.action, id)
 		}
 	}
@@ -133,13 +138,10 @@ func (op *operation) mustHaveEffect() bool {
 	return op.end.ID != "" && resultOf(op.end.Event) == volume.Succeeded && op.begin.Event != volume.EventDiscard
 }
 
-func (op *operation) interrupted(kills []time.Time) bool {
-	for _, kill := range kills {
-		if op.covers(kill) {
-			return true
-		}
-	}
-	return false
+func (op *operation) overlaps(spans []Span) bool {
+	return slices.ContainsFunc(spans, func(s Span) bool {
+		return !s.To.Before(op.begin.Time) && (op.end.ID == "" || !s.From.After(op.end.Time))
+	})
 }
 
 // asOrdered checks that the effect is the one that the operation's end tells of.

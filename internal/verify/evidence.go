@@ -23,10 +23,17 @@ type Evidence struct {
 
 	Objects []backends.Object // as the backend lists them
 	Files   Files
-	Effects []Effect    // the backend's journal, in its order
-	Kills   []time.Time // when a killed process was found dead
+	Effects []Effect // the backend's journal, in its order
+	Kills   []Span   // of processes that use the backend, by SIGKILL
+	Stops   []Span   // of such processes, by SIGSTOP until SIGCONT
 
 	ColdStart ColdStart
+}
+
+// Span is the time between two moments. A kill is somewhere between the call that asks
+// for it and the return of the one that finds the process dead.
+type Span struct {
+	From, To time.Time
 }
 
 // Command is one command and everything that its publishers were told about it.
@@ -34,7 +41,13 @@ type Command struct {
 	Key  volume.Key
 	ID   volume.CommandID
 	Verb volume.Verb
+	Args volume.Args
+	volume.Preconditions
 	Kind Kind
+	// Client is who gave it first, at Called, which is before it was published. Returned
+	// is when the first answer came to anybody; it is zero if nobody asked.
+	Client           int
+	Called, Returned time.Time
 	// Accepted says that the stream acknowledged it to a publisher who did not wait for
 	// an answer, and who would not have noticed if it had been lost.
 	Accepted bool
@@ -79,9 +92,9 @@ type ColdStart struct {
 	Writes uint64 // records that it wrote
 }
 
-// answer returns the command's first answer, or the stored outcome if nobody asked. It
+// Answer returns the command's first answer, or the stored outcome if nobody asked. It
 // returns ok false if there is neither.
-func (c Command) answer(stored []volume.Outcome) (first commands.Reply, ok bool) {
+func (c Command) Answer(stored []volume.Outcome) (first commands.Reply, ok bool) {
 	switch {
 	case len(c.Answers) > 0:
 		return c.Answers[0], true

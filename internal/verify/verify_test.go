@@ -28,13 +28,14 @@ func TestAll_NothingHappened_NoFault(t *testing.T) {
 func TestEffects_KilledBeforeTheJournal_NoFault(t *testing.T) {
 	e := cleanRun(t)
 	lost := e.effect("c8")
-	e.Kills = []time.Time{e.Effects[lost].Time}
+	killed := e.Effects[lost].Time
+	e.Kills = []Span{{killed, killed}}
 	e.Effects = slices.Delete(e.Effects, lost, lost+1)
 	if faults := All(e); len(faults) > 0 {
 		t.Errorf("got faults:\n%s", lines(faults))
 	}
-	if got := Interrupted(e); got != 1 {
-		t.Errorf("got %d interrupted operations, want 1", got)
+	if got := Disturbed(e, e.Kills); got != 1 {
+		t.Errorf("got %d disturbed operations, want 1", got)
 	}
 }
 
@@ -193,6 +194,23 @@ var plants = []struct {
 		lost := e.effect("c8")
 		e.Effects = slices.Delete(e.Effects, lost, lost+1)
 	}, Lost, "without an effect"},
+	{"the journal lacks an effect and its worker was only stopped", Effects, func(e *Evidence) {
+		lost := e.effect("c8")
+		e.Stops = []Span{{e.Effects[lost].Time, e.Effects[lost].Time}}
+		e.Effects = slices.Delete(e.Effects, lost, lost+1)
+	}, Lost, "without an effect"},
+	{"the journal lacks an effect and the kill came later", Effects, func(e *Evidence) {
+		lost := e.effect("c8")
+		end := e.Transitions[e.event("c8", 1)].Time.Add(time.Millisecond)
+		e.Kills = []Span{{end, end.Add(time.Second)}}
+		e.Effects = slices.Delete(e.Effects, lost, lost+1)
+	}, Lost, "without an effect"},
+	{"a stopped worker went on after another had ended its operation", Effects, func(e *Evidence) {
+		late := e.effect("c8")
+		end := e.Transitions[e.event("c8", 1)].Time
+		e.Stops = []Span{{e.Effects[late].Time, end.Add(time.Second)}}
+		e.Effects[late].Time = end.Add(time.Second)
+	}, Doubled, "in no operation"},
 	{"an effect has another size", Effects, func(e *Evidence) { e.Effects[e.effect("c10")].Size++ }, Disagreement, "resize to"},
 	{"an effect has another node", Effects, func(e *Evidence) { e.Effects[e.effect("c8")].Node = "n7" }, Disagreement, "attach to n7"},
 

@@ -1,4 +1,4 @@
-package main
+package trial
 
 import (
 	"context"
@@ -20,17 +20,17 @@ const (
 	sidecarSuffix = ".json"
 )
 
-// read collects what the stopped server has left on disk.
-func (p place) read(ctx context.Context, e *verify.Evidence) error {
+// ReadDisk collects what the processes have left on disk. None of them may run.
+func (p Place) ReadDisk(ctx context.Context, e *verify.Evidence) error {
 	var err error
 	// The file system first: opening the driver removes temporary files.
-	if e.Files, err = readFiles(p.volumes()); err != nil {
+	if e.Files, err = readFiles(p.Volumes()); err != nil {
 		return err
 	}
-	if e.Objects, err = readObjects(ctx, p.volumes()); err != nil {
+	if e.Objects, err = readObjects(ctx, p.Volumes()); err != nil {
 		return err
 	}
-	entries, err := local.ReadJournal(p.journal())
+	entries, err := local.ReadJournal(p.Journal())
 	for _, entry := range entries {
 		e.Effects = append(e.Effects, verify.Effect{
 			Time: entry.Time, Change: fsm.Action(entry.Change), ID: entry.ID, Size: entry.Size, Node: entry.Node,

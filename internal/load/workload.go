@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"fmt"
@@ -8,9 +8,6 @@ import (
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/volume"
 )
-
-// project is the one that the volumes are in.
-const project = "crash"
 
 // nodes are few, so that attaches meet each other.
 var nodes = []volume.Node{"node-1", "node-2", "node-3"}
@@ -34,6 +31,7 @@ var unfitting = []volume.Verb{
 // workload makes up the requests of one client.
 type workload struct {
 	rng     *rand.Rand
+	project volume.Project
 	client  int
 	volumes int
 	serial  int
@@ -45,7 +43,7 @@ func (w *workload) percent(p int) bool { return w.rng.IntN(100) < p }
 // key picks a volume. Low numbers are picked more often: they are the contended ones.
 func (w *workload) key() volume.Key {
 	where := w.rng.Float64()
-	return volume.Key{Project: project, Name: volume.Name(fmt.Sprintf("vol-%02d", int(where*where*float64(w.volumes))))}
+	return volume.Key{Project: w.project, Name: volume.Name(fmt.Sprintf("vol-%02d", int(where*where*float64(w.volumes))))}
 }
 
 func (w *workload) id() volume.CommandID {

@@ -1,8 +1,9 @@
-package main
+package load
 
 import (
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/internal/verify"
@@ -16,11 +17,18 @@ const recent = 32
 // entry is one command in the ledger.
 type entry struct {
 	request commands.Request
-	told    verify.Command // guarded by ledger.mu
+	told    verify.Command // guarded by Ledger.mu
 }
 
-// ledger is what all clients together asked and were answered.
-type ledger struct {
+func newEntry(client int, request commands.Request, kind verify.Kind) *entry {
+	return &entry{request: request, told: verify.Command{
+		Key: request.Key, ID: request.ID, Verb: request.Verb, Args: request.Args, Preconditions: request.Preconditions,
+		Kind: kind, Client: client, Called: time.Now(),
+	}}
+}
+
+// Ledger is what all clients together asked and were answered.
+type Ledger struct {
 	mu       sync.Mutex // guards all below, and entries
 	all      []*entry
 	ordinary []*entry
@@ -29,15 +37,14 @@ type ledger struct {
 	repeated int
 }
 
-func newLedger() *ledger { return &ledger{states: map[volume.Key]volume.State{}} }
+func newLedger() *Ledger { return &Ledger{states: map[volume.Key]volume.State{}} }
 
 // ask enters a new command, which is about to be published.
-func (l *ledger) ask(request commands.Request, kind verify.Kind) *entry {
+func (l *Ledger) ask(client int, request commands.Request, kind verify.Kind) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := &entry{request: request, told: verify.Command{
-		Key: request.Key, ID: request.ID, Verb: request.Verb, Kind: kind, Asked: 1,
-	}}
+	e := newEntry(client, request, kind)
+	e.told.Asked = 1
 	l.all = append(l.all, e)
 	if kind == verify.Ordinary {
 		l.ordinary = append(l.ordinary, e)
@@ -48,18 +55,16 @@ func (l *ledger) ask(request commands.Request, kind verify.Kind) *entry {
 
 // leave enters a new command for whose answer nobody will wait. It is never picked to be
 // published again: that would bring it back if it was lost.
-func (l *ledger) leave(request commands.Request) *entry {
+func (l *Ledger) leave(client int, request commands.Request) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := &entry{request: request, told: verify.Command{
-		Key: request.Key, ID: request.ID, Verb: request.Verb, Kind: verify.Ordinary,
-	}}
+	e := newEntry(client, request, verify.Ordinary)
 	l.all = append(l.all, e)
 	return e
 }
 
 // accepted notes that the stream has acknowledged the command.
-func (l *ledger) accepted(e *entry) {
+func (l *Ledger) accepted(e *entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.told.Accepted = true
@@ -67,7 +72,7 @@ func (l *ledger) accepted(e *entry) {
 
 // askAgain picks a command to be published once more by somebody else. It returns nil
 // if there is none.
-func (l *ledger) askAgain(rng *rand.Rand) *entry {
+func (l *Ledger) askAgain(rng *rand.Rand) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from := l.ordinary
@@ -86,7 +91,7 @@ func (l *ledger) askAgain(rng *rand.Rand) *entry {
 // reuse picks a command whose ID another one is to be published under. It must have
 // been answered: else the other one might come first. It returns nil if chance picks
 // one that was not.
-func (l *ledger) reuse(rng *rand.Rand) *entry {
+func (l *Ledger) reuse(rng *rand.Rand) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.ordinary) == 0 {
@@ -101,10 +106,11 @@ func (l *ledger) reuse(rng *rand.Rand) *entry {
 }
 
 // answered enters an answer to the command.
-func (l *ledger) answered(e *entry, reply commands.Reply) {
+func (l *Ledger) answered(e *entry, reply commands.Reply) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(e.told.Answers) == 0 {
+		e.told.Returned = time.Now()
 		l.ended(e)
 	}
 	e.told.Answers = append(e.told.Answers, reply)
@@ -113,7 +119,7 @@ func (l *ledger) answered(e *entry, reply commands.Reply) {
 	}
 }
 
-func (l *ledger) ended(e *entry) {
+func (l *Ledger) ended(e *entry) {
 	for i, other := range l.running {
 		if other == e {
 			l.running[i] = l.running[len(l.running)-1]
@@ -124,21 +130,21 @@ func (l *ledger) ended(e *entry) {
 }
 
 // refused enters the answer to another command under this one's ID.
-func (l *ledger) refused(e *entry, reply commands.Reply) {
+func (l *Ledger) refused(e *entry, reply commands.Reply) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.told.Reuses = append(e.told.Reuses, reply)
 }
 
 // state returns the volume's state as the latest answer told it; it may have changed.
-func (l *ledger) state(key volume.Key) volume.State {
+func (l *Ledger) state(key volume.Key) volume.State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.states[key]
 }
 
 // target picks a command under way for a cancel. It returns false if there is none.
-func (l *ledger) target(rng *rand.Rand) (commands.Request, bool) {
+func (l *Ledger) target(rng *rand.Rand) (commands.Request, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.running) == 0 {
@@ -147,8 +153,8 @@ func (l *ledger) target(rng *rand.Rand) (commands.Request, bool) {
 	return l.running[rng.IntN(len(l.running))].request, true
 }
 
-// commands returns all commands as evidence. Nobody may use the ledger any more.
-func (l *ledger) commands() []verify.Command {
+// Commands returns all commands as evidence. It is for the time after [Clients.Run].
+func (l *Ledger) Commands() []verify.Command {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := make([]verify.Command, len(l.all))
@@ -158,24 +164,25 @@ func (l *ledger) commands() []verify.Command {
 	return all
 }
 
-// counts is a ledger in numbers.
-type counts struct {
-	commands int // different ones
-	answers  int // to them, to their repeats and to reuses of their IDs
-	waiting  int // for an answer
-	repeated int
-	reused   int
+// Counts is a ledger in numbers.
+type Counts struct {
+	Commands int // different ones
+	Answers  int // to them, to their repeats and to reuses of their IDs
+	Waiting  int // for an answer
+	Repeated int
+	Reused   int
 }
 
-func (l *ledger) counts() counts {
+// Counts returns how far the clients are.
+func (l *Ledger) Counts() Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := counts{commands: len(l.all), repeated: l.repeated}
+	c := Counts{Commands: len(l.all), Repeated: l.repeated}
 	for _, e := range l.all {
 		told := &e.told
-		c.answers += len(told.Answers) + len(told.Reuses)
-		c.waiting += told.Asked - len(told.Answers) + told.Reused - len(told.Reuses)
-		c.reused += told.Reused
+		c.Answers += len(told.Answers) + len(told.Reuses)
+		c.Waiting += told.Asked - len(told.Answers) + told.Reused - len(told.Reuses)
+		c.Reused += told.Reused
 	}
 	return c
 }

@@ -1,0 +1,66 @@
+package load
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/internal/verify"
+	"github.com/jetvol/jetvol/volume"
+)
+
+func TestLedger_AskedRepeatedReused_Counts(t *testing.T) {
+	l, rng := newLedger(), rand.New(rand.NewPCG(1, 2))
+	if l.askAgain(rng) != nil || l.reuse(rng) != nil {
+		t.Error("got a command from an empty ledger")
+	}
+	key := volume.Key{Project: "load", Name: "vol-00"}
+	first := l.ask(0, commands.Request{ID: "c1", Key: key, Verb: volume.VerbCreate}, verify.Ordinary)
+	if target, running := l.target(rng); !running || target.ID != "c1" {
+		t.Errorf("got target %q, %t", target.ID, running)
+	}
+	if l.reuse(rng) != nil {
+		t.Error("got a command for reuse that was not answered: the reuse might come first")
+	}
+	reply := commands.Reply{CommandID: "c1", Outcome: volume.Succeeded, State: volume.StateAvailable}
+	l.answered(first, reply)
+	if _, running := l.target(rng); running {
+		t.Error("an answered command still counts as running")
+	}
+	if l.askAgain(rng) != first || l.reuse(rng) != first {
+		t.Error("want the one command for repeat and reuse")
+	}
+	l.refused(first, reply)
+	l.ask(0, commands.Request{ID: "m1", Key: key}, verify.Malformed)
+	want := Counts{Commands: 2, Answers: 2, Waiting: 2, Repeated: 1, Reused: 1}
+	if got := l.Counts(); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if l.state(key) != volume.StateAvailable {
+		t.Errorf("got state %q", l.state(key))
+	}
+}
+
+// What the workload means to be valid must get past the client's own checks.
+func TestWorkload_EveryRequest_IsPublishable(t *testing.T) {
+	w := &workload{rng: rand.New(rand.NewPCG(1, 2)), project: "load", volumes: 48}
+	seen := map[volume.Verb]bool{}
+	for range 2000 {
+		request := w.next(w.key(), volume.States()[w.rng.IntN(len(volume.States()))])
+		for _, r := range []commands.Request{request, w.other(request), w.cancel(request)} {
+			seen[r.Verb] = true
+			command := volume.Command{ID: r.ID, Key: r.Key, Verb: r.Verb, Args: r.Args, Preconditions: r.Preconditions}
+			if _, err := commands.NewMessage(command, ""); err != nil {
+				t.Fatalf("%s: %v", r.Verb, err)
+			}
+		}
+		other := w.other(request)
+		first := volume.Command{Verb: request.Verb, Args: request.Args, Preconditions: request.Preconditions}
+		if first.Digest() == (volume.Command{Verb: other.Verb, Args: other.Args, Preconditions: other.Preconditions}).Digest() {
+			t.Fatalf("reuse of %+v asks for the same", request)
+		}
+	}
+	if len(seen) != len(volume.Verbs()) {
+		t.Errorf("got verbs %v, want all of %v", seen, volume.Verbs())
+	}
+}

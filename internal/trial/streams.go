@@ -1,0 +1,167 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/internal/verify"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// Bounds of collecting.
+const (
+	queueTimeout = 30 * time.Second
+	queueLook    = 50 * time.Millisecond
+)
+
+// streams that are compared before and after the cold start.
+const (
+	recordStream  = "KV_" + kv.VolumesBucket
+	commandStream = commands.StreamName
+	eventStream   = events.StreamName
+)
+
+// Marks are the last sequences of streams, before a start that should find nothing to do,
+// and how many commands are still in theirs.
+type Marks struct {
+	events, records, queued uint64
+}
+
+// AwaitEmpty waits until the command stream is empty: commands that were published twice
+// are there after their answer. It gives up quietly after a while, since the evidence
+// will tell.
+func AwaitEmpty(ctx context.Context, js jetstream.JetStream) error {
+	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
+	defer cancel()
+	ticker := time.NewTicker(queueLook)
+	defer ticker.Stop()
+	for {
+		queue, err := state(ctx, js, commandStream)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil || queue.Msgs == 0 {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// TakeMarks returns where the streams end now.
+func TakeMarks(ctx context.Context, js jetstream.JetStream) (Marks, error) {
+	eventState, err := state(ctx, js, eventStream)
+	if err != nil {
+		return Marks{}, err
+	}
+	recordState, err := state(ctx, js, recordStream)
+	if err != nil {
+		return Marks{}, err
+	}
+	queue, err := state(ctx, js, commandStream)
+	return Marks{events: eventState.LastSeq, records: recordState.LastSeq, queued: queue.Msgs}, err
+}
+
+func state(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamState, error) {
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return jetstream.StreamState{}, fmt.Errorf("stream %s: %w", name, err)
+	}
+	return stream.CachedInfo().State, nil
+}
+
+// ReadStreams collects what the streams and buckets hold after a cold start. Before are
+// the marks from before it.
+func ReadStreams(ctx context.Context, js jetstream.JetStream, before Marks, e *verify.Evidence) error {
+	for stored, err := range events.Read(ctx, js, events.Filter{}) {
+		if err != nil {
+			return err
+		}
+		e.Transitions = append(e.Transitions, stored.Data)
+	}
+	if err := readBuckets(ctx, js, e); err != nil {
+		return err
+	}
+	var err error
+	if e.DeadLetters, err = deadLetters(ctx, js); err != nil {
+		return err
+	}
+	after, err := TakeMarks(ctx, js)
+	if err != nil {
+		return err
+	}
+	e.ColdStart = verify.ColdStart{
+		Queued: max(before.queued, after.queued),
+		Events: after.events - before.events,
+		Writes: after.records - before.records,
+	}
+	return nil
+}
+
+func readBuckets(ctx context.Context, js jetstream.JetStream, e *verify.Evidence) error {
+	e.Records = map[volume.Key]volume.Record{}
+	err := each(ctx, kv.NewVolumes(js).Bucket, func(key string, record volume.Record) error {
+		parsed, err := volume.ParseKey(key)
+		e.Records[parsed] = record
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e.Outcomes = map[volume.Key][]volume.Outcome{}
+	return each(ctx, kv.Open[volume.Outcome](js, kv.OutcomesBucket), func(key string, outcome volume.Outcome) error {
+		owner, err := volume.ParseKey(key[:max(0, strings.LastIndexByte(key, '.'))])
+		e.Outcomes[owner] = append(e.Outcomes[owner], outcome)
+		return err
+	})
+}
+
+// each calls f with everything in the bucket, page by page.
+func each[T any](ctx context.Context, bucket *kv.Bucket[T], f func(key string, value T) error) error {
+	for cursor := uint64(0); ; {
+		page, next, err := bucket.List(ctx, kv.ListOptions{After: cursor, Limit: kv.MaxPageSize})
+		if err != nil {
+			return err
+		}
+		for _, entry := range page {
+			if err := f(entry.Key, entry.Value); err != nil {
+				return fmt.Errorf("bucket entry %s: %w", entry.Key, err)
+			}
+		}
+		if next == 0 {
+			return nil
+		}
+		cursor = next
+	}
+}
+
+// deadLetters counts the dead letters of each command.
+func deadLetters(ctx context.Context, js jetstream.JetStream) (map[volume.CommandID]int, error) {
+	letters := map[volume.CommandID]int{}
+	stream, err := js.Stream(ctx, commands.DeadLetterStreamName)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", commands.DeadLetterStreamName, err)
+	}
+	last := stream.CachedInfo().State.LastSeq
+	for sequence := stream.CachedInfo().State.FirstSeq; sequence > 0 && sequence <= last; sequence++ {
+		letter, err := stream.GetMsg(ctx, sequence)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("dead letter %d: %w", sequence, err)
+		}
+		letters[volume.CommandID(letter.Header.Get(commands.HeaderOriginalPrefix+commands.HeaderID))]++
+	}
+	return letters, nil
+}

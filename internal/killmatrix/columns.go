@@ -64,10 +64,10 @@ func columns() []column {
 		}},
 		{name: refused, first: "refusal", reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded,
-			partRefusal: plain, partRecorded: plain, partReply: plain, partAck: plain,
+			partRefusal: plain, partReply: plain, partAck: plain,
 		}},
 		{name: unknown, first: "refusal", reaches: map[part]scenario{
-			partTakeover: waiting, partLeave: leaving, partRefusal: plain, partOutcome: plain, partReply: plain, partAck: plain,
+			partTakeover: waiting, partLeave: leaving, partResume: plain, partRefusal: plain, partReply: plain, partAck: plain,
 		}},
 		{name: malformed, verb: volume.VerbCreate, reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partLetter: plain, partReply: plain,

@@ -85,7 +85,9 @@ func (t *trial) evidence(ctx context.Context) (verify.Evidence, error) {
 		Records:  map[volume.Key]volume.Record{}, Outcomes: map[volume.Key][]volume.Outcome{},
 	}
 	if t.plan.aside {
-		e.Kills = t.kills
+		for _, kill := range t.kills {
+			e.Kills = append(e.Kills, verify.Span{From: kill, To: kill})
+		}
 	}
 	project := t.plan.key.Project
 	for stored, err := range events.Read(ctx, t.site.js, events.Filter{Project: project}) {

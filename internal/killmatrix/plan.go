@@ -166,11 +166,7 @@ func (p *planner) arming(point point, id volume.CommandID) arming {
 
 // firstDeath leaves for the second worker what the point is about.
 func (p *planner) firstDeath(id volume.CommandID) *arming {
-	place := "afterStore"
-	if p.cell.point.part == partOutcome {
-		place = "eventStored"
-	}
-	return &arming{places: []string{place}, fact: p.cell.column.first + " " + string(id)}
+	return &arming{places: []string{"afterStore"}, fact: p.cell.column.first + " " + string(id)}
 }
 
 // request makes a command that the state machine accepts in the right state.

@@ -16,8 +16,6 @@ const (
 	partGiveUp   part = "give-up"  // the last attempt has failed
 	partSettle   part = "settle"   // a cancelled operation is ended
 	partRefusal  part = "refusal"  // a refusal is told as an event
-	partRecorded part = "recorded" // a refusal is stored in the record
-	partOutcome  part = "outcome"  // an answer is stored without a record
 	partAnswer   part = "answer"   // an answer is stored in the record without an event
 	partClaim    part = "claim"    // an operation of a dead worker is carried on
 	partSpill    part = "spill"    // older answers leave a full record
@@ -32,23 +30,21 @@ const (
 // missing says for each part why a command may go without it. A part that every command
 // goes through has no entry.
 var missing = map[part]string{
-	partBegin:    "begins no operation",
-	partBackend:  "asks the backend for no change",
-	partObserve:  "is decided without asking the backend",
-	partResult:   "has no event of success: it is refused, or its answer stands elsewhere",
-	partFailure:  "has no attempt that could fail",
-	partRetry:    "has no attempt that could fail",
-	partGiveUp:   "has no attempt that could fail",
-	partSettle:   "is not an operation that can be cancelled",
-	partRefusal:  "is not refused, or leaves no trace but a dead letter",
-	partRecorded: "stores no refusal in a record",
-	partOutcome:  "stores its answer in a record, if anywhere",
-	partAnswer:   "is never answered by a record without an event: only a cancel is",
-	partClaim:    "leaves no operation for another worker",
-	partSpill:    "adds no answer to a record",
-	partAck:      "is acknowledged where it is buried: see `after-take-out`",
-	partLetter:   "can be read and is not buried",
-	partResume:   "leaves no event in the outbox of a record",
+	partBegin:   "begins no operation",
+	partBackend: "asks the backend for no change",
+	partObserve: "is decided without asking the backend",
+	partResult:  "has no event of success: it is refused, or its answer stands elsewhere",
+	partFailure: "has no attempt that could fail",
+	partRetry:   "has no attempt that could fail",
+	partGiveUp:  "has no attempt that could fail",
+	partSettle:  "is not an operation that can be cancelled",
+	partRefusal: "is not refused, or leaves no trace but a dead letter",
+	partAnswer:  "is never answered by a record without an event: only a cancel is",
+	partClaim:   "leaves no operation for another worker",
+	partSpill:   "adds no answer to a record, or to one that is not full",
+	partAck:     "is acknowledged where it is buried: see `after-take-out`",
+	partLetter:  "can be read and is not buried",
+	partResume:  "leaves no event in the outbox of a record",
 }
 
 // point is an instant at which the matrix kills a worker.
@@ -117,16 +113,8 @@ func points() []point {
 	for _, s := range steps {
 		all = append(all, s.points()...)
 	}
-	refusal := step{"refusal", partRefusal, "refusal", [2]int{}, "of a refusal"}.points()
-	for i := range refusal[:2] { // a name without a record has the event only
-		refusal[i].part = partRecorded
-	}
-	all = append(all, refusal...)
+	all = append(all, step{"refusal", partRefusal, "refusal", [2]int{}, "of a refusal"}.points()...)
 	return append(all,
-		point{name: "before-outcome", part: partOutcome, about: "the event of a refusal is stored, its answer is not", places: []string{"beforeOutcome"}, fact: "outcome"},
-		point{name: "after-outcome", part: partOutcome, about: "both are stored", places: []string{"afterOutcome"}, fact: "outcome"},
-		point{name: "before-late-outcome", part: partOutcome, about: "the next worker has found such an event without its answer", places: []string{"beforeLateOutcome"}, fact: "outcome", late: true},
-		point{name: "after-late-outcome", part: partOutcome, about: "it has stored the answer", places: []string{"afterLateOutcome"}, fact: "outcome", late: true},
 		point{name: "before-answer-record", part: partAnswer, about: "the record with the answer of a cancel is not stored", places: []string{"beforeStore"}, fact: "answer"},
 		point{name: "after-answer-record", part: partAnswer, about: "it is stored", places: []string{"afterStore"}, fact: "answer"},
 		point{name: "before-letter", part: partLetter, about: "the command cannot be read; its dead letter is not stored", places: []string{"beforeLetter"}, fact: "letter"},

@@ -24,11 +24,6 @@ var sabotages = map[string]edit{
 		"		if published[t.ID] {",
 		"		if true || published[t.ID] {",
 	},
-	"answer-not-stored": {
-		"worker/execute.go",
-		"		first, err := e.worker.outcomes.Put(ctx, e.command.Key, told)\n",
-		"		first, err := told, error(nil)\n",
-	},
 	"answer-not-spilled": {
 		"worker/head.go",
 		"			_, err := w.outcomes.Put(ctx, key, outcome)\n",

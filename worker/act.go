@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -68,17 +69,7 @@ func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	if err != nil {
 		return fsm.Observation{}, err
 	}
-	// What a former owner is still doing must not come after the look.
-	if err := e.fence(ctx, backend); err != nil {
-		return fsm.Observation{}, backendError(err)
-	}
-	// gofail: var beforeObserve string
-	// killAt(beforeObserve, "observe", e.command.ID)
-
-	object, err := backend.Get(ctx, record.Key)
-	// gofail: var afterObserve string
-	// killAt(afterObserve, "observe", e.command.ID)
-
+	object, err := e.look(ctx, backend)
 	switch {
 	case errors.Is(err, volume.NotFound):
 		return fsm.Observation{}, nil
@@ -87,9 +78,24 @@ func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	case err != nil && ctx.Err() != nil:
 		return fsm.Observation{}, errHandBack
 	case err != nil:
-		return fsm.Observation{}, volume.BackendError(err)
+		return fsm.Observation{}, backendError(err)
 	case object.ID != record.ID:
 		return fsm.Observation{}, nil // a stranger's: ours is absent
 	}
 	return fsm.Observation{Present: true, Size: object.Size, Attachment: object.Attachment}, nil
+}
+
+// look asks the backend, once nothing that a former owner is still doing can come after.
+func (e *execution) look(ctx context.Context, backend *backends.Backend) (backends.Object, error) {
+	if err := e.fence(ctx, backend); err != nil {
+		return backends.Object{}, err
+	}
+	// gofail: var beforeObserve string
+	// killAt(beforeObserve, "observe", e.command.ID)
+
+	object, err := backend.Get(ctx, e.head.record.Key)
+	// gofail: var afterObserve string
+	// killAt(afterObserve, "observe", e.command.ID)
+
+	return object, err
 }

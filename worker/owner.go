@@ -67,11 +67,11 @@ func (e *execution) raise(ctx context.Context, epoch uint64) error {
 	record.Owner = e.worker.ownerAfter(volume.Owner{Epoch: epoch}, now())
 	record.Owner.Fencing = true
 	// gofail: var beforeClaim string
-	// killAt(beforeClaim, "claim", e.command.ID)
+	// killAt(beforeClaim, during("claim", e.head.record.Op), e.command.ID)
 
 	err := e.head.store(ctx, e.worker, record)
 	// gofail: var afterClaim string
-	// killAt(afterClaim, "claim", e.command.ID)
+	// killAt(afterClaim, during("claim", e.head.record.Op), e.command.ID)
 
 	return err
 }
@@ -82,7 +82,7 @@ func (e *execution) fence(ctx context.Context, backend *backends.Backend) error 
 	owner := &e.head.record.Owner
 	if owner.Fencing && backend.CanFence() {
 		// gofail: var beforeFence string
-		// killAt(beforeFence, "fence", e.command.ID)
+		// killAt(beforeFence, during("fence", e.head.record.Op), e.command.ID)
 
 		err := backend.Fence(ctx, refOf(e.head.record))
 		waited := time.Since(owner.Since) // by two clocks perhaps
@@ -93,7 +93,7 @@ func (e *execution) fence(ctx context.Context, backend *backends.Backend) error 
 			return err
 		}
 		// gofail: var afterFence string
-		// killAt(afterFence, "fence", e.command.ID)
+		// killAt(afterFence, during("fence", e.head.record.Op), e.command.ID)
 	}
 	owner.Fencing = false // to be stored with what comes next
 	return nil

@@ -56,7 +56,7 @@ func columns() []column {
 		operation(volume.VerbDetach),
 		operation(volume.VerbResize),
 		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{
-			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partObserve: plain,
+			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partOwner: waiting, partObserve: plain,
 			partResult: plain, partReply: plain, partAck: plain,
 		}},
 		{name: "cancel", verb: volume.VerbCancel, reaches: map[part]scenario{

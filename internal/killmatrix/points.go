@@ -18,6 +18,7 @@ const (
 	partRefusal  part = "refusal"  // a refusal is told as an event
 	partAnswer   part = "answer"   // an answer is stored in the record without an event
 	partClaim    part = "claim"    // an operation of a dead worker is carried on
+	partOwner    part = "owner"    // a volume at rest gets another owner
 	partSpill    part = "spill"    // older answers leave a full record
 	partReply    part = "reply"    // the publisher is told
 	partAck      part = "ack"      // the command is acknowledged
@@ -41,6 +42,7 @@ var missing = map[part]string{
 	partRefusal: "is not refused, or leaves no trace but a dead letter",
 	partAnswer:  "is never answered by a record without an event: only a cancel is",
 	partClaim:   "leaves no operation for another worker",
+	partOwner:   "begins an operation, with which the volume gets its owner, or changes no owner",
 	partSpill:   "adds no answer to a record, or to one that is not full",
 	partAck:     "is acknowledged where it is buried: see `after-take-out`",
 	partLetter:  "can be read and is not buried",
@@ -105,6 +107,10 @@ func points() []point {
 		{name: "after-fence", part: partClaim, about: "the backend refuses the dead worker's epoch; the record does not say so", places: []string{"afterFence"}, fact: "fence", late: true},
 		{name: "before-spill", part: partSpill, about: "an older answer is only in the record", places: []string{"beforeSpill"}, fact: "spill", unnamed: true, skips: 7},
 		{name: "after-spill", part: partSpill, about: "it is in the bucket of outcomes too", places: []string{"afterSpill"}, fact: "spill", unnamed: true, skips: 7},
+		{name: "before-owner", part: partOwner, about: "a volume at rest that another worker owned is about to be looked at", places: []string{"beforeClaim"}, fact: "claim-at-rest"},
+		{name: "after-owner", part: partOwner, about: "the epoch is raised in its record", places: []string{"afterClaim"}, fact: "claim-at-rest"},
+		{name: "before-owner-fence", part: partOwner, about: "the backend is about to be told of that", places: []string{"beforeFence"}, fact: "fence-at-rest"},
+		{name: "after-owner-fence", part: partOwner, about: "the backend knows it", places: []string{"afterFence"}, fact: "fence-at-rest"},
 		{name: "before-observe", part: partObserve, about: "the backend is about to be asked what it has", places: []string{"beforeObserve"}, fact: "observe"},
 		{name: "after-observe", part: partObserve, about: "it has answered", places: []string{"afterObserve"}, fact: "observe"},
 		{name: "before-backend-call", part: partBackend, about: "the operation is recorded and not yet done", places: []string{"beforeAct"}, fact: "act"},

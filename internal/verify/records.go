@@ -17,9 +17,11 @@ func Records(e Evidence) []Fault {
 		record := e.Records[key]
 		r.settled(key, record)
 		r.outbox(key, record, all[key])
-		if last, told := lastTransition(all[key]); told {
+		last, told := lastTransition(all[key])
+		switch {
+		case told:
 			r.recordTold(key, record, last)
-		} else {
+		case !refusedOnly(record, all[key]):
 			r.add(Disagreement, key, "record at generation %d, no transition on the stream", record.Generation)
 		}
 	}
@@ -30,6 +32,12 @@ func Records(e Evidence) []Fault {
 		}
 	}
 	return r.faults
+}
+
+// refusedOnly reports whether the record is of a name that never was a volume: it holds
+// the answers to commands that were refused, of which the events tell.
+func refusedOnly(record volume.Record, transitions []volume.Transition) bool {
+	return len(transitions) > 0 && record.Generation == 0 && record.ID == "" && record.State == volume.StatePending
 }
 
 func lastTransition(transitions []volume.Transition) (last volume.Transition, ok bool) {

@@ -151,6 +151,10 @@ var plants = []struct {
 		e.changeRecord(func(r *volume.Record) { r.Outbox = []volume.Transition{{ID: "default.db-01/16"}} })
 	}, Lost, "not on the stream"},
 	{"a record is missing", Records, func(e *Evidence) { delete(e.Records, db01) }, Lost, "no record"},
+	{"a refused name without the event of a refusal", Records, func(e *Evidence) {
+		key := volume.Key{Project: "default", Name: "never"}
+		e.Records[key] = volume.Record{SchemaVersion: 1, Key: key, State: volume.StatePending}
+	}, Disagreement, "no transition"},
 	{"a record without events", Records, func(e *Evidence) { e.Transitions = nil }, Disagreement, "no transition"},
 
 	{"a ghost: the object is missing", Backend, func(e *Evidence) { e.Objects = nil }, Disagreement, "backend has 0 objects"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -38,11 +39,28 @@ func (s *storm) collect(ctx context.Context) (verify.Evidence, error) {
 		return e, fmt.Errorf("cold start: %w", err)
 	}
 	s.say("collecting")
-	e.Commands, e.Kills, e.Stops = s.clients.Ledger().Commands(), s.crew.ends, s.crew.stops
-	err = connected(s.servers.urls(), func(js jetstream.JetStream) error { return trial.ReadStreams(ctx, js, before, &e) })
+	e, err = s.readStreams(ctx, before)
 	if err != nil {
 		return e, err
 	}
+	e.Commands, e.Kills, e.Stops = s.clients.Ledger().Commands(), s.crew.ends, s.crew.stops
 	s.crew.drainAll()
 	return e, s.place.ReadDisk(ctx, &e)
+}
+
+// readTries is how often everything is asked for: in a cluster that has just been started
+// leaders still move.
+const readTries = 10
+
+func (s *storm) readStreams(ctx context.Context, before trial.Marks) (e verify.Evidence, err error) {
+	for range readTries {
+		e = verify.Evidence{}
+		err = connected(s.servers.urls(), func(js jetstream.JetStream) error { return trial.ReadStreams(ctx, js, before, &e) })
+		if err == nil || ctx.Err() != nil {
+			return e, err
+		}
+		s.say("collecting again: %v", err)
+		pause(ctx, time.Second)
+	}
+	return e, err
 }

@@ -83,6 +83,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	s := newStorm(o, place, stderr)
 	evidence, err := s.run(ctx)
 	if err != nil {
+		place.Tell(s.faults(), stderr)
 		return fmt.Errorf("%w (seed %d, directory %s is kept)", err, o.seed, place.Base)
 	}
 	return s.judge(evidence, stdout)

@@ -212,6 +212,9 @@ func (s *storm) progress(ctx context.Context) {
 
 // faults returns what only the storm itself can know.
 func (s *storm) faults() []verify.Fault {
+	if s.crew == nil { // nothing was started yet
+		return nil
+	}
 	s.crew.mu.Lock()
 	defer s.crew.mu.Unlock()
 	faults := s.crew.faults

@@ -38,7 +38,7 @@ run: build ## start jetvol and show one volume's life; Ctrl-C ends it (DIR=jetvo
 
 ##@ Test
 .PHONY: test
-test: need-go need-cc bin/nats build vet crash-short race ## everything that must pass: vet, kill -9 runs, all tests under -race
+test: need-go need-cc bin/nats build vet crash-short chaos-short kill-matrix-short race ## everything that must pass: vet, kill -9 runs, chaos, kill matrix, all tests under -race
 	@echo "make test: passed"
 
 .PHONY: check

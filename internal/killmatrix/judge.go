@@ -6,15 +6,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/commands"
-	"github.com/jetvol/jetvol/events"
+	trials "github.com/jetvol/jetvol/internal/trial"
 	"github.com/jetvol/jetvol/internal/verify"
-	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -82,34 +80,13 @@ func (t *trial) repeats(e verify.Evidence) []error {
 func (t *trial) evidence(ctx context.Context) (verify.Evidence, error) {
 	e := verify.Evidence{
 		Commands: t.ledger.all(),
-		Records:  map[volume.Key]volume.Record{}, Outcomes: map[volume.Key][]volume.Outcome{},
 	}
 	if t.plan.aside {
 		for _, kill := range t.kills {
 			e.Kills = append(e.Kills, verify.Span{From: kill, To: kill})
 		}
 	}
-	project := t.plan.key.Project
-	for stored, err := range events.Read(ctx, t.site.js, events.Filter{Project: project}) {
-		if err != nil {
-			return e, err
-		}
-		e.Transitions = append(e.Transitions, stored.Data)
-	}
-	err := each(ctx, kv.NewVolumes(t.site.js).Bucket, string(project)+".*", func(key string, record volume.Record) error {
-		parsed, err := volume.ParseKey(key)
-		e.Records[parsed] = record
-		return err
-	})
-	if err != nil {
-		return e, err
-	}
-	outcomes := kv.Open[volume.Outcome](t.site.js, kv.OutcomesBucket)
-	err = each(ctx, outcomes, string(project)+".*.*", func(key string, outcome volume.Outcome) error {
-		owner, err := volume.ParseKey(key[:max(0, strings.LastIndexByte(key, '.'))])
-		e.Outcomes[owner] = append(e.Outcomes[owner], outcome)
-		return err
-	})
+	err := trials.ReadProject(ctx, t.site.js, t.plan.key.Project, &e)
 	if err != nil {
 		return e, err
 	}
@@ -119,26 +96,7 @@ func (t *trial) evidence(ctx context.Context) (verify.Evidence, error) {
 	if e.ColdStart.Queued, err = t.queued(ctx); err != nil {
 		return e, err
 	}
-	return e, readBackend(ctx, filepath.Join(t.dir, volumesDir), t.journal(), &e)
-}
-
-// each calls f with what the bucket has under the filter, page by page.
-func each[T any](ctx context.Context, bucket *kv.Bucket[T], filter string, f func(key string, value T) error) error {
-	for cursor := uint64(0); ; {
-		page, next, err := bucket.List(ctx, kv.ListOptions{Filter: filter, After: cursor, Limit: kv.MaxPageSize})
-		if err != nil {
-			return err
-		}
-		for _, entry := range page {
-			if err := f(entry.Key, entry.Value); err != nil {
-				return fmt.Errorf("bucket entry %s: %w", entry.Key, err)
-			}
-		}
-		if next == 0 {
-			return nil
-		}
-		cursor = next
-	}
+	return e, trials.ReadBackend(ctx, filepath.Join(t.dir, volumesDir), t.journal(), &e)
 }
 
 // deadLetters counts the dead letters of each command of the trial.

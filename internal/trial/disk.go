@@ -22,15 +22,21 @@ const (
 
 // ReadDisk collects what the processes have left on disk. None of them may run.
 func (p Place) ReadDisk(ctx context.Context, e *verify.Evidence) error {
+	return ReadBackend(ctx, p.Volumes(), p.Journal(), e)
+}
+
+// ReadBackend collects what stopped workers have left in a directory of the local backend
+// and in its journal.
+func ReadBackend(ctx context.Context, dir, journal string, e *verify.Evidence) error {
 	var err error
 	// The file system first: opening the driver removes temporary files.
-	if e.Files, err = readFiles(p.Volumes()); err != nil {
+	if e.Files, err = readFiles(dir); err != nil {
 		return err
 	}
-	if e.Objects, err = readObjects(ctx, p.Volumes()); err != nil {
+	if e.Objects, err = readObjects(ctx, dir); err != nil {
 		return err
 	}
-	entries, err := local.ReadJournal(p.Journal())
+	entries, err := local.ReadJournal(journal)
 	for _, entry := range entries {
 		e.Effects = append(e.Effects, verify.Effect{
 			Time: entry.Time, Change: fsm.Action(entry.Change), ID: entry.ID, Size: entry.Size, Node: entry.Node,

@@ -83,13 +83,7 @@ func state(ctx context.Context, js jetstream.JetStream, name string) (jetstream.
 // ReadStreams collects what the streams and buckets hold after a cold start. Before are
 // the marks from before it.
 func ReadStreams(ctx context.Context, js jetstream.JetStream, before Marks, e *verify.Evidence) error {
-	for stored, err := range events.Read(ctx, js, events.Filter{}) {
-		if err != nil {
-			return err
-		}
-		e.Transitions = append(e.Transitions, stored.Data)
-	}
-	if err := readBuckets(ctx, js, e); err != nil {
+	if err := ReadProject(ctx, js, "", e); err != nil {
 		return err
 	}
 	var err error
@@ -108,9 +102,16 @@ func ReadStreams(ctx context.Context, js jetstream.JetStream, before Marks, e *v
 	return nil
 }
 
-func readBuckets(ctx context.Context, js jetstream.JetStream, e *verify.Evidence) error {
-	e.Records = map[volume.Key]volume.Record{}
-	err := each(ctx, kv.NewVolumes(js).Bucket, func(key string, record volume.Record) error {
+// ReadProject collects the events, records and outcomes of a project, of all if it is "".
+func ReadProject(ctx context.Context, js jetstream.JetStream, project volume.Project, e *verify.Evidence) error {
+	for stored, err := range events.Read(ctx, js, events.Filter{Project: project}) {
+		if err != nil {
+			return err
+		}
+		e.Transitions = append(e.Transitions, stored.Data)
+	}
+	e.Records, e.Outcomes = map[volume.Key]volume.Record{}, map[volume.Key][]volume.Outcome{}
+	err := each(ctx, kv.NewVolumes(js).Bucket, project, func(key string, record volume.Record) error {
 		parsed, err := volume.ParseKey(key)
 		e.Records[parsed] = record
 		return err
@@ -118,18 +119,21 @@ func readBuckets(ctx context.Context, js jetstream.JetStream, e *verify.Evidence
 	if err != nil {
 		return err
 	}
-	e.Outcomes = map[volume.Key][]volume.Outcome{}
-	return each(ctx, kv.Open[volume.Outcome](js, kv.OutcomesBucket), func(key string, outcome volume.Outcome) error {
+	return each(ctx, kv.Open[volume.Outcome](js, kv.OutcomesBucket), project, func(key string, outcome volume.Outcome) error {
 		owner, err := volume.ParseKey(key[:max(0, strings.LastIndexByte(key, '.'))])
 		e.Outcomes[owner] = append(e.Outcomes[owner], outcome)
 		return err
 	})
 }
 
-// each calls f with everything in the bucket, page by page.
-func each[T any](ctx context.Context, bucket *kv.Bucket[T], f func(key string, value T) error) error {
-	for cursor := uint64(0); ; {
-		page, next, err := bucket.List(ctx, kv.ListOptions{After: cursor, Limit: kv.MaxPageSize})
+// each calls f with everything in the bucket that is the project's, page by page.
+func each[T any](ctx context.Context, bucket *kv.Bucket[T], project volume.Project, f func(key string, value T) error) error {
+	options := kv.ListOptions{Limit: kv.MaxPageSize}
+	if project != "" {
+		options.Filter = string(project) + ".>"
+	}
+	for {
+		page, next, err := bucket.List(ctx, options)
 		if err != nil {
 			return err
 		}
@@ -141,7 +145,7 @@ func each[T any](ctx context.Context, bucket *kv.Bucket[T], f func(key string, v
 		if next == 0 {
 			return nil
 		}
-		cursor = next
+		options.After = next
 	}
 }
 

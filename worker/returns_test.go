@@ -244,3 +244,21 @@ func TestWorker_NextRetryByAFastClock_IsNotAwaited(t *testing.T) {
 	s.startWorker()
 	s.awaitEvent("v", ofCommand("c1"))
 }
+
+// TestWorker_CommandForgottenByItsConsumer_IsAnswered: after kill -9 of servers a stream
+// may hold a command that its consumer takes for acknowledged. No takeover comes along.
+func TestWorker_CommandForgottenByItsConsumer_IsAnswered(t *testing.T) {
+	s := start(t)
+	s.create("v", volume.MiB)
+	stream, err := s.js.Stream(s.ctx, commands.StreamName)
+	must(t, err)
+	beyond := stream.CachedInfo().State.LastSeq + 2
+	_, err = stream.ResetConsumerToSequence(s.ctx, fmt.Sprintf("partition-%d", partitionOf(key("v"))), beyond)
+	must(t, err)
+	receipt := s.publish(commands.Request{Key: key("v"), Verb: volume.VerbDelete})
+	if receipt.Sequence >= beyond {
+		t.Fatalf("command at sequence %d, want it before %d", receipt.Sequence, beyond)
+	}
+	s.awaitEvent("v", ofCommand(receipt.CommandID))
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventDelete, volume.EventDeleted)
+}

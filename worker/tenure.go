@@ -114,7 +114,7 @@ func (t *tenure) keep(closed <-chan struct{}) error {
 	defer extending.Stop()
 	looking := time.NewTicker(lookInterval)
 	defer looking.Stop()
-	for missed := uint64(0); ; {
+	for seen := (sight{}); ; {
 		select {
 		case <-t.taking.Done():
 			return t.whyLost()
@@ -124,41 +124,11 @@ func (t *tenure) keep(closed <-chan struct{}) error {
 			t.extend()
 		case <-looking.C:
 			var err error
-			if missed, err = t.look(missed); err != nil {
+			if seen, err = t.look(seen); err != nil {
 				return err
 			}
 		}
 	}
-}
-
-// look asks the server how far it has delivered. It returns errGap if a delivery that was
-// missed at the last look has still not come: another worker has it, or the client library
-// keeps it to itself. A quiet partition shows this in no other way.
-func (t *tenure) look(missed uint64) (uint64, error) {
-	info, err := t.info(t.taking)
-	if err != nil {
-		return 0, nil //nolint:nilerr // the next look will tell
-	}
-	taken := t.taken.Load()
-	switch delivered := info.Delivered.Consumer; {
-	case missed > taken:
-		return 0, fmt.Errorf("delivery %d did not come: %w", missed, errGap)
-	case delivered > taken:
-		return delivered, nil
-	}
-	return 0, nil
-}
-
-// info returns what the server knows of the partition's consumer.
-func (t *tenure) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
-	w := t.partition.worker
-	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
-	defer cancel()
-	consumer, err := w.stream.Consumer(ctx, t.partition.consumerName())
-	if err != nil {
-		return nil, fmt.Errorf("look up owner of partition %d: %w: %w", t.partition.number, volume.Unavailable, err)
-	}
-	return consumer.CachedInfo(), nil
 }
 
 func (t *tenure) extend() {

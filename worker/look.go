@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// sight is what an owner saw when it looked at its partition and cannot be right for
+// long; zero values are nothing.
+type sight struct {
+	missed    uint64 // delivery that was made and has not come
+	forgotten uint64 // stream sequence of a command that is not going to be delivered
+}
+
+var errForgotten = errors.New("a command is stored and will not be delivered")
+
+// look compares what the server says of the partition with what has come. What was wrong
+// at the last look and still is ends the tenure, and the next one begins with a reset that
+// puts it right:
+//
+//   - errGap: a delivery was made and did not come. Another worker has it, or the client
+//     library keeps it to itself. A quiet partition shows this in no other way.
+//   - errForgotten: the consumer takes a stored command for acknowledged. After kill -9 of
+//     servers their stream may have it again (ADR 7).
+func (t *tenure) look(before sight) (sight, error) {
+	info, err := t.info(t.taking)
+	if err != nil {
+		return sight{}, nil //nolint:nilerr // the next look will tell
+	}
+	var now sight
+	taken := t.taken.Load()
+	if info.Delivered.Consumer > taken {
+		now.missed = info.Delivered.Consumer
+	}
+	if now.forgotten, err = t.forgotten(info); err != nil {
+		return sight{}, nil //nolint:nilerr // the next look will tell
+	}
+	switch {
+	case before.missed > taken:
+		return sight{}, fmt.Errorf("delivery %d did not come: %w", before.missed, errGap)
+	case before.forgotten > 0 && before.forgotten == now.forgotten:
+		return sight{}, fmt.Errorf("command at sequence %d: %w", now.forgotten, errForgotten)
+	}
+	return now, nil
+}
+
+// forgotten returns the sequence of the partition's first stored command if the consumer
+// has nothing to deliver and nothing delivered, or 0.
+func (t *tenure) forgotten(info *jetstream.ConsumerInfo) (uint64, error) {
+	if info.NumPending > 0 || info.NumAckPending > 0 {
+		return 0, nil
+	}
+	w := t.partition.worker
+	ctx, cancel := context.WithTimeout(t.taking, w.config.RequestTimeout)
+	defer cancel()
+	msg, err := w.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(commands.PartitionFilter(t.partition.number)))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return msg.Sequence, nil
+}
+
+// info returns what the server knows of the partition's consumer.
+func (t *tenure) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	w := t.partition.worker
+	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
+	defer cancel()
+	consumer, err := w.stream.Consumer(ctx, t.partition.consumerName())
+	if err != nil {
+		return nil, fmt.Errorf("look up owner of partition %d: %w: %w", t.partition.number, volume.Unavailable, err)
+	}
+	return consumer.CachedInfo(), nil
+}

@@ -57,7 +57,12 @@ func (a *app) work(c *cobra.Command, f *serverWorkerFlags) error {
 	}
 	defer conn.Close()
 	if !f.noProvision {
-		if err := a.provisionStreams(ctx, conn, provision.Options{Replicas: f.replicas}); err != nil {
+		err := a.provisionStreams(ctx, conn, provision.Options{Replicas: f.replicas})
+		if err != nil && ctx.Err() != nil { // asked to end before it began: nothing is left undone
+			fmt.Fprintln(a.stdout, "jetvol stopped: it had not begun")
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -102,6 +102,7 @@ const (
 	VerbResize    Verb = "resize"
 	VerbReconcile Verb = "reconcile"
 	VerbCancel    Verb = "cancel"
+	VerbNodeGone  Verb = "node_gone" // a node is dead: it is fenced and loses the volume
 )
 
 // Verbs returns every verb.

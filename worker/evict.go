@@ -52,7 +52,7 @@ func evicted(record volume.Record, node volume.Node, seen fsm.Observation) error
 	if !seen.Present {
 		return backends.Errorf(volume.NotFound, "volume %s is missing after the eviction of node %s", record.Key, node)
 	}
-	if seen.Attachment != nil && seen.Attachment.Node == node {
+	if _, held := seen.Attachments.Of(node); held {
 		return backends.Errorf(volume.Internal, "volume %s is still held by node %s after its eviction", record.Key, node)
 	}
 	return nil

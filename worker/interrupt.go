@@ -117,7 +117,7 @@ func concerns(command volume.Command, node volume.Node, record volume.Record) bo
 	case volume.VerbAttach:
 		return command.Args.Node == node
 	case volume.VerbDetach:
-		holds := record.Attachment != nil && record.Attachment.Node == node
+		_, holds := record.Attachments.Of(node)
 		return command.Args.Node == node || command.Args.Node == "" && holds
 	default:
 		return false

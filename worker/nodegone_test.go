@@ -154,6 +154,21 @@ func TestWorker_NodeGone_LeavesOthersAlone(t *testing.T) {
 	}
 }
 
+// A reader that is gone leaves the other readers alone.
+func TestWorker_NodeGone_OneOfTwoReaders_LeavesTheOther(t *testing.T) {
+	s := start(t)
+	s.create("v", volume.MiB)
+	for _, node := range []volume.Node{"n1", "n2"} {
+		s.do(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: node, Mode: volume.ReadOnly}})
+	}
+	s.wantReply(s.do(nodeGone("v", "n1")), volume.Succeeded, volume.StateAttached, "")
+	if got := s.record("v").Attachments.String(); got != "node n2 (read-only)" {
+		t.Errorf("holders: got %s, want n2 alone", got)
+	}
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventAttach, volume.EventAttached,
+		volume.EventShare, volume.EventAttached, volume.EventEvict, volume.EventEvicted)
+}
+
 // What an attempt has fenced is told, though the next one does not find it again.
 func TestWorker_NodeGone_FailsOnceAfterFencing_TellsAllClients(t *testing.T) {
 	s := start(t)
@@ -186,8 +201,8 @@ func TestWorker_NodeGone_StillHeld_IsNoSuccess(t *testing.T) {
 	s.attach("v", "n1")
 	reply := s.do(nodeGone("v", "n1"))
 	s.wantReply(reply, volume.Failed, volume.StateError, volume.ErrBackendInternal)
-	if got := nodeOf(s.record("v").Attachment); got != "n1" || !strings.Contains(reply.Failure.Message, "still held by node n1") {
-		t.Errorf("got %q held by %q, want it still held by n1", reply.Failure.Message, got)
+	if got := s.record("v").Attachments.String(); got != "node n1 (read-write)" || !strings.Contains(reply.Failure.Message, "still held by node n1") {
+		t.Errorf("got %q on %s, want it still held by n1", reply.Failure.Message, got)
 	}
 }
 

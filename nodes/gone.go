@@ -107,7 +107,7 @@ func New(records kv.Volumes, client *commands.Client) *Client {
 //
 // A node that attaches a volume while this goes on has it taken again, a few times.
 func (c *Client) Gone(ctx context.Context, request GoneRequest) (Report, error) {
-	if err := request.validate(); err != nil {
+	if err := request.Validate(); err != nil {
 		return Report{}, err
 	}
 	run := &run{client: c, request: request, taken: map[volume.Key]Taken{}, ended: map[volume.Key]bool{}}
@@ -115,7 +115,9 @@ func (c *Client) Gone(ctx context.Context, request GoneRequest) (Report, error) 
 	return run.report(), err
 }
 
-func (r GoneRequest) validate() error {
+// Validate returns a [*volume.Error] of class InvalidArgument for the first fault of the
+// request.
+func (r GoneRequest) Validate() error {
 	if err := cmp.Or(r.Node.Validate(), volume.ValidateReason(r.Reason), r.ID.Validate()); err != nil {
 		return err
 	}

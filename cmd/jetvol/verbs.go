@@ -56,6 +56,11 @@ func verbSpecs() []verbSpec {
 			nil,
 		},
 		{
+			volume.VerbNodeGone, "node-gone NAME --node NODE --reason TEXT", "Fence a node that is dead and take a volume from it",
+			`  jetvol volume node-gone db-01 --node node-1 --reason "rack 4 lost power"`,
+			nodeGoneArguments,
+		},
+		{
 			volume.VerbCancel, "cancel NAME", "Give up a command that is under way",
 			`  jetvol volume cancel db-01
   jetvol volume cancel db-01 --command order-4711`,
@@ -78,6 +83,13 @@ func attachFlags(c *cobra.Command, args *volume.Args) {
 	modes := []volume.Mode{volume.ReadWrite, volume.ReadOnly}
 	args.Mode = volume.ReadWrite
 	choice(c, &oneOf[volume.Mode]{&args.Mode, modes, "MODE"}, "mode", "read-write or read-only", words(modes))
+}
+
+func nodeGoneArguments(c *cobra.Command, args *volume.Args) {
+	c.Flags().StringVar((*string)(&args.Node), "node", "", "node that is gone")
+	required(c, "node")
+	c.Flags().StringVar(&args.Reason, "reason", "", "how it is known that the node is gone")
+	required(c, "reason")
 }
 
 func sizeFlag(c *cobra.Command, args *volume.Args) {

@@ -28,7 +28,8 @@ func verbSpecs() []verbSpec {
 		{
 			volume.VerbAttach, "attach NAME --node NODE", "Give a volume to a node",
 			`  jetvol volume attach db-01 --node node-1
-  jetvol volume attach db-01 --node node-1 --mode read-only --if-state available`,
+  jetvol volume attach db-01 --node node-1 --mode read-only --if-state available
+  jetvol volume attach db-01 --node node-2 --mode read-only`,
 			attachFlags,
 		},
 		{
@@ -36,7 +37,7 @@ func verbSpecs() []verbSpec {
 			`  jetvol volume detach db-01
   jetvol volume detach db-01 --node node-1`,
 			func(c *cobra.Command, args *volume.Args) {
-				c.Flags().StringVar((*string)(&args.Node), "node", "", "refuse if another node holds the volume")
+				c.Flags().StringVar((*string)(&args.Node), "node", "", "node that lets go; may be left out if only one holds the volume")
 			},
 		},
 		{
@@ -135,6 +136,9 @@ func commandLine(program string, request commands.Request) string {
 	}
 	if request.Args.Node != "" {
 		line += " --node " + string(request.Args.Node)
+	}
+	if request.Args.Mode == volume.ReadOnly {
+		line += " --mode " + string(request.Args.Mode)
 	}
 	return line
 }

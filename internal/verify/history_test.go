@@ -180,6 +180,21 @@ func cleanRun(t *testing.T) Evidence {
 	return e
 }
 
+// sharedRun ends with a volume that two nodes read, of three.
+func sharedRun(t *testing.T) Evidence {
+	h := newHistory(t)
+	reader := func(node volume.Node) volume.Args { return volume.Args{Node: node, Mode: volume.ReadOnly} }
+	h.command("c1", volume.VerbCreate, volume.Args{Size: volume.MiB})
+	h.command("c2", volume.VerbAttach, reader("n2"))
+	h.command("c3", volume.VerbAttach, reader("n3"))
+	h.command("c4", volume.VerbAttach, reader("n1"))
+	h.command("c5", volume.VerbAttach, volume.Args{Node: "n4", Mode: volume.ReadWrite}) // rejected: others read
+	h.command("c6", volume.VerbDetach, volume.Args{})                                   // rejected: which one?
+	h.command("c7", volume.VerbDetach, volume.Args{Node: "n3"})
+	h.command("c8", volume.VerbResize, volume.Args{Size: 2 * volume.MiB})
+	return h.rest()
+}
+
 func (c *Command) repeat() {
 	again := c.Answers[0]
 	again.Repeat = true

@@ -18,6 +18,16 @@ func TestAll_CleanRun_NoFault(t *testing.T) {
 	}
 }
 
+func TestAll_SharedRun_NoFault(t *testing.T) {
+	e := sharedRun(t)
+	if faults := All(e); len(faults) > 0 {
+		t.Errorf("got faults in a clean run:\n%s", lines(faults))
+	}
+	if got := e.Records[db01].Attachments.String(); got != "node n1 (read-only), node n2 (read-only)" {
+		t.Errorf("the run ends held by %s, want n1 and n2", got)
+	}
+}
+
 func TestAll_NothingHappened_NoFault(t *testing.T) {
 	if faults := All(Evidence{}); len(faults) > 0 {
 		t.Errorf("got faults in an empty run:\n%s", lines(faults))
@@ -236,6 +246,64 @@ func TestChecks_PlantedViolation_IsFound(t *testing.T) {
 			}
 			if all := All(e); len(all) < len(faults) {
 				t.Errorf("All found %d faults, the check alone %d", len(all), len(faults))
+			}
+		})
+	}
+}
+
+// sharedPlants are violations that only a volume with several readers shows.
+var sharedPlants = []struct {
+	name  string
+	check Check
+	plant func(*Evidence)
+	says  string
+}{
+	{"a reader is missing at the backend", Backend, func(e *Evidence) {
+		e.Objects[0].Attachments = e.Objects[0].Attachments.Without("n1")
+	}, "record has attachments"},
+	{"a reader is missing in the record", Backend, func(e *Evidence) {
+		e.changeRecord(func(r *volume.Record) { r.Attachments = r.Attachments.Without("n1") })
+	}, "record has attachments"},
+	{"a writer came in", Backend, func(e *Evidence) {
+		both := e.Objects[0].Attachments.With(volume.Attachment{Node: "n4", Mode: volume.ReadWrite})
+		e.Objects[0].Attachments = both
+		e.changeRecord(func(r *volume.Record) { r.Attachments = both })
+	}, "attachments that cannot be"},
+	{"an attach put another reader out", Effects, func(e *Evidence) {
+		end := &e.Transitions[e.event("c4", 1)]
+		end.Spec.Attachments = end.Spec.Attachments.Without("n2")
+	}, "attach of node n1"},
+	{"a detach took another reader with it", Effects, func(e *Evidence) {
+		end := &e.Transitions[e.event("c7", 1)]
+		end.Spec.Attachments = end.Spec.Attachments.Without("n1")
+	}, "detach of node n3"},
+	{"a detach was told and its node holds on", Effects, func(e *Evidence) {
+		e.Transitions[e.event("c7", 1)].Spec = e.Transitions[e.event("c7", 0)].Spec
+	}, "detach of node n3"},
+	{"a detach was of another node", Effects, func(e *Evidence) { e.Effects[e.effect("c7")].Node = "n1" }, "detach of node n1"},
+	{"an attach was of a node that held it", Effects, func(e *Evidence) { e.Effects[e.effect("c4")].Node = "n2" }, "attach of node n2"},
+	{"released, and nobody is left", Generations, func(e *Evidence) {
+		e.Transitions[e.event("c7", 1)].Spec.Attachments = nil
+	}, "attached held by no node"},
+	{"available, and somebody is there", Generations, func(e *Evidence) {
+		e.Transitions[e.event("c1", 1)].Spec.Attachments = e.Transitions[e.event("c2", 1)].Spec.Attachments
+	}, "available held by node n2"},
+	{"a writer beside readers", Generations, func(e *Evidence) {
+		end := &e.Transitions[e.event("c4", 1)].Spec
+		end.Attachments = end.Attachments.With(volume.Attachment{Node: "n4", Mode: volume.ReadWrite})
+	}, "holders that cannot be"},
+}
+
+func TestChecks_PlantedViolationOfReaders_IsFound(t *testing.T) {
+	for _, test := range sharedPlants {
+		t.Run(test.name, func(t *testing.T) {
+			e := sharedRun(t)
+			test.plant(&e)
+			faults := test.check(e)
+			if !slices.ContainsFunc(faults, func(f Fault) bool {
+				return f.Class == Disagreement && strings.Contains(f.String(), test.says)
+			}) {
+				t.Errorf("got faults:\n%s\nwant one that says %q", lines(faults), test.says)
 			}
 		})
 	}

@@ -62,7 +62,7 @@ func TestOutcomes(t *testing.T) {
 func TestOutcomes_EveryEventThatCanEndACommand_IsRead(t *testing.T) {
 	goOn := []volume.Event{ // with these a command never ends
 		volume.EventCreate, volume.EventRecreate, volume.EventAttach, volume.EventShare, volume.EventDetach,
-		volume.EventDelete, volume.EventDiscard, volume.EventExtend, volume.EventError, volume.EventRetry,
+		volume.EventDelete, volume.EventDiscard, volume.EventExtend, volume.EventEvict, volume.EventError, volume.EventRetry,
 	}
 	tr := newTrail(t)
 	var want []volume.CommandID

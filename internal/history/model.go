@@ -129,6 +129,7 @@ var takenIn = map[volume.Verb][]volume.State{
 	volume.VerbDetach:    {volume.StateAttached},
 	volume.VerbResize:    {volume.StateAvailable, volume.StateAttached},
 	volume.VerbReconcile: {volume.StateAvailable, volume.StateAttached, volume.StatePending, volume.StateError},
+	volume.VerbNodeGone:  {volume.StateAvailable, volume.StateAttached, volume.StateError},
 }
 
 // allows reports whether the command can get that code here; the empty code says that it

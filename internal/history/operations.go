@@ -31,6 +31,8 @@ func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model
 		return m, to == volume.StateAttached
 	case volume.VerbDetach:
 		return m.detached(c.Args.Node)
+	case volume.VerbNodeGone:
+		return m.gone(c.Args.Node, from)
 	case volume.VerbDelete:
 		m.held = holders{}
 		return m, to == volume.StateDeleted
@@ -56,6 +58,21 @@ func (m model) detached(node volume.Node) (model, bool) {
 		return m, possible
 	}
 	return m, false
+}
+
+// gone returns the volume after a node that perhaps held it was evicted. A volume in error
+// is then what the backend says.
+func (m model) gone(node volume.Node, from volume.State) (model, bool) {
+	switch from {
+	case volume.StateAttached:
+		return m.detached(node)
+	case volume.StateError:
+		m.minSize, m.maxSize = 0, unknownSize
+		m.held = holders{unknown: m.state == volume.StateAttached}
+		return m, m.state == volume.StateAvailable || m.state == volume.StateAttached
+	default:
+		return m, m.state == from
+	}
 }
 
 // reconciled returns the volume after a reconcile: one transition. The backend is
@@ -99,7 +116,8 @@ func (m model) failed(c verify.Command, to volume.State, steps uint64, code volu
 // cancelled that had perhaps been done.
 func (m model) cancelled(c verify.Command, from volume.State) (model, bool) {
 	switch {
-	case m.state == volume.StateAvailable && c.Verb == volume.VerbDetach:
+	case m.state == volume.StateAvailable && c.Verb == volume.VerbDetach,
+		m.state == volume.StateAvailable && c.Verb == volume.VerbNodeGone && from == volume.StateAttached:
 		return m.detached(c.Args.Node)
 	case m.state != volume.StateAttached:
 		m.held = holders{}
@@ -107,7 +125,7 @@ func (m model) cancelled(c verify.Command, from volume.State) (model, bool) {
 		m.held = one(c.Args)
 	case c.Verb == volume.VerbAttach:
 		m.held = m.held.mayHaveJoined(c.Args.Node)
-	case c.Verb == volume.VerbDetach:
+	case c.Verb == volume.VerbDetach, c.Verb == volume.VerbNodeGone && from == volume.StateAttached:
 		m.held = m.held.mayHaveLeft(c.Args.Node)
 	case from != volume.StateAttached:
 		m.held = anybody()
@@ -121,6 +139,8 @@ var cancelledIn = map[volume.Verb][]volume.State{
 	volume.VerbCreate: {volume.StatePending, volume.StateAvailable},
 	volume.VerbAttach: {volume.StateAttached},
 	volume.VerbDetach: {volume.StateAvailable},
+	// From error it is where the backend has it.
+	volume.VerbNodeGone: {volume.StateAvailable, volume.StateAttached},
 	// A volume in error or pending may turn out to be there.
 	volume.VerbDelete: {volume.StateDeleted, volume.StateAvailable, volume.StateAttached},
 }

@@ -197,6 +197,8 @@ func (p *planner) request(verb volume.Verb) ask {
 		if p.shared {
 			request.Args.Node = volume.Node(fmt.Sprintf("node-%d", p.node%nodes))
 		}
+	case volume.VerbNodeGone:
+		request.Args.Node, request.Args.Reason = volume.Node(fmt.Sprintf("node-%d", p.node%nodes)), "a drill"
 	default:
 	}
 	return ask{Request: request, kind: verify.Ordinary}
@@ -261,7 +263,7 @@ func (p *planner) prepare() []ask {
 			return p.life(crowd, volume.VerbAttach)
 		}
 		return p.life(crowd)
-	case string(volume.VerbDetach):
+	case string(volume.VerbDetach), string(volume.VerbNodeGone):
 		if p.shared = p.coin(); p.shared { // of two readers one goes
 			return p.life(crowd, volume.VerbAttach, volume.VerbAttach)
 		}

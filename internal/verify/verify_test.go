@@ -127,7 +127,7 @@ var plants = []struct {
 		again := e.Transitions[e.event("c8", 1)]
 		again.ID += "-again"
 		e.Transitions = append(e.Transitions, again)
-	}, Doubled, "generation 13 after 15"},
+	}, Doubled, "generation 23 after 25"},
 	{"an event is doubled", Generations, func(e *Evidence) {
 		e.Transitions = append(e.Transitions, e.Transitions[0])
 	}, Doubled, "twice"},
@@ -153,12 +153,12 @@ var plants = []struct {
 	}, Stuck, "with operation c10"},
 	{"a record is behind its events", Records, func(e *Evidence) {
 		e.changeRecord(func(r *volume.Record) { r.Generation-- })
-	}, Disagreement, "record is attached at generation 14"},
+	}, Disagreement, "record is attached at generation 24"},
 	{"a record has another spec", Records, func(e *Evidence) {
 		e.changeRecord(func(r *volume.Record) { r.Drift = "size" })
 	}, Disagreement, "record has spec"},
 	{"an event stayed in the outbox", Records, func(e *Evidence) {
-		e.changeRecord(func(r *volume.Record) { r.Outbox = []volume.Transition{{ID: "default.db-01/16"}} })
+		e.changeRecord(func(r *volume.Record) { r.Outbox = []volume.Transition{{ID: "default.db-01/99"}} })
 	}, Lost, "not on the stream"},
 	{"a record is missing", Records, func(e *Evidence) { delete(e.Records, db01) }, Lost, "no record"},
 	{"a refused name without the event of a refusal", Records, func(e *Evidence) {
@@ -204,6 +204,22 @@ var plants = []struct {
 	{"an effect on a volume that never was", Effects, func(e *Evidence) {
 		e.Effects = append(e.Effects, Effect{Time: e.Effects[0].Time, Change: fsm.ActionCreate, ID: "default.x.1"})
 	}, Doubled, "in no operation"},
+	{"a gone node was evicted and nobody journaled it", Effects, func(e *Evidence) {
+		lost := e.effect("g3")
+		e.Effects = slices.Delete(e.Effects, lost, lost+1)
+	}, Lost, "without an effect"},
+	{"another node was evicted", Effects, func(e *Evidence) {
+		e.Effects[e.effect("g3")].Node = "n4"
+	}, Disagreement, "evicted node n4"},
+	{"an eviction took the other reader too", Effects, func(e *Evidence) {
+		e.Transitions[e.event("g3", 1)].Spec.Attachments = nil
+	}, Disagreement, "evict of node n3"},
+	{"a node that was evicted still holds the volume", Effects, func(e *Evidence) {
+		e.Transitions[e.event("g4", 1)].Spec.Attachments = volume.Attachments{{Node: "n3", Mode: volume.ReadOnly}}
+	}, Disagreement, "still holds the volume"},
+	{"an eviction without a reason", Effects, func(e *Evidence) {
+		e.Transitions[e.event("g3", 0)].Eviction = nil
+	}, Lost, "without a reason"},
 	{"the journal lacks an effect and nobody was killed", Effects, func(e *Evidence) {
 		lost := e.effect("c8")
 		e.Effects = slices.Delete(e.Effects, lost, lost+1)

@@ -68,7 +68,7 @@ func TestOutcomes_EveryEventThatCanEndACommand_IsRead(t *testing.T) {
 	var want []volume.CommandID
 	last := uint64(0)
 	for i, event := range volume.Events() {
-		e := transition(dbKey, uint64(i+1), event) //nolint:gosec // an index
+		e := transition(dbKey, uint64(i+1), event)
 		e.CommandID, e.Final = volume.CommandID(event), !slices.Contains(goOn, event)
 		last = tr.publish(e, last)
 		if e.Final {

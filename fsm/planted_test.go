@@ -15,8 +15,8 @@ func cleanRun(t *testing.T) []fsm.Decision {
 	decisions := []fsm.Decision{s.begin(volume.VerbCreate), s.fail(errBusy), s.retry(), s.succeed()} // 0 to 3
 	refused := s.usual(volume.VerbDetach)
 	_, why := s.decide(refused)
-	decisions = append(decisions, s.reject(refused, why)) // 4
 	decisions = append(decisions,
+		s.reject(refused, why),                  // 4
 		s.begin(volume.VerbAttach), s.succeed(), // 5, 6
 		s.begin(volume.VerbDetach), s.succeed()) // 7, 8
 	reader := func(verb volume.Verb, node volume.Node) fsm.Decision {

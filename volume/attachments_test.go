@@ -60,7 +60,7 @@ func TestAttachments_WithAndWithout_KeepOrderAndLeaveTheirReceiver(t *testing.T)
 			t.Errorf("%s: got %#v, want %#v", test.name, test.got, test.want)
 		}
 	}
-	if after := given[:cap(given)]; !reflect.DeepEqual(after, volume.Attachments(before)) {
+	if after := given[:cap(given)]; !reflect.DeepEqual(after, before) {
 		t.Errorf("receiver: got %#v, want it as it was: %#v", after, before)
 	}
 }

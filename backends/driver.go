@@ -13,7 +13,7 @@
 // success, a failure or a crash at any point, it ends in the same state and returns
 // the same result. What it finds done already is success. An object with the wanted
 // name and another ID is a stranger's: it is never changed, and Create, Attach, Detach,
-// Resize and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
+// Resize, Evict and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
 // instead. A missing object is [volume.NotFound], except for Delete, whose goal it is.
 //
 // Errors carry a class, found by errors.Is: wrap with [Errorf]. An error without one
@@ -67,8 +67,9 @@ func (r Ref) Validate() error {
 type Object struct {
 	Ref
 	Size volume.Bytes
-	// Attachment is nil while no node holds the volume.
-	Attachment *volume.Attachment
+	// Attachments are the nodes that hold the volume, in the order of their names; nil
+	// while none does.
+	Attachments volume.Attachments
 }
 
 // Health is what a driver says of the system behind it.
@@ -95,12 +96,14 @@ type Driver interface {
 	Get(ctx context.Context, key volume.Key) (Object, error)
 
 	// Attach reserves the object for a node and returns what the node needs to reach
-	// it. Held by the same node in the same mode is success, held otherwise is
-	// FailedPrecondition naming the holder.
+	// it: for one node that writes, or for any number that only read. Held by the same
+	// node in the same mode is success, and read-only is success beside others that are.
+	// Held otherwise is FailedPrecondition naming every holder.
 	Attach(ctx context.Context, ref Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error)
 
-	// Detach ends the reservation of the node. Not held at all is success; held by
-	// another node is FailedPrecondition naming the holder.
+	// Detach ends the reservation of the node and no other. Not held by the node is
+	// success, because an earlier call may have ended that, unless another node holds the
+	// object for writing: that is FailedPrecondition naming the holder.
 	Detach(ctx context.Context, ref Ref, node volume.Node) error
 
 	// Health returns facts about the backend, or the error that users would meet.
@@ -129,6 +132,7 @@ type Capabilities struct {
 	Resize bool `json:"resize"`
 	List   bool `json:"list"`
 	Fence  bool `json:"fence"`
+	Evict  bool `json:"evict"`
 }
 
 // CapabilitiesOf reports the optional interfaces that d implements.
@@ -136,7 +140,8 @@ func CapabilitiesOf(d Driver) Capabilities {
 	_, resize := d.(Resizer)
 	_, list := d.(Lister)
 	_, fence := d.(Fencer)
-	return Capabilities{Resize: resize, List: list, Fence: fence}
+	_, evict := d.(Evictor)
+	return Capabilities{Resize: resize, List: list, Fence: fence, Evict: evict}
 }
 
 // Errorf returns an error of the given class. Its message is formatted like

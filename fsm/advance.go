@@ -14,7 +14,7 @@ type StepKind int
 // The kinds of step; the package comment shows the loop over them.
 const (
 	StepNone   StepKind = iota // no operation is under way
-	StepAct                    // carry out Action, then Succeed or Fail
+	StepAct                    // carry out Action, then Succeed, Evicted or Fail
 	StepWait                   // wait until Until, then Retry
 	StepGiveUp                 // GiveUp
 	StepSettle                 // ask the backend what it has, then Settle
@@ -54,7 +54,7 @@ var doneEvents = map[volume.Verb]volume.Event{
 	volume.VerbResize: volume.EventExtended,
 }
 
-// Succeed ends the operation well. The attachment is what the backend returned from an
+// Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment is what the backend returned from an
 // attach, and nil for every other action. It returns a [*RejectedError] if the record
 // is not in a state in which an operation can succeed.
 func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time) (Decision, error) {
@@ -66,20 +66,62 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	op.NextRetryAt, op.Failure = time.Time{}, nil
 	next.Op = &op
 	event := doneEvents[op.Verb]
-	to, err := Next(record.State, event, Facts{RecordAttached: record.Attachment != nil})
-	if err != nil {
-		return Decision{Record: record}, err
-	}
 	switch op.Verb {
 	case volume.VerbAttach:
-		next.Attachment = attachment
-	case volume.VerbDetach, volume.VerbDelete:
-		next.Attachment = nil
+		if attachment == nil {
+			return Decision{Record: record}, impossible(record, "attach succeeded without an attachment")
+		}
+		next.Attachments = record.Attachments.With(*attachment)
+	case volume.VerbDetach:
+		next.Attachments = record.Attachments.Without(DetachNode(record))
+		if len(next.Attachments) > 0 {
+			event = volume.EventReleased
+		}
+	case volume.VerbDelete:
+		next.Attachments = nil
 	case volume.VerbResize:
 		next.Size = op.Args.Size
 	}
+	to, err := Next(record.State, event, Facts{RecordAttached: len(record.Attachments) > 0})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
 	next.Drift = ""
 	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// Evicted ends a node_gone well, where the backend is after it, which is asked because a
+// node may be gone whatever the record says: also from a volume in error. It returns a
+// [*RejectedError] if the backend does not have the volume, or the record is not in a state
+// in which a node_gone can succeed.
+func Evicted(record volume.Record, seen Observation, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "evict")
+	}
+	to, err := Next(record.State, volume.EventEvicted, Facts{Observed: &seen})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	next := believe(record, seen, to)
+	op := *record.Op
+	op.NextRetryAt, op.Failure = time.Time{}, nil
+	next.Op = &op
+	next.Drift = ""
+	return fire(next, volume.EventEvicted, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// Fenced notes the clients that an attempt of a node_gone has fenced, without an event: the
+// attempt's own tells them, whether it succeeds or fails.
+func Fenced(record volume.Record, clients []string) volume.Record {
+	if record.Op == nil || record.Op.Eviction == nil || len(clients) == 0 {
+		return record
+	}
+	next := record
+	op := *record.Op
+	eviction := op.Eviction.Fenced(clients)
+	op.Eviction = &eviction
+	next.Op = &op
+	return next
 }
 
 // Fail records a failed attempt: X becomes X_failed, with the attempt's number, the
@@ -189,7 +231,7 @@ func Reconcile(record volume.Record, command volume.Command, seen Observation, n
 // Drift says in words how the backend differs from a settled record, or "" if it does not.
 func Drift(record volume.Record, seen Observation) string {
 	var found []string
-	wantNode, haveNode := nodeOf(record.Attachment), nodeOf(seen.Attachment)
+	wantNode, haveNode := nodeList(record.Attachments), nodeList(seen.Attachments)
 	switch {
 	case record.State != volume.StateAvailable && record.State != volume.StateAttached:
 		return ""
@@ -207,28 +249,25 @@ func Drift(record volume.Record, seen Observation) string {
 // believe takes over what the backend has.
 func believe(record volume.Record, seen Observation, to volume.State) volume.Record {
 	next := record
-	next.Attachment = nil
+	next.Attachments = nil
 	if seen.Present {
 		next.Size = seen.Size
-		next.Attachment = seen.Attachment
+		next.Attachments = seen.Attachments
 	}
 	if to == volume.StateError {
-		next.Attachment = record.Attachment
+		next.Attachments = record.Attachments
 	}
 	return next
 }
 
-func nodeOf(a *volume.Attachment) volume.Node {
-	if a == nil {
-		return ""
-	}
-	return a.Node
-}
-
 func outcomeOf(op volume.Op, result volume.Result, failure *volume.Failure) volume.Outcome {
-	return volume.Outcome{CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result, Failure: failure}
+	return volume.Outcome{CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result, Failure: failure, Eviction: op.Eviction}
 }
 
 func noOperation(record volume.Record, what string) error {
-	return &RejectedError{Key: record.Key, State: record.State, Code: volume.ErrInvalidTransition, Detail: what + " without an operation"}
+	return impossible(record, what+" without an operation")
+}
+
+func impossible(record volume.Record, detail string) error {
+	return &RejectedError{Key: record.Key, State: record.State, Code: volume.ErrInvalidTransition, Detail: detail}
 }

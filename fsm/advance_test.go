@@ -46,8 +46,8 @@ func TestSucceed_EndsEveryVerb(t *testing.T) {
 				t.Errorf("got an operation in %s", s.record.State)
 			}
 			var node volume.Node
-			if s.record.Attachment != nil {
-				node = s.record.Attachment.Node
+			if len(s.record.Attachments) > 0 {
+				node = s.record.Attachments[0].Node
 			}
 			if node != test.node {
 				t.Errorf("got node %q, want %q", node, test.node)
@@ -169,7 +169,13 @@ func TestAdvance_OutOfPlace(t *testing.T) {
 	}{
 		"succeed": {
 			func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Succeed(r, on("n1"), now) },
-			func(s volume.State) bool { return s.InProgress() && !s.Failed() },
+			func(s volume.State) bool { return s.InProgress() && !s.Failed() && s != volume.StateEvicting },
+		},
+		"evicted": {
+			func(r volume.Record, now time.Time) (fsm.Decision, error) {
+				return fsm.Evicted(r, present(volume.GiB, nil), now)
+			},
+			func(s volume.State) bool { return s == volume.StateEvicting },
 		},
 		"fail": {
 			func(r volume.Record, now time.Time) (fsm.Decision, error) {

@@ -44,20 +44,13 @@ type Record struct {
 
 // Spec is what a volume is, apart from where it stands in its life.
 type Spec struct {
-	Size       Bytes       `json:"size_bytes"`
-	Backend    string      `json:"backend,omitempty"`
-	Labels     Labels      `json:"labels,omitempty"`
-	Attachment *Attachment `json:"attachment,omitempty"`
+	Size    Bytes  `json:"size_bytes"`
+	Backend string `json:"backend,omitempty"`
+	Labels  Labels `json:"labels,omitempty"`
+	// Attachments are the nodes that hold the volume, in the order of their names.
+	Attachments Attachments `json:"attachments,omitempty"`
 	// Drift says how the backend differs from this record, if a reconcile found that.
 	Drift string `json:"drift,omitempty"`
-}
-
-// Attachment says which node holds the volume and how it reaches it.
-type Attachment struct {
-	Node Node `json:"node"`
-	Mode Mode `json:"mode"`
-	// Connection is the backend's own information for the node, such as a path.
-	Connection map[string]string `json:"connection,omitempty"`
 }
 
 // Owner says which worker acts on a volume, and since when.
@@ -89,6 +82,8 @@ type Op struct {
 	NextRetryAt time.Time `json:"next_retry_at,omitzero"`
 	// Failure is why the last attempt failed; nil while none has.
 	Failure *Failure `json:"failure,omitempty"`
+	// Eviction is what a node_gone has fenced so far; nil for every other verb.
+	Eviction *Eviction `json:"eviction,omitempty"`
 }
 
 // Failure is an error as data.
@@ -113,7 +108,7 @@ func (t Transition) Outcome() (Outcome, bool) {
 	}
 	return Outcome{
 		CommandID: t.CommandID, Digest: t.CommandDigest, Verb: t.Verb, Result: result,
-		State: state, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure,
+		State: state, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
 	}, t.Final
 }
 
@@ -154,6 +149,8 @@ type Outcome struct {
 	Generation uint64    `json:"generation"`
 	VolumeID   ID        `json:"volume_id,omitempty"`
 	Failure    *Failure  `json:"error,omitempty"`
+	// Eviction is what a node_gone has fenced, also if it failed.
+	Eviction *Eviction `json:"eviction,omitempty"`
 }
 
 // Exists reports whether the record is of a volume that lives: known to users, with
@@ -194,6 +191,8 @@ type Transition struct {
 	// Reason is why, in words, where the event itself does not say it.
 	Reason  string   `json:"reason,omitempty"`
 	Failure *Failure `json:"error,omitempty"`
+	// Eviction is told by the events of a node_gone: why, and what is fenced so far.
+	Eviction *Eviction `json:"eviction,omitempty"`
 	// Final marks the event with which its command ended.
 	Final       bool      `json:"final"`
 	Time        time.Time `json:"time"`

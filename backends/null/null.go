@@ -10,6 +10,7 @@ package null
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -28,7 +29,8 @@ type Options struct {
 }
 
 // Driver remembers objects in memory until the process ends. It implements
-// [backends.Driver], [backends.Resizer], [backends.Lister] and [backends.Fencer].
+// [backends.Driver], [backends.Resizer], [backends.Lister], [backends.Fencer] and
+// [backends.Evictor].
 type Driver struct {
 	latency time.Duration
 
@@ -42,6 +44,7 @@ var (
 	_ backends.Resizer = (*Driver)(nil)
 	_ backends.Lister  = (*Driver)(nil)
 	_ backends.Fencer  = (*Driver)(nil)
+	_ backends.Evictor = (*Driver)(nil)
 )
 
 // New returns a driver without objects.
@@ -127,8 +130,8 @@ func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 	if !exists || found.ID != ref.ID {
 		return nil
 	}
-	if found.Attachment != nil {
-		return heldBy(found.Attachment)
+	if len(found.Attachments) > 0 {
+		return backends.HeldBy(found.Attachments)
 	}
 	delete(d.objects, ref.Key)
 	return nil
@@ -157,11 +160,11 @@ func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 	if err != nil {
 		return volume.Attachment{}, err
 	}
-	wanted := volume.Attachment{Node: node, Mode: mode}
-	if holder := found.Attachment; holder != nil && (holder.Node != node || holder.Mode != mode) {
-		return volume.Attachment{}, heldBy(holder)
+	if err := backends.CheckAttach(found.Attachments, node, mode); err != nil {
+		return volume.Attachment{}, err
 	}
-	found.Attachment = &volume.Attachment{Node: node, Mode: mode}
+	wanted := volume.Attachment{Node: node, Mode: mode}
+	found.Attachments = found.Attachments.With(wanted)
 	d.objects[ref.Key] = found
 	return wanted, nil
 }
@@ -173,15 +176,31 @@ func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 	}
 	defer d.mu.Unlock()
 	found, err := d.own(ref)
-	if err != nil || found.Attachment == nil {
+	if err != nil {
 		return err
 	}
-	if found.Attachment.Node != node {
-		return heldBy(found.Attachment)
+	if err := backends.CheckDetach(found.Attachments, node); err != nil {
+		return err
 	}
-	found.Attachment = nil
+	found.Attachments = found.Attachments.Without(node)
 	d.objects[ref.Key] = found
 	return nil
+}
+
+// Evict forgets the node, if it holds the object. Nodes are names only here: there is no
+// client to be fenced; see [backends.Evictor].
+func (d *Driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
+	if err := d.begin(ctx, ref); err != nil {
+		return backends.Eviction{}, err
+	}
+	defer d.mu.Unlock()
+	found, err := d.own(ref)
+	if err != nil {
+		return backends.Eviction{}, err
+	}
+	found.Attachments = found.Attachments.Without(node)
+	d.objects[ref.Key] = found
+	return backends.Eviction{}, nil
 }
 
 // Resize remembers a greater size; see [backends.Resizer].
@@ -250,15 +269,8 @@ func (d *Driver) own(ref backends.Ref) (backends.Object, error) {
 
 // told is an object that its receiver may change.
 func told(o backends.Object) backends.Object {
-	if o.Attachment != nil {
-		attachment := *o.Attachment
-		o.Attachment = &attachment
-	}
+	o.Attachments = slices.Clone(o.Attachments)
 	return o
 }
 
 func errAbsent() error { return backends.Errorf(volume.NotFound, "no volume here") }
-
-func heldBy(holder *volume.Attachment) error {
-	return backends.Errorf(volume.FailedPrecondition, "held by node %s (%s)", holder.Node, holder.Mode)
-}

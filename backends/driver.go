@@ -15,6 +15,8 @@
 // name and another ID is a stranger's: it is never changed, and Create, Attach, Detach,
 // Resize and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
 // instead. A missing object is [volume.NotFound], except for Delete, whose goal it is.
+// What lies in a volume's place and was not made by jetvol is foreign and treated like a
+// stranger's; Get says NotFound, AlreadyExists or FailedPrecondition, List passes over it.
 //
 // Errors carry a class, found by errors.Is: wrap with [Errorf]. An error without one
 // counts as internal and is not retried. When a context ends, the driver may return at
@@ -87,8 +89,9 @@ type Driver interface {
 	Create(ctx context.Context, ref Ref, size volume.Bytes) error
 
 	// Delete removes the object with the given key and ID. An object that is not
-	// there is success, and so is one with another ID: that one is left alone. It
-	// returns FailedPrecondition while a node holds the object.
+	// there is success, and so is one with another ID: that one is left alone. While a
+	// node holds the object, or snapshots of it are left, it is FailedPrecondition, told
+	// by a [BlockedError].
 	Delete(ctx context.Context, ref Ref) error
 
 	// Get returns what the backend has under the key, whatever its ID, or NotFound.
@@ -126,9 +129,12 @@ type Lister interface {
 
 // Capabilities says which optional abilities a driver has.
 type Capabilities struct {
-	Resize bool `json:"resize"`
-	List   bool `json:"list"`
-	Fence  bool `json:"fence"`
+	Resize   bool `json:"resize"`
+	List     bool `json:"list"`
+	Fence    bool `json:"fence"`
+	Snapshot bool `json:"snapshot"`
+	Clone    bool `json:"clone"`
+	Usage    bool `json:"usage"`
 }
 
 // CapabilitiesOf reports the optional interfaces that d implements.
@@ -136,7 +142,10 @@ func CapabilitiesOf(d Driver) Capabilities {
 	_, resize := d.(Resizer)
 	_, list := d.(Lister)
 	_, fence := d.(Fencer)
-	return Capabilities{Resize: resize, List: list, Fence: fence}
+	_, snapshot := d.(Snapshotter)
+	_, clone := d.(Cloner)
+	_, usage := d.(UsageReporter)
+	return Capabilities{Resize: resize, List: list, Fence: fence, Snapshot: snapshot, Clone: clone, Usage: usage}
 }
 
 // Errorf returns an error of the given class. Its message is formatted like

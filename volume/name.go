@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// MaxNameLength is the greatest length of a [Project] or a [Name], in bytes. It is
+// MaxNameLength is the greatest length of a [Project], a [Name] or a [SnapshotName], in bytes. It is
 // the limit of a DNS label, so that names can be used in host names and file names.
 const MaxNameLength = 63
 
@@ -24,6 +24,9 @@ type Project string
 
 // Name is a volume's name within its project.
 type Name string
+
+// SnapshotName is a snapshot's name within its volume. It has the form of a [Name].
+type SnapshotName string
 
 // Node is the host that a volume is attached to.
 type Node string
@@ -53,6 +56,14 @@ func (k Key) Validate() error {
 	}
 	if !namePattern.MatchString(string(k.Name)) {
 		return Errorf(ErrInvalidName, "volume name %q: want 1 to %d of a-z, 0-9 and inner '-'", k.Name, MaxNameLength)
+	}
+	return nil
+}
+
+// Validate returns an [ErrInvalidName] if n is not `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
+func (n SnapshotName) Validate() error {
+	if !namePattern.MatchString(string(n)) {
+		return Errorf(ErrInvalidName, "snapshot name %q: want 1 to %d of a-z, 0-9 and inner '-'", n, MaxNameLength)
 	}
 	return nil
 }

@@ -194,7 +194,7 @@ func (s *subject) fencer() backends.Fencer {
 	s.Helper()
 	f, able := s.driver.(backends.Fencer)
 	if !able {
-		s.Skip("the driver is no backends.Fencer")
+		s.skip("the driver is no backends.Fencer")
 	}
 	return f
 }

@@ -53,6 +53,15 @@ func Blocked(by ...Blocker) error {
 	return &BlockedError{By: by[:listed], More: len(by) - listed}
 }
 
+// Holders returns the nodes that hold a volume as what blocks a change of it.
+func Holders(attachments volume.Attachments) []Blocker {
+	by := make([]Blocker, 0, len(attachments))
+	for _, holder := range attachments {
+		by = append(by, Blocker{Kind: BlockedByNode, Name: string(holder.Node)})
+	}
+	return by
+}
+
 func (k BlockerKind) rank() int { return slices.Index(blockerKinds, k) }
 
 // Error lists the blockers: "blocked by node n12, snapshot monday: failed_precondition".

@@ -76,6 +76,11 @@ var edges = []edge{
 	{from: volume.StateExtendingFailed, event: volume.EventRetry, to: volume.StateExtending},
 	{from: volume.StateExtendingFailed, event: volume.EventFail, to: volume.StateError},
 
+	// Nodes that only read share a volume: it is attached before and after. These are
+	// events of their own because requirement A3 refuses attach in attached.
+	{from: volume.StateAttached, event: volume.EventShare, to: volume.StateAttaching},
+	{from: volume.StateDetaching, event: volume.EventReleased, to: volume.StateAttached},
+
 	// A reconcile believes the backend where the record knows nothing better
 	// (requirement A8), and only notes a drift where it does.
 	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
@@ -109,7 +114,7 @@ var edges = []edge{
 
 // Facts are what the guards look at.
 type Facts struct {
-	// RecordAttached says that the record has an attachment.
+	// RecordAttached says that the record has attachments.
 	RecordAttached bool
 	// Observed is what the backend has; nil while nobody asked it.
 	Observed *Observation
@@ -117,9 +122,9 @@ type Facts struct {
 
 // Observation is what a backend has of a volume.
 type Observation struct {
-	Present    bool
-	Size       volume.Bytes
-	Attachment *volume.Attachment
+	Present     bool
+	Size        volume.Bytes
+	Attachments volume.Attachments
 }
 
 type factsKey struct{}
@@ -140,11 +145,11 @@ func backendPresent(ctx context.Context, _ ...any) bool {
 }
 
 func backendAttached(ctx context.Context, _ ...any) bool {
-	return backendPresent(ctx) && factsOf(ctx).Observed.Attachment != nil
+	return backendPresent(ctx) && len(factsOf(ctx).Observed.Attachments) > 0
 }
 
 func backendDetached(ctx context.Context, _ ...any) bool {
-	return backendPresent(ctx) && factsOf(ctx).Observed.Attachment == nil
+	return backendPresent(ctx) && len(factsOf(ctx).Observed.Attachments) == 0
 }
 
 // lookup carries one question through the machine, which itself holds no state.

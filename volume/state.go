@@ -56,7 +56,7 @@ func (s State) Failed() bool { return strings.HasSuffix(string(s), "_failed") }
 type Event string
 
 // The events. The first eleven are those of the seed document (requirement A2), the
-// next six are jetvol's own. EventRejected is no transition: it tells of a command
+// others are jetvol's own. EventRejected is no transition: it tells of a command
 // that the state machine or a precondition refused.
 const (
 	EventCreate   Event = "create"
@@ -77,6 +77,8 @@ const (
 	EventDiscard    Event = "discard"    // a pending or broken volume is deleted
 	EventReconciled Event = "reconciled" // the backend was compared with the record
 	EventCancelled  Event = "cancelled"  // the running operation was given up on request
+	EventShare      Event = "share"      // an attach begins beside nodes that only read
+	EventReleased   Event = "released"   // a detach ended, and other nodes hold the volume still
 
 	EventRejected Event = "rejected"
 )
@@ -87,6 +89,7 @@ func Events() []Event {
 		EventCreate, EventReady, EventAttach, EventAttached, EventDetach, EventDetached,
 		EventDelete, EventDeleted, EventError, EventRetry, EventFail,
 		EventExtend, EventExtended, EventRecreate, EventDiscard, EventReconciled, EventCancelled,
+		EventShare, EventReleased,
 	}
 }
 

@@ -32,7 +32,7 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachm
 	case fsm.ActionResize:
 		err = backend.Resize(ctx, ref, args.Size)
 	case fsm.ActionDetach:
-		err = backend.Detach(ctx, ref, detachFrom(record))
+		err = backend.Detach(ctx, ref, fsm.DetachNode(record))
 	case fsm.ActionAttach:
 		var attachment volume.Attachment
 		if attachment, err = backend.Attach(ctx, ref, args.Node, args.Mode); err == nil {
@@ -55,13 +55,6 @@ func backendError(err error) error {
 	return volume.BackendError(err)
 }
 
-func detachFrom(record volume.Record) volume.Node {
-	if record.Attachment != nil {
-		return record.Attachment.Node
-	}
-	return record.Op.Args.Node
-}
-
 // observe asks the backend what it has of the volume.
 func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	record := e.head.record
@@ -82,7 +75,7 @@ func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	case object.ID != record.ID:
 		return fsm.Observation{}, nil // a stranger's: ours is absent
 	}
-	return fsm.Observation{Present: true, Size: object.Size, Attachment: object.Attachment}, nil
+	return fsm.Observation{Present: true, Size: object.Size, Attachments: object.Attachments}, nil
 }
 
 // look asks the backend, once nothing that a former owner is still doing can come after.

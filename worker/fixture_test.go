@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -369,7 +370,7 @@ func (s *system) wantBackend(record volume.Record) {
 	switch record.State {
 	case volume.StateAvailable, volume.StateAttached:
 		s.must(err)
-		if object.ID != record.ID || object.Size != record.Size || nodeOf(object.Attachment) != nodeOf(record.Attachment) {
+		if object.ID != record.ID || object.Size != record.Size || !reflect.DeepEqual(object.Attachments, record.Attachments) {
 			s.t.Errorf("backend of %s: got %+v, record %+v", record.Key, object, record.Spec)
 		}
 		info, err := os.Stat(s.file(record.Key))
@@ -385,10 +386,3 @@ func (s *system) wantBackend(record volume.Record) {
 }
 
 func (s *system) file(k volume.Key) string { return filepath.Join(s.dir, k.String()+".img") }
-
-func nodeOf(a *volume.Attachment) volume.Node {
-	if a == nil {
-		return ""
-	}
-	return a.Node
-}

@@ -22,13 +22,20 @@ type Call struct {
 	Target   backends.Ref        `json:"target,omitzero"` // of a clone, whose source is Ref
 }
 
+// Methods of calls that some cases treat in their own way.
+const (
+	methodCreate         = "create"
+	methodDelete         = "delete"
+	methodDeleteSnapshot = "delete_snapshot"
+)
+
 // methods are what a Call can be, with what the driver must be able to do for it.
 var methods = map[string]struct {
 	needs func(backends.Capabilities) bool
 	do    func(ctx context.Context, d backends.Driver, c Call) error
 }{
-	"create": {nothing, func(ctx context.Context, d backends.Driver, c Call) error { return d.Create(ctx, c.Ref, c.Size) }},
-	"delete": {nothing, func(ctx context.Context, d backends.Driver, c Call) error { return d.Delete(ctx, c.Ref) }},
+	methodCreate: {nothing, func(ctx context.Context, d backends.Driver, c Call) error { return d.Create(ctx, c.Ref, c.Size) }},
+	methodDelete: {nothing, func(ctx context.Context, d backends.Driver, c Call) error { return d.Delete(ctx, c.Ref) }},
 	"attach": {nothing, func(ctx context.Context, d backends.Driver, c Call) error {
 		_, err := d.Attach(ctx, c.Ref, c.Node, c.Mode)
 		return err
@@ -41,7 +48,7 @@ var methods = map[string]struct {
 		_, err := d.(backends.Snapshotter).CreateSnapshot(ctx, c.Ref, c.Snapshot)
 		return err
 	}},
-	"delete_snapshot": {snapshots, func(ctx context.Context, d backends.Driver, c Call) error {
+	methodDeleteSnapshot: {snapshots, func(ctx context.Context, d backends.Driver, c Call) error {
 		return d.(backends.Snapshotter).DeleteSnapshot(ctx, c.Ref, c.Snapshot)
 	}},
 	"restore": {snapshots, func(ctx context.Context, d backends.Driver, c Call) error {
@@ -73,15 +80,6 @@ func (c Call) Do(ctx context.Context, d backends.Driver) error {
 	return method.do(ctx, d, c)
 }
 
-// in is the call as made in the given epoch.
-func (c Call) in(epoch uint64) Call {
-	c.Ref.Epoch = epoch
-	if c.Method == "clone" {
-		c.Target.Epoch = epoch
-	}
-	return c
-}
-
 // abilities are those of the driver, also of the one within a Backend, which has the
 // methods of all.
 func abilities(d backends.Driver) backends.Capabilities {
@@ -96,7 +94,7 @@ func abilities(d backends.Driver) backends.Capabilities {
 func script(able backends.Capabilities, ref, clone backends.Ref) []Call {
 	const name = "monday"
 	all := []Call{
-		{Method: "create", Ref: ref, Size: small},
+		{Method: methodCreate, Ref: ref, Size: small},
 		{Method: "create_snapshot", Ref: ref, Snapshot: name},
 		{Method: "resize", Ref: ref, Size: large},
 		{Method: "attach", Ref: ref, Node: nodeA, Mode: volume.ReadWrite},
@@ -104,11 +102,11 @@ func script(able backends.Capabilities, ref, clone backends.Ref) []Call {
 		{Method: "detach", Ref: ref, Node: nodeA},
 		{Method: "restore", Ref: ref, Snapshot: name},
 		{Method: "flatten", Ref: clone},
-		{Method: "delete_snapshot", Ref: ref, Snapshot: name},
-		{Method: "delete", Ref: ref},
+		{Method: methodDeleteSnapshot, Ref: ref, Snapshot: name},
+		{Method: methodDelete, Ref: ref},
 	}
 	if able.Clone {
-		all = append(all, Call{Method: "delete", Ref: clone})
+		all = append(all, Call{Method: methodDelete, Ref: clone})
 	}
 	var calls []Call
 	for _, c := range all {

@@ -126,7 +126,7 @@ func (c Certificate) publish(t *testing.T) {
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err == nil {
 		name := strings.ReplaceAll(t.Name(), "/", "-") + ".json"
-		err = os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o644)
+		err = os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o600) //nolint:gosec // the directory is the caller's choice
 	}
 	if err != nil {
 		t.Errorf("write the certificate: %v", err)

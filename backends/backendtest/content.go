@@ -20,7 +20,7 @@ var contentCases = []testCase{
 		s.holds(s.created("a", small), small, nil)
 	}},
 	{"Content_Written_OutlivesHandlesAndAttachments", func(s *subject) {
-		ref := s.written("a", 1)
+		ref := s.written()
 		s.reopen()
 		_, err := s.driver.Attach(s.ctx, ref, nodeA, volume.ReadWrite)
 		s.ok(err, "attach")
@@ -30,12 +30,12 @@ var contentCases = []testCase{
 	}},
 	{"Content_Resized_IsKeptAndGrowsByZeros", func(s *subject) {
 		s.resizer()
-		ref := s.written("a", 1)
+		ref := s.written()
 		s.grow(ref)
 		s.holds(ref, large, pattern(1, markLength))
 	}},
 	{"Content_NextLife_IsZero", func(s *subject) {
-		ref := s.written("a", 1)
+		ref := s.written()
 		s.ok(s.driver.Delete(s.ctx, ref), "delete")
 		next := stranger(ref)
 		s.ok(s.driver.Create(s.ctx, next, small), "create again")
@@ -68,14 +68,14 @@ var contentCases = []testCase{
 	{"Content_Cloned_IsTheSnapshots", func(s *subject) {
 		s.cloner()
 		ref := s.writtenTwice()
-		clone := s.cloneOf(ref, monday, large)
+		clone := s.cloneOf(ref, large)
 		s.holds(clone, large, pattern(1, markLength))
 		s.holds(ref, small, pattern(2, markLength))
 	}},
 	{"Content_OfCloneAndSource_AreIndependent", func(s *subject) {
 		s.cloner()
 		ref := s.writtenTwice()
-		clone := s.cloneOf(ref, monday, small)
+		clone := s.cloneOf(ref, small)
 		s.content().WriteContent(s, clone, pattern(3, markLength), mark)
 		s.content().WriteContent(s, ref, pattern(4, markLength), mark)
 		s.holds(clone, small, pattern(3, markLength))
@@ -87,7 +87,7 @@ var contentCases = []testCase{
 	{"Content_Flattened_OutlivesTheSource", func(s *subject) {
 		s.cloner()
 		ref := s.writtenTwice()
-		clone := s.cloneOf(ref, monday, large)
+		clone := s.cloneOf(ref, large)
 		s.ok(s.cloner().Flatten(s.ctx, clone), "flatten")
 		s.holds(clone, large, pattern(1, markLength))
 		s.ok(s.cloner().DeleteSnapshot(s.ctx, ref, monday), "delete snapshot")
@@ -98,7 +98,7 @@ var contentCases = []testCase{
 	{"Content_CloneOfAClone_IsItsSnapshots", func(s *subject) {
 		s.cloner()
 		ref := s.writtenTwice()
-		clone := s.cloneOf(ref, monday, small)
+		clone := s.cloneOf(ref, small)
 		_, err := s.cloner().CreateSnapshot(s.ctx, clone, monday)
 		s.ok(err, "create snapshot of the clone")
 		second := s.volume("second")
@@ -108,11 +108,11 @@ var contentCases = []testCase{
 	}},
 }
 
-// written is a volume with the pattern of the given seed at the mark.
-func (s *subject) written(name string, seed uint64) backends.Ref {
+// written is a volume with pattern 1 at the mark.
+func (s *subject) written() backends.Ref {
 	s.Helper()
-	content, ref := s.content(), s.created(name, small)
-	content.WriteContent(s, ref, pattern(seed, markLength), mark)
+	content, ref := s.content(), s.created("a", small)
+	content.WriteContent(s, ref, pattern(1, markLength), mark)
 	return ref
 }
 
@@ -120,7 +120,7 @@ func (s *subject) written(name string, seed uint64) backends.Ref {
 // and in itself.
 func (s *subject) writtenTwice() backends.Ref {
 	s.Helper()
-	snapshotter, ref := s.snapshotter(), s.written("a", 1)
+	snapshotter, ref := s.snapshotter(), s.written()
 	_, err := snapshotter.CreateSnapshot(s.ctx, ref, monday)
 	s.ok(err, "create snapshot")
 	s.content().WriteContent(s, ref, pattern(2, markLength), mark)
@@ -129,10 +129,11 @@ func (s *subject) writtenTwice() backends.Ref {
 	return ref
 }
 
-func (s *subject) cloneOf(ref backends.Ref, name volume.SnapshotName, size volume.Bytes) backends.Ref {
+// cloneOf is a clone of the volume's snapshot monday.
+func (s *subject) cloneOf(ref backends.Ref, size volume.Bytes) backends.Ref {
 	s.Helper()
 	clone := s.volume("copy")
-	s.ok(s.cloner().Clone(s.ctx, ref, name, clone, size), "clone")
+	s.ok(s.cloner().Clone(s.ctx, ref, monday, clone, size), "clone")
 	return clone
 }
 
@@ -163,9 +164,9 @@ func firstDifference(a, b []byte) int {
 }
 
 // pattern is random data, the same for the same seed.
-func pattern(seed uint64, length int) []byte {
+func pattern(seed byte, length int) []byte {
 	var key [32]byte
-	key[0] = byte(seed)
+	key[0] = seed
 	data := make([]byte, length)
 	_, _ = rand.NewChaCha8(key).Read(data) // never fails
 	return data

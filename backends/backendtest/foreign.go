@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/volume"
@@ -20,6 +21,14 @@ var foreignCases = []testCase{
 		ref, differs := s.foreign()
 		if err := s.driver.Delete(s.ctx, ref); err != nil {
 			s.refused(err, "delete of something foreign", foreignClasses...)
+		}
+		s.intact(differs)
+	}},
+	{"Foreign_DeleteSnapshot_LeavesItAlone", func(s *subject) {
+		snapshotter := s.snapshotter()
+		ref, differs := s.foreign()
+		if err := snapshotter.DeleteSnapshot(s.ctx, ref, monday); err != nil {
+			s.refused(err, "delete of a snapshot of something foreign", foreignClasses...)
 		}
 		s.intact(differs)
 	}},
@@ -43,8 +52,9 @@ var foreignCases = []testCase{
 	{"Foreign_OtherChanges_AreRefused", func(s *subject) {
 		ref, differs := s.foreign()
 		clone := s.volume("copy")
+		otherCases := []string{methodCreate, methodDelete, methodDeleteSnapshot}
 		for _, c := range script(backends.CapabilitiesOf(s.driver), ref, clone) {
-			if c.Ref != ref || c.Method == "create" || c.Method == "delete" || c.Method == "delete_snapshot" {
+			if c.Ref != ref || slices.Contains(otherCases, c.Method) {
 				continue
 			}
 			s.refused(c.Do(s.ctx, s.driver), c.Method+" of something foreign", foreignClasses...)

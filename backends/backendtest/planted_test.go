@@ -162,8 +162,8 @@ func (d deleteAny) Delete(ctx context.Context, ref backends.Ref) error {
 type deleteHeld struct{ *null.Driver }
 
 func (d deleteHeld) Delete(ctx context.Context, ref backends.Ref) error {
-	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
-		_ = d.Detach(ctx, ref, found.Attachment.Node)
+	if found, err := d.Get(ctx, ref.Key); err == nil && len(found.Attachments) > 0 {
+		_ = d.Detach(ctx, ref, found.Attachments[0].Node)
 	}
 	return d.Driver.Delete(ctx, ref)
 }
@@ -171,8 +171,8 @@ func (d deleteHeld) Delete(ctx context.Context, ref backends.Ref) error {
 type attachSteals struct{ *null.Driver }
 
 func (d attachSteals) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
-	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
-		_ = d.Detach(ctx, ref, found.Attachment.Node)
+	if found, err := d.Get(ctx, ref.Key); err == nil && len(found.Attachments) > 0 {
+		_ = d.Detach(ctx, ref, found.Attachments[0].Node)
 	}
 	return d.Driver.Attach(ctx, ref, node, mode)
 }
@@ -190,8 +190,8 @@ func (d attachSilent) Attach(ctx context.Context, ref backends.Ref, node volume.
 type detachAny struct{ *null.Driver }
 
 func (d detachAny) Detach(ctx context.Context, ref backends.Ref, node volume.Node) error {
-	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
-		node = found.Attachment.Node
+	if found, err := d.Get(ctx, ref.Key); err == nil && len(found.Attachments) > 0 {
+		node = found.Attachments[0].Node
 	}
 	return d.Driver.Detach(ctx, ref, node)
 }
@@ -224,7 +224,7 @@ func (d getUnclassified) Get(ctx context.Context, key volume.Key) (backends.Obje
 type listOmits struct{ *null.Driver }
 
 func (d listOmits) List(ctx context.Context, yield func(backends.Object) bool) error {
-	return d.Driver.List(ctx, func(o backends.Object) bool { return o.Attachment != nil || yield(o) })
+	return d.Driver.List(ctx, func(o backends.Object) bool { return len(o.Attachments) > 0 || yield(o) })
 }
 
 type listGoesOn struct{ *null.Driver }

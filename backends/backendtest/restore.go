@@ -1,9 +1,6 @@
 package backendtest
 
-import (
-	"github.com/jetvol/jetvol/backends"
-	"github.com/jetvol/jetvol/volume"
-)
+import "github.com/jetvol/jetvol/volume"
 
 var restoreCases = []testCase{
 	{"Restore_Unchanged_IsSuccessAndRepeats", func(s *subject) {
@@ -28,7 +25,7 @@ var restoreCases = []testCase{
 		attachment, err := s.driver.Attach(s.ctx, ref, nodeA, volume.ReadOnly)
 		s.ok(err, "attach")
 		s.blocked(s.snapshotter().Restore(s.ctx, ref, monday), "restore of a held volume",
-			backends.Blocker{Kind: backends.BlockedByNode, Name: string(nodeA)})
+			nodeBlocker(nodeA))
 		s.has(ref, small, &attachment)
 		s.ok(s.driver.Detach(s.ctx, ref, nodeA), "detach")
 		s.ok(s.snapshotter().Restore(s.ctx, ref, monday), "restore after detach")

@@ -152,7 +152,7 @@ var snapshotCases = []testCase{
 		_, err := s.driver.Attach(s.ctx, ref, nodeA, volume.ReadWrite)
 		s.ok(err, "attach")
 		s.blocked(s.driver.Delete(s.ctx, ref), "delete of an attached volume with snapshots",
-			backends.Blocker{Kind: backends.BlockedByNode, Name: string(nodeA)}, snapshotBlocker(monday), snapshotBlocker(tuesday))
+			nodeBlocker(nodeA), snapshotBlocker(monday), snapshotBlocker(tuesday))
 		s.ok(s.driver.Detach(s.ctx, ref, nodeA), "detach")
 		s.ok(s.snapshotter().DeleteSnapshot(s.ctx, ref, monday), "delete snapshot")
 		s.blocked(s.driver.Delete(s.ctx, ref), "delete of a volume with a snapshot", snapshotBlocker(tuesday))
@@ -234,6 +234,10 @@ func (s *subject) blocked(err error, what string, by ...backends.Blocker) {
 	if !reflect.DeepEqual(got, want.By) {
 		s.Errorf("%s: got %v, blocked by %v, want a BlockedError by %v", what, err, got, want.By)
 	}
+}
+
+func nodeBlocker(node volume.Node) backends.Blocker {
+	return backends.Blocker{Kind: backends.BlockedByNode, Name: string(node)}
 }
 
 func snapshotBlocker(name volume.SnapshotName) backends.Blocker {

@@ -84,7 +84,7 @@ func (d *Driver) Restore(ctx context.Context, ref backends.Ref, name volume.Snap
 	if err != nil {
 		return err
 	}
-	if err := backends.Blocked(holders(found)...); err != nil {
+	if err := backends.Blocked(backends.Holders(found.Attachments)...); err != nil {
 		return err
 	}
 	found.Size = made.Size
@@ -183,12 +183,4 @@ func (d *Driver) snapshotsOf(key volume.Key) []backends.Blocker {
 		blockers = append(blockers, backends.Blocker{Kind: backends.BlockedBySnapshot, Name: string(s.Name)})
 	}
 	return blockers
-}
-
-// holders returns the node that holds the volume as a blocker.
-func holders(o backends.Object) []backends.Blocker {
-	if o.Attachment == nil {
-		return nil
-	}
-	return []backends.Blocker{{Kind: backends.BlockedByNode, Name: string(o.Attachment.Node)}}
 }

@@ -146,6 +146,7 @@ func (s *subject) fenceDuringCalls(ref backends.Ref, epoch uint64) {
 		old := s.open()
 		running.Go(func() { s.liveUntilFenced(old, in(epoch, ref), begun, &fenced) })
 	}
+	defer running.Wait() // also when the case ends early
 	for range handles {
 		<-begun
 	}

@@ -70,18 +70,6 @@ var honestyCases = []testCase{
 			s.ok(err, c.Method)
 		})
 	}},
-	{"Abilities_NotClaimed_AreUnsupported", func(s *subject) {
-		backend, ref := s.backend(), s.volume("a")
-		clone := s.volume("copy")
-		everything := backends.Capabilities{Resize: true, Snapshot: true, Clone: true}
-		s.ok(s.driver.Create(s.ctx, ref, small), "create")
-		for _, c := range script(everything, ref, clone) {
-			if !methods[c.Method].needs(backend.Capabilities()) {
-				s.refused(methods[c.Method].do(s.ctx, backend, c), c.Method+" by a driver that is not able", volume.Unsupported)
-			}
-		}
-		s.has(ref, small, nil)
-	}},
 	{"Abilities_OfEveryHandle_AreTheSame", func(s *subject) {
 		before := backends.CapabilitiesOf(s.driver)
 		s.reopen()

@@ -238,6 +238,10 @@ const snapshotRaces = 10
 func (s *subject) raceClone(round int) {
 	s.Helper()
 	ref, clone := s.created(fmt.Sprintf("r%d", round), small), s.volume(fmt.Sprintf("c%d", round))
+	content, given := s.harness.(Content)
+	if given {
+		content.WriteContent(s, ref, pattern(1, markLength), mark)
+	}
 	_, err := s.cloner().CreateSnapshot(s.ctx, ref, monday)
 	s.ok(err, "create snapshot")
 	handles := []backends.Cloner{s.open().(backends.Cloner), s.open().(backends.Cloner)}
@@ -251,9 +255,12 @@ func (s *subject) raceClone(round int) {
 		}
 		return nil
 	})
-	if errs[0] == nil {
+	switch {
+	case errs[0] == nil && given:
+		s.holds(clone, small, pattern(1, markLength))
+	case errs[0] == nil:
 		s.has(clone, small, nil)
-	} else {
+	default:
 		s.refused(errs[0], "clone of a snapshot that is deleted", volume.NotFound, volume.Busy)
 	}
 	if errs[1] != nil {

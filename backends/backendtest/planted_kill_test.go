@@ -114,6 +114,9 @@ func (d *marked) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 
 // change is the place before a change to the store.
 func (d *marked) change() {
+	if d.killAt == 0 {
+		return // it is not to be killed
+	}
 	if d.killAt--; d.killAt == 0 {
 		_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
 		select {} // until the signal arrives

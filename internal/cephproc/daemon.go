@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -128,15 +129,15 @@ func (c *Cluster) Kill(ctx context.Context, daemon Daemon) error {
 	return c.end(ctx, daemon, syscall.SIGKILL)
 }
 
-// end sends signals to the daemon's processes until there is none. There may be several,
-// one after the other, if the daemon is just being started.
+// end sends signals to the daemon's processes and returns when none is left. There may be
+// several, one after the other, if the daemon is just being started.
 func (c *Cluster) end(ctx context.Context, daemon Daemon, signals ...syscall.Signal) error {
 	pause := time.NewTicker(pollPause)
 	defer pause.Stop()
 	asked := map[int]bool{}
 	for {
 		running, err := c.find(daemon)
-		if err != nil || len(running) == 0 {
+		if err != nil {
 			return err
 		}
 		for _, p := range running {
@@ -147,6 +148,10 @@ func (c *Cluster) end(ctx context.Context, daemon Daemon, signals ...syscall.Sig
 			if err := p.send(signals...); err != nil {
 				return fmt.Errorf("end %s, process %d: %w", daemon, p.Pid, err)
 			}
+		}
+		maps.DeleteFunc(asked, func(pid int, _ bool) bool { return ended(pid) })
+		if len(running) == 0 && len(asked) == 0 {
+			return nil
 		}
 		select {
 		case <-pause.C:

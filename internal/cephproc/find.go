@@ -73,6 +73,19 @@ func stateOf(pid int) byte {
 	return line[after]
 }
 
+// ended reports whether nothing of the process is left but its exit code: while one of its
+// threads ends, its files may still be locked, although it has no command line any more.
+func ended(pid int) bool {
+	switch stateOf(pid) {
+	case gone:
+		return true
+	case zombie:
+		threads, err := os.ReadDir(procPath(pid, "task"))
+		return err != nil || len(threads) <= 1
+	}
+	return false
+}
+
 func procPath(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
 
 // send sends the signals. A process that has ended already is no error.

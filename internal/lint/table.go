@@ -75,7 +75,10 @@ var table = map[string]rule{
 	"internal/chaos":      {layer: program},
 	"internal/killmatrix": {layer: program},
 
-	"internal/config":    {layer: service, only: []string{"volume", "backends"}},
+	"internal/config": {
+		layer: service,
+		only:  []string{"volume", "backends", "backends/local", "backends/null", "backends/ceph"},
+	},
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},

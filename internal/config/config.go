@@ -61,6 +61,18 @@ type Settings interface {
 type Options struct {
 	// Alone says that no other process works on the same volumes.
 	Alone bool
+	// Concurrency is the greatest number of calls at once.
+	Concurrency int
+}
+
+// Open opens the driver, as one of a process that is alone with the volumes or not. The
+// error names the backend.
+func (b Backend) Open(ctx context.Context, alone bool) (backends.Driver, error) {
+	driver, err := b.Settings.Open(ctx, Options{Alone: alone, Concurrency: b.Concurrency})
+	if err != nil {
+		return nil, fmt.Errorf("open backend %s: %w", b.Name, err)
+	}
+	return driver, nil
 }
 
 // Load reads a file. It returns the system's error if it cannot be read, and otherwise

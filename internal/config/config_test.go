@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jetvol/jetvol/backends/ceph"
 	"github.com/jetvol/jetvol/backends/local"
 	"github.com/jetvol/jetvol/backends/null"
 	"github.com/jetvol/jetvol/internal/config"
@@ -28,6 +29,19 @@ backends:
     timeout: 1m30s
     concurrency: 4
   fast: {"driver": "null", "latency": "5ms"}
+  ceph-ec:
+    driver: ceph
+    pool: rbd
+    data_pool: rbd-ec
+    namespace: jetvol
+    conf: ceph.conf
+    user: volumes
+    keyring: keyring
+    features: [journaling]
+    op_timeout: 5s
+    mon_timeout: 6s
+    mount_timeout: 7s
+    blocklist: 1h
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +52,11 @@ backends:
 			Settings: &config.Local{Options: local.Options{Dir: "/etc/volumes/here", Journal: "/var/log/journal"}},
 		},
 		{Name: "fast", Settings: &config.Null{Options: null.Options{Latency: 5 * time.Millisecond}}},
+		{Name: "ceph-ec", Settings: &config.Ceph{Config: ceph.Config{
+			Pool: "rbd", DataPool: "rbd-ec", Namespace: "jetvol", User: "volumes", Features: []string{"journaling"},
+			Conf: "/etc/jetvol/ceph.conf", Keyring: "/etc/jetvol/keyring",
+			OpTimeout: 5 * time.Second, MonTimeout: 6 * time.Second, MountTimeout: 7 * time.Second, Blocklist: time.Hour,
+		}}},
 	}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -130,6 +149,17 @@ func TestParse_Faults_AllToldWithTheirPlaces(t *testing.T) {
 		}},
 		"same place twice": {"default_backend: a\nbackends:\n  a: {driver: local, dir: x}\n  b: {driver: local, dir: ./y/../x}\n", []string{
 			"f:4:3: backends.b: stores its volumes where backend a does: /etc/x",
+		}},
+		"ceph": {"default_backend: a\nbackends:\n  a: {driver: ceph, pool: rbd}\n  b:\n    driver: ceph\n    features: [journaling, 7]\n    pool: x/y\n    key: AQB\n", []string{
+			"f:6:28: backends.b.features: want a text, got 7: put a text in quotes",
+			"f:8:5: backends.b.key: unknown key: want one of driver, timeout, concurrency, pool, data_pool, namespace, conf, user, keyring, features, op_timeout, mon_timeout, mount_timeout, blocklist",
+		}},
+		"ceph values together": {"default_backend: a\nbackends:\n  a: {driver: ceph, pool: a/b}\n  b: {driver: ceph, pool: rbd, op_timeout: 1500ms}\n", []string{
+			`f:3:3: backends.a: ceph: pool "a/b": want no /`,
+			"f:4:3: backends.b: ceph: op timeout 1.5s: want whole seconds",
+		}},
+		"ceph pool twice": {"default_backend: a\nbackends:\n  a: {driver: ceph, pool: rbd}\n  b: {driver: ceph, pool: rbd, user: b}\n", []string{
+			"f:4:3: backends.b: stores its volumes where backend a does: pool rbd of /etc/ceph/ceph.conf",
 		}},
 		"everything at once": {"defualt_backend: a\nbackends:\n  a: {driver: tape}\n  b: {driver: local, dirr: x}\n", []string{
 			"f:1:1: defualt_backend: unknown key, did you mean default_backend? want one of default_backend, backends",

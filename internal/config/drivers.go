@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 
+	"github.com/jetvol/jetvol/backends/ceph"
 	"github.com/jetvol/jetvol/backends/local"
 	"github.com/jetvol/jetvol/backends/null"
 )
@@ -14,6 +15,7 @@ var drivers = []struct {
 	settings func() Settings
 }{
 	{local.DriverName, "Volumes are sparse files of a directory.", func() Settings { return &Local{} }},
+	{ceph.DriverName, "Volumes are RBD images of a Ceph cluster. The program must be built with it: `make build-ceph`.", func() Settings { return &Ceph{} }},
 	{null.DriverName, "Volumes are stored nowhere: for measurements of jetvol itself.", func() Settings { return &Null{} }},
 }
 

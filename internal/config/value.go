@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/jetvol/jetvol/volume"
 )
 
 // value is what a key may hold.
@@ -20,13 +18,11 @@ type value struct {
 	nested func(node *yaml.Node, at string) // instead of set: finds faults by itself
 }
 
-// scalar is a value of one word with the given YAML type, or one of them.
-func scalar(wants string, set func(text string) error, tags ...string) value {
+// scalar is a value of one word with the given YAML type.
+func scalar(wants, tag string, set func(text string) error) value {
 	return value{wants: wants, set: func(node *yaml.Node) error {
-		for _, tag := range tags {
-			if node.Kind == yaml.ScalarNode && node.ShortTag() == tag {
-				return set(node.Value)
-			}
+		if node.Kind == yaml.ScalarNode && node.ShortTag() == tag {
+			return set(node.Value)
 		}
 		return fmt.Errorf("want %s, got %s", wants, kindOf(node))
 	}}
@@ -35,7 +31,7 @@ func scalar(wants string, set func(text string) error, tags ...string) value {
 // word is a scalar that is a text. It says what to do about one that YAML takes for
 // something else, such as null.
 func word(wants string, set func(text string) error) value {
-	v := scalar(wants, set, "!!str")
+	v := scalar(wants, "!!str", set)
 	return value{wants: wants, set: func(node *yaml.Node) error {
 		err := v.set(node)
 		if err != nil && node.Kind == yaml.ScalarNode && node.Value != "" && node.ShortTag() != "!!str" {
@@ -105,7 +101,7 @@ func path(target *string, dir string) value {
 // duration is more than 0.
 func duration(target *time.Duration) value {
 	const wants = "a duration like 30s"
-	return scalar(wants, func(text string) error {
+	return scalar(wants, "!!str", func(text string) error {
 		parsed, err := time.ParseDuration(text)
 		if err != nil {
 			return fmt.Errorf("want %s, got %q", wants, shorten(text))
@@ -115,33 +111,20 @@ func duration(target *time.Duration) value {
 		}
 		*target = parsed
 		return nil
-	}, "!!str")
+	})
 }
 
 // number is a whole one from 1 to most.
 func number(target *int, most int) value {
 	wants := fmt.Sprintf("a whole number from 1 to %d", most)
-	return scalar(wants, func(text string) error {
+	return scalar(wants, "!!int", func(text string) error {
 		parsed, err := strconv.Atoi(text)
 		if err != nil || parsed < 1 || parsed > most {
 			return fmt.Errorf("want %s, got %s", wants, shorten(text))
 		}
 		*target = parsed
 		return nil
-	}, "!!int")
-}
-
-// size is a number of bytes, with a unit or without.
-func size(target *volume.Bytes) value {
-	const wants = "a size like 10GiB"
-	return scalar(wants, func(text string) error {
-		parsed, err := volume.ParseBytes(text)
-		if err != nil || parsed.ValidateSize() != nil {
-			return fmt.Errorf("want %s, more than 0 and at most %s, got %q", wants, volume.MaxSize, shorten(text))
-		}
-		*target = parsed
-		return nil
-	}, "!!str", "!!int")
+	})
 }
 
 // list is a list of texts.

@@ -144,8 +144,8 @@ func TestParse_Faults_AllToldWithTheirPlaces(t *testing.T) {
 		"no default among several": {"backends:\n  a: {driver: \"null\"}\n  b: {driver: \"null\"}\n", []string{
 			"f:1:1: default_backend: missing: want one of a, b",
 		}},
-		"default that is none": {"default_backend: c\nbackends:\n  a: {driver: \"null\"}\n  b: {driver: \"null\"}\n", []string{
-			`f:1:18: default_backend: no backend "c": want one of a, b`,
+		"default that is none": {"default_backend: cehp\nbackends:\n  ceph: {driver: \"null\"}\n  b: {driver: \"null\"}\n", []string{
+			`f:1:18: default_backend: no backend "cehp", did you mean ceph? want one of ceph, b`,
 		}},
 		"same place twice": {"default_backend: a\nbackends:\n  a: {driver: local, dir: x}\n  b: {driver: local, dir: ./y/../x}\n", []string{
 			"f:4:3: backends.b: stores its volumes where backend a does: /etc/x",

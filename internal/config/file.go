@@ -63,8 +63,8 @@ func (r *reader) config(root *yaml.Node, dir string) Config {
 	case c.DefaultBackend == "":
 		r.fault(root, "default_backend", "missing: want one of %s", strings.Join(known, ", "))
 	case !slices.Contains(known, c.DefaultBackend):
-		r.fault(valueOf(root, "default_backend"), "default_backend", "no backend %q: want one of %s",
-			shorten(c.DefaultBackend), strings.Join(known, ", "))
+		r.fault(valueOf(root, "default_backend"), "default_backend", "no backend %q%s want one of %s",
+			shorten(c.DefaultBackend), meant(c.DefaultBackend, known), strings.Join(known, ", "))
 	}
 	return c
 }
@@ -140,7 +140,7 @@ func (r *reader) settings(mapping *yaml.Node, at string) Settings {
 			return d.settings()
 		}
 	}
-	r.fault(node, join(at, "driver"), "no driver %q: want one of %s", shorten(name), driverNames())
+	r.fault(node, join(at, "driver"), "no driver %q%s want one of %s", shorten(name), meant(name, Drivers()), driverNames())
 	return nil
 }
 

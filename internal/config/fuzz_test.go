@@ -3,7 +3,7 @@ package config_test
 import (
 	"errors"
 	"os"
-	"strings"
+	"regexp"
 	"testing"
 
 	"github.com/jetvol/jetvol/internal/config"
@@ -15,7 +15,7 @@ import (
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"backends: {a: {driver: local, dir: x}}", "backends:\n  a: &a {driver: \"null\"}\n  b: *a\n",
-		"? [a]\n: 1\n", "a: !!binary x\n", "default_backend: a\n---\n", "backends: {<<: {a: 1}}", "\xff\xfea", "a: *a\n",
+		"? [a]\n: 1\n", "a: !!binary x\n", "default_backend: a\n---\n", "backends: {<<: {a: 1}}", "\xff\xfea", "a: *a\n", ":\r0",
 		"backends: {a: {driver: ceph, pool: p, features: [a, {b: c}]}}",
 	} {
 		f.Add([]byte(seed))
@@ -28,7 +28,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := config.Parse("f.yaml", "/etc", data)
 		if err != nil {
-			checkFaults(t, err, strings.Count(string(data), "\n")+1)
+			checkFaults(t, err, len(lineBreak.FindAll(data, -1))+1)
 			return
 		}
 		names := map[string]bool{}
@@ -43,6 +43,9 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// lineBreak is what ends a line of YAML.
+var lineBreak = regexp.MustCompile("[\r\n\u0085\u2028\u2029]")
 
 func checkFaults(t *testing.T, err error, lines int) {
 	t.Helper()

@@ -52,7 +52,7 @@ func (r *reader) document(data []byte) *yaml.Node {
 	}
 	root := document.Content[0]
 	if root.Kind != yaml.MappingNode {
-		r.fault(root, "", "want keys: %s", names(fileKeys(nil, nil)))
+		r.fault(root, "", "want keys: %s", strings.Join(names(fileKeys(nil, nil)), ", "))
 		return nil
 	}
 	return root
@@ -155,11 +155,8 @@ func (r *reader) read(node *yaml.Node, at string, v value) {
 // unknown adds the fault of a key that means nothing. Its value is not told: it may be
 // a secret.
 func (r *reader) unknown(e entry, at string, known []key) {
-	message := "unknown key: "
-	if near := nearest(e.name, known); near != "" {
-		message = "unknown key, did you mean " + near + "? "
-	}
-	r.fault(e.key, join(at, shorten(e.name)), "%swant one of %s", message, names(known))
+	r.fault(e.key, join(at, shorten(e.name)), "unknown key%s want one of %s",
+		meant(e.name, names(known)), strings.Join(names(known), ", "))
 }
 
 // reason is an error's text without its code, which is the same for all faults.
@@ -173,19 +170,23 @@ func reason(err error) string {
 // maxTypos is how far a key may be from the one that was meant.
 const maxTypos = 2
 
-// nearest returns the known key that the name is a slip of, or nothing.
-func nearest(name string, known []key) string {
-	if len(name) > 2*maxNameShown {
+// meant asks for the known name that the given one is a slip of, if there is one:
+// ", did you mean pool?".
+func meant(name string, known []string) string {
+	if len(name) > maxNameShown {
 		return ""
 	}
 	best, least := "", maxTypos+1
-	for _, k := range known {
-		distance := levenshtein.Distance(strings.ToLower(name), k.name, nil)
-		if distance < least && distance < len(k.name) {
-			best, least = k.name, distance
+	for _, one := range known {
+		distance := levenshtein.Distance(strings.ToLower(name), one, nil)
+		if distance < least && distance < len(one) {
+			best, least = one, distance
 		}
 	}
-	return best
+	if best == "" {
+		return ":"
+	}
+	return ", did you mean " + best + "?"
 }
 
 // maxNameShown bounds what is told of a text that was not expected.
@@ -198,12 +199,12 @@ func shorten(text string) string {
 	return string([]rune(text)[:maxNameShown]) + "…"
 }
 
-func names(keys []key) string {
+func names(keys []key) []string {
 	texts := make([]string, len(keys))
 	for i, k := range keys {
 		texts[i] = k.name
 	}
-	return strings.Join(texts, ", ")
+	return texts
 }
 
 func join(at, name string) string {

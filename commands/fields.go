@@ -24,6 +24,7 @@ var shapes = map[volume.Verb]shape{
 	volume.VerbDelete:    {},
 	volume.VerbReconcile: {},
 	volume.VerbCancel:    {optional: []string{"target"}},
+	volume.VerbNodeGone:  {required: []string{"node", "reason"}},
 }
 
 // commonFields are those of every verb: the preconditions.
@@ -42,6 +43,7 @@ var setters = map[string]func(*volume.Command, json.RawMessage) error{
 	"node":          setNode,
 	"mode":          setMode,
 	"target":        setTarget,
+	"reason":        setReason,
 	"if_state":      setIfState,
 	"if_generation": setIfGeneration,
 	"deadline":      setDeadline,
@@ -144,6 +146,13 @@ func setTarget(draft *volume.Command, raw json.RawMessage) (err error) {
 		return err
 	}
 	return volume.CommandID(strings.TrimPrefix(string(draft.Args.Target), derivedPrefix)).Validate()
+}
+
+func setReason(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Reason, err = text[string](raw); err != nil {
+		return err
+	}
+	return volume.ValidateReason(draft.Args.Reason)
 }
 
 func setIfState(draft *volume.Command, raw json.RawMessage) (err error) {

@@ -21,6 +21,13 @@ type driver struct {
 	slots    chan struct{}
 }
 
+var (
+	_ backends.Driver  = (*driver)(nil)
+	_ backends.Resizer = (*driver)(nil)
+	_ backends.Lister  = (*driver)(nil)
+	_ backends.Evictor = (*driver)(nil)
+)
+
 // Open returns a driver for the pool. It returns InvalidArgument for an invalid cfg and
 // does not connect: the first call does, so that a worker may start before its cluster,
 // and lives on when the cluster goes and comes.
@@ -46,6 +53,11 @@ func Open(_ context.Context, cfg Config) (backends.Driver, error) {
 func (d *driver) Close() error {
 	d.conns.close()
 	return nil
+}
+
+// change is use for a change of ref's image.
+func (d *driver) change(ctx context.Context, _ backends.Ref, f func(*conn) error) error {
+	return d.use(ctx, f)
 }
 
 // use calls f with a connection. A call into C cannot be ended by a context: f looks at

@@ -61,6 +61,11 @@ func (d *driver) use(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	c, err := d.conns.acquire(ctx)
+	for err == nil && c.fences.guard.isShut() {
+		d.conns.retire(c)
+		d.conns.release(c)
+		c, err = d.conns.acquire(ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -73,8 +73,12 @@ var optionalFeatures = []string{"striping", "journaling"}
 // values are right, except for Pool.
 func (c Config) Validate() error {
 	names := []struct{ field, value string }{
-		{"user", c.User}, {"pool", c.Pool}, {"data pool", c.DataPool}, {"namespace", c.Namespace},
-		{"conf", c.Conf}, {"keyring", c.Keyring},
+		{"user", c.User},
+		{"pool", c.Pool},
+		{"data pool", c.DataPool},
+		{"namespace", c.Namespace},
+		{"conf", c.Conf},
+		{"keyring", c.Keyring},
 	}
 	for _, name := range names {
 		// These get into a `rbd:` line, whose parts are separated by ':' and '@', and

@@ -20,11 +20,12 @@ import (
 // and release of its connections only: librados crashes the process when a connection is
 // used after its end.
 type conn struct {
-	cluster *rados.Conn
-	io      *rados.IOContext
-	pool    int64 // the pool's number: another pool may come under the same name
-	fences  *registration
-	addrs   []string // our own addresses, as watchers and lock owners are told: 127.0.0.1:0/123
+	cluster  *rados.Conn
+	io       *rados.IOContext
+	pool     int64 // the pool's number: another pool may come under the same name
+	fences   *registration
+	monitors string   // mon_host of the conf
+	addrs    []string // our own addresses, as watchers and lock owners are told: 127.0.0.1:0/123
 
 	users   int  // guarded by connections.mu
 	retired bool // guarded by connections.mu; to be ended when users is 0
@@ -175,6 +176,9 @@ func (c *conn) open(cfg Config) error {
 		return misconfigured(err, "own address")
 	}
 	c.addrs = parseAddrs(addrs)
+	if c.monitors, err = c.cluster.GetConfigOption("mon_host"); err != nil {
+		return misconfigured(err, "monitors")
+	}
 	if err := c.openPool(cfg); err != nil {
 		return err
 	}

@@ -21,6 +21,13 @@ type driver struct {
 	slots    chan struct{}
 }
 
+var (
+	_ backends.Driver  = (*driver)(nil)
+	_ backends.Resizer = (*driver)(nil)
+	_ backends.Lister  = (*driver)(nil)
+	_ backends.Evictor = (*driver)(nil)
+)
+
 // Open returns a driver for the pool. It returns InvalidArgument for an invalid cfg and
 // does not connect: the first call does, so that a worker may start before its cluster,
 // and lives on when the cluster goes and comes.

@@ -11,8 +11,11 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// Codes of Ceph that are other names on Linux: EBLOCKLISTED is ESHUTDOWN.
-const errBlocklisted = syscall.ESHUTDOWN
+// Names for what is asked for by more than one. EBLOCKLISTED of Ceph is ESHUTDOWN on Linux.
+const (
+	errBlocklisted = syscall.ESHUTDOWN
+	errNotFound    = syscall.ENOENT
+)
 
 // classes says what an errno of librados or librbd means for a call, when the code that
 // made the operation has not said it more exactly.

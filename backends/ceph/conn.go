@@ -22,7 +22,8 @@ import (
 type conn struct {
 	cluster  *rados.Conn
 	io       *rados.IOContext
-	pool     int64    // the pool's number: another pool may come under the same name
+	pool     int64 // the pool's number: another pool may come under the same name
+	fences   *registration
 	monitors string   // mon_host of the conf
 	addrs    []string // our own addresses, as watchers and lock owners are told: 127.0.0.1:0/123
 
@@ -178,7 +179,13 @@ func (c *conn) open(cfg Config) error {
 	if c.monitors, err = c.cluster.GetConfigOption("mon_host"); err != nil {
 		return misconfigured(err, "monitors")
 	}
-	return c.openPool(cfg)
+	if err := c.openPool(cfg); err != nil {
+		return err
+	}
+	if c.fences, err = register(c.cluster, c.io, c.addrs[0]); err != nil {
+		return misconfigured(err, "pool %s", cfg.Pool)
+	}
+	return nil
 }
 
 func (c *conn) openPool(cfg Config) (err error) {
@@ -226,6 +233,9 @@ func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second))
 
 // shutdown ends a connection that nobody uses: rados_ioctx_destroy, rados_shutdown.
 func (c *conn) shutdown() {
+	if c.fences != nil {
+		c.fences.close()
+	}
 	if c.io != nil {
 		c.io.Destroy()
 		c.io = nil

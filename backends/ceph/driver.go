@@ -55,11 +55,6 @@ func (d *driver) Close() error {
 	return nil
 }
 
-// change is use for a change of ref's image.
-func (d *driver) change(ctx context.Context, _ backends.Ref, f func(*conn) error) error {
-	return d.use(ctx, f)
-}
-
 // use calls f with a connection. A call into C cannot be ended by a context: f looks at
 // its own between steps, and each step ends by the timeouts of librados.
 func (d *driver) use(ctx context.Context, f func(*conn) error) error {
@@ -73,6 +68,11 @@ func (d *driver) use(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	c, err := d.conns.acquire(ctx)
+	for err == nil && c.fences.guard.isShut() {
+		d.conns.retire(c)
+		d.conns.release(c)
+		c, err = d.conns.acquire(ctx)
+	}
 	if err != nil {
 		return err
 	}

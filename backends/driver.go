@@ -13,7 +13,7 @@
 // success, a failure or a crash at any point, it ends in the same state and returns
 // the same result. What it finds done already is success. An object with the wanted
 // name and another ID is a stranger's: it is never changed, and Create, Attach, Detach,
-// Resize and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
+// Resize, Evict and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
 // instead. A missing object is [volume.NotFound], except for Delete, whose goal it is.
 //
 // Errors carry a class, found by errors.Is: wrap with [Errorf]. An error without one
@@ -129,6 +129,7 @@ type Capabilities struct {
 	Resize bool `json:"resize"`
 	List   bool `json:"list"`
 	Fence  bool `json:"fence"`
+	Evict  bool `json:"evict"`
 }
 
 // CapabilitiesOf reports the optional interfaces that d implements.
@@ -136,7 +137,8 @@ func CapabilitiesOf(d Driver) Capabilities {
 	_, resize := d.(Resizer)
 	_, list := d.(Lister)
 	_, fence := d.(Fencer)
-	return Capabilities{Resize: resize, List: list, Fence: fence}
+	_, evict := d.(Evictor)
+	return Capabilities{Resize: resize, List: list, Fence: fence, Evict: evict}
 }
 
 // Errorf returns an error of the given class. Its message is formatted like

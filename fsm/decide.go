@@ -23,6 +23,7 @@ const (
 	ActionAttach  Action = "attach"
 	ActionDetach  Action = "detach"
 	ActionResize  Action = "resize"
+	ActionEvict   Action = "evict"   // then observe: see [Evicted]
 	ActionObserve Action = "observe" // ask what it has; changes nothing
 )
 
@@ -59,17 +60,19 @@ var verbEvents = map[volume.Verb]func(volume.State) volume.Event{
 		}
 		return volume.EventDelete
 	},
-	volume.VerbAttach: func(volume.State) volume.Event { return volume.EventAttach },
-	volume.VerbDetach: func(volume.State) volume.Event { return volume.EventDetach },
-	volume.VerbResize: func(volume.State) volume.Event { return volume.EventExtend },
+	volume.VerbAttach:   func(volume.State) volume.Event { return volume.EventAttach },
+	volume.VerbDetach:   func(volume.State) volume.Event { return volume.EventDetach },
+	volume.VerbResize:   func(volume.State) volume.Event { return volume.EventExtend },
+	volume.VerbNodeGone: func(volume.State) volume.Event { return volume.EventEvict },
 }
 
 var verbActions = map[volume.Verb]Action{
-	volume.VerbCreate: ActionCreate,
-	volume.VerbDelete: ActionDelete,
-	volume.VerbAttach: ActionAttach,
-	volume.VerbDetach: ActionDetach,
-	volume.VerbResize: ActionResize,
+	volume.VerbCreate:   ActionCreate,
+	volume.VerbDelete:   ActionDelete,
+	volume.VerbAttach:   ActionAttach,
+	volume.VerbDetach:   ActionDetach,
+	volume.VerbResize:   ActionResize,
+	volume.VerbNodeGone: ActionEvict,
 }
 
 // Decide takes up a command. The record of a volume that does not exist has no ID; its
@@ -148,6 +151,10 @@ func checkArguments(record volume.Record, command volume.Command) error {
 		if command.Args.Size <= record.Size {
 			return refuse(record, command, volume.ErrInvalidSize, "new size %s is not larger than %s", command.Args.Size, record.Size)
 		}
+	case volume.VerbNodeGone:
+		if err := volume.ValidateReason(command.Args.Reason); err != nil {
+			return refuse(record, command, volume.ErrInvalidArgument, "%v", err)
+		}
 	case volume.VerbDetach:
 		if node := command.Args.Node; node != "" && record.Attachment != nil && node != record.Attachment.Node {
 			return refuse(record, command, volume.ErrNodeMismatch, "it is attached to node %s, not %s", record.Attachment.Node, node)
@@ -176,6 +183,9 @@ func begin(record volume.Record, command volume.Command, event volume.Event, to 
 		next.Spec = volume.Spec{Size: command.Args.Size, Backend: command.Backend, Labels: command.Args.Labels}
 		next.CreatedAt = now
 	}
+	if command.Verb == volume.VerbNodeGone {
+		next.Op.Eviction = &volume.Eviction{Node: command.Args.Node, Reason: command.Args.Reason}
+	}
 	return fire(next, event, to, now, "").with(verbActions[command.Verb])
 }
 
@@ -203,6 +213,7 @@ func fire(record volume.Record, event volume.Event, to volume.State, now time.Ti
 		Attempt:         record.Op.Attempt,
 		NextRetryAt:     record.Op.NextRetryAt,
 		Failure:         record.Op.Failure,
+		Eviction:        record.Op.Eviction,
 		Reason:          reason,
 		Time:            now,
 		TraceParent:     record.Op.TraceParent,

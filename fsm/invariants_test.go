@@ -114,6 +114,7 @@ func (c *checker) checkOutcome(d fsm.Decision) error {
 var mayBeHeld = []volume.State{
 	volume.StateAttached, volume.StateDetaching, volume.StateDetachingFailed,
 	volume.StateExtending, volume.StateExtendingFailed,
+	volume.StateEvicting, volume.StateEvictingFailed,
 	volume.StateError, volume.StateDeleting, volume.StateDeletingFailed, // a broken one, and its discarding
 }
 
@@ -162,6 +163,9 @@ func follow(policy fsm.RetryPolicy, answer error, seen fsm.Observation) advance 
 		case fsm.StepAct:
 			if answer != nil {
 				return fsm.Fail(record, answer, policy, now)
+			}
+			if record.Op.Verb == volume.VerbNodeGone {
+				return fsm.Evicted(record, present(record.Size, nil), now)
 			}
 			return fsm.Succeed(record, on(record.Op.Args.Node), now)
 		case fsm.StepWait:

@@ -1,6 +1,7 @@
 package fsm_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ func (m *model) accepts(c volume.Command) volume.Code {
 		volume.VerbAttach: {volume.StateAvailable},
 		volume.VerbDetach: {volume.StateAttached},
 		volume.VerbResize: {volume.StateAvailable, volume.StateAttached},
+
+		volume.VerbNodeGone: {volume.StateAvailable, volume.StateAttached, volume.StateError},
 	}
 	for _, state := range allowed[c.Verb] {
 		if m.state == state {
@@ -51,6 +54,9 @@ func (m *model) accepts(c volume.Command) volume.Code {
 func (m *model) acceptsArguments(c volume.Command) volume.Code {
 	if c.Verb == volume.VerbResize && c.Args.Size <= m.size {
 		return volume.ErrInvalidSize
+	}
+	if c.Verb == volume.VerbNodeGone && c.Args.Reason == "" {
+		return volume.ErrInvalidArgument
 	}
 	if c.Verb == volume.VerbDetach && c.Args.Node != "" && c.Args.Node != m.node {
 		return volume.ErrNodeMismatch
@@ -71,6 +77,10 @@ func (m *model) act(op *volume.Op) {
 		m.back = present(m.back.Size, nil)
 	case volume.VerbResize:
 		m.back = present(op.Args.Size, m.back.Attachment)
+	case volume.VerbNodeGone:
+		if m.back.Attachment != nil && m.back.Attachment.Node == op.Args.Node {
+			m.back.Attachment = nil
+		}
 	default: // the others do nothing
 	}
 }
@@ -86,6 +96,8 @@ func (m *model) done(op *volume.Op) {
 		m.state, m.node = volume.StateAttached, op.Args.Node
 	case volume.VerbDetach:
 		m.state, m.node = volume.StateAvailable, ""
+	case volume.VerbNodeGone:
+		m.believe(volume.StateError)
 	default: // resize
 		m.size = op.Args.Size
 		m.state = volume.StateAvailable
@@ -165,10 +177,11 @@ func (w *world) compare() {
 
 // command takes up a random command, in whatever state the volume is.
 func (w *world) command(rt *rapid.T) {
-	command := w.story.command(rapid.SampledFrom(volume.Verbs()[:6]).Draw(rt, "verb"), volume.Args{
-		Size: volume.Bytes(rapid.Int64Range(0, 4).Draw(rt, "size")) * volume.GiB,
-		Node: rapid.SampledFrom([]volume.Node{"n1", "n2"}).Draw(rt, "node"),
-		Mode: volume.ReadWrite,
+	command := w.story.command(rapid.SampledFrom(slices.Concat(volume.Verbs()[:6], volume.Verbs()[7:])).Draw(rt, "verb"), volume.Args{
+		Size:   volume.Bytes(rapid.Int64Range(0, 4).Draw(rt, "size")) * volume.GiB,
+		Node:   rapid.SampledFrom([]volume.Node{"n1", "n2"}).Draw(rt, "node"),
+		Mode:   volume.ReadWrite,
+		Reason: rapid.SampledFrom([]string{"", "lost power", "lost power"}).Draw(rt, "reason"),
 	})
 	want := w.model.accepts(command)
 	busy := w.record.Op != nil
@@ -221,6 +234,9 @@ func (w *world) proceed(rt *rapid.T) {
 func (w *world) act(rt *rapid.T) {
 	op := w.record.Op
 	answer := rapid.SampledFrom([]error{nil, nil, errBusy, errBroken, errCancel}).Draw(rt, "answer")
+	if op.Verb == volume.VerbNodeGone && answer == nil && !w.model.back.Present {
+		answer = errBroken // there is nothing to evict from
+	}
 	if answer == nil || rapid.Bool().Draw(rt, "done all the same") {
 		w.model.act(op)
 	}
@@ -229,6 +245,10 @@ func (w *world) act(rt *rapid.T) {
 		return
 	}
 	w.model.done(op)
+	if op.Verb == volume.VerbNodeGone {
+		w.note(w.evicted(w.model.back))
+		return
+	}
 	w.note(w.succeed())
 }
 

@@ -51,7 +51,7 @@ func Run(t *testing.T, h Harness) {
 	t.Helper()
 	for _, group := range [][]testCase{
 		createCases, deleteCases, attachCases, detachCases, resizeCases,
-		observeCases, processCases, concurrentCases, fenceCases,
+		observeCases, processCases, concurrentCases, fenceCases, evictCases,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(newSubject(t, h)) })

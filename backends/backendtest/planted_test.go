@@ -63,6 +63,15 @@ var plants = map[string]struct {
 	"fence is known to one handle":       {func(d *null.Driver) backends.Driver { return newFenceHere(d) }, "Fence_Reopened_StillHolds"},
 	"fence does not reach old handles":   {func(d *null.Driver) backends.Driver { return newFenceHere(d) }, "Fence_WithOldHandleOpen_StopsIt"},
 	"fence is looked at too early":       {func(d *null.Driver) backends.Driver { return fenceEarly{d} }, "Fence_DuringOlderCalls_IsTheLastThingTheySee"},
+	"evict is claimed but unsupported":   {func(d *null.Driver) backends.Driver { return evictDenied{d} }, "Capabilities_Claimed_AreHad"},
+	"evict keeps the reservation":        {func(d *null.Driver) backends.Driver { return evictFencesOnly{d} }, "Evict_Holder_EndsItsReservation"},
+	"evict ignores the node":             {func(d *null.Driver) backends.Driver { return evictAny{d} }, "Evict_HeldByOther_IsSuccessAndStaysTheirs"},
+	"evict refuses a repeat":             {func(d *null.Driver) backends.Driver { return evictStrict{d} }, "Evict_Repeated_IsSuccess"},
+	"evict refuses what is not held":     {func(d *null.Driver) backends.Driver { return evictStrict{d} }, "Evict_NotHeld_IsSuccess"},
+	"evict ignores the id":               {func(d *null.Driver) backends.Driver { return evictStrangers{d} }, "Evict_Stranger_IsRefused"},
+	"evict of nothing is success":        {func(d *null.Driver) backends.Driver { return evictLoose{d} }, "Evict_Missing_IsNotFound"},
+	"evict ignores the fence":            {func(d *null.Driver) backends.Driver { return evictForces{d} }, "Evict_OlderEpoch_IsRefused"},
+	"evict does not name clients":        {func(d *null.Driver) backends.Driver { return evictNameless{d} }, "Evict_Holder_EndsItsReservation"},
 	"the context is ignored":             {func(d *null.Driver) backends.Driver { return waitsForEver{d} }, "Context_CancelledBefore_ReturnsAndRepeatHeals"},
 }
 

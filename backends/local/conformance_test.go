@@ -56,10 +56,17 @@ func (s store) Effects(t testing.TB, id volume.ID) map[volume.Verb]int {
 	effects := make(map[volume.Verb]int)
 	for _, entry := range s.entries(t) {
 		if entry.ID == id {
-			effects[volume.Verb(entry.Change)]++
+			effects[verbOf(entry.Change)]++
 		}
 	}
 	return effects
+}
+
+func verbOf(change local.Change) volume.Verb {
+	if change == local.ChangeEvict {
+		return volume.VerbNodeGone
+	}
+	return volume.Verb(change)
 }
 
 // files returns the names in the store's directory, without the driver's own.

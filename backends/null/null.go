@@ -28,7 +28,8 @@ type Options struct {
 }
 
 // Driver remembers objects in memory until the process ends. It implements
-// [backends.Driver], [backends.Resizer], [backends.Lister] and [backends.Fencer].
+// [backends.Driver], [backends.Resizer], [backends.Lister], [backends.Fencer] and
+// [backends.Evictor].
 type Driver struct {
 	latency time.Duration
 
@@ -42,6 +43,7 @@ var (
 	_ backends.Resizer = (*Driver)(nil)
 	_ backends.Lister  = (*Driver)(nil)
 	_ backends.Fencer  = (*Driver)(nil)
+	_ backends.Evictor = (*Driver)(nil)
 )
 
 // New returns a driver without objects.
@@ -182,6 +184,22 @@ func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 	found.Attachment = nil
 	d.objects[ref.Key] = found
 	return nil
+}
+
+// Evict forgets the node, if it holds the object. Nodes are names only here: there is no
+// client to be fenced; see [backends.Evictor].
+func (d *Driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
+	if err := d.begin(ctx, ref); err != nil {
+		return backends.Eviction{}, err
+	}
+	defer d.mu.Unlock()
+	found, err := d.own(ref)
+	if err != nil || found.Attachment == nil || found.Attachment.Node != node {
+		return backends.Eviction{}, err
+	}
+	found.Attachment = nil
+	d.objects[ref.Key] = found
+	return backends.Eviction{}, nil
 }
 
 // Resize remembers a greater size; see [backends.Resizer].

@@ -77,7 +77,10 @@ var table = map[string]rule{
 
 	"internal/cephcluster": {layer: program, only: []string{"internal/cephproc"}},
 
-	"internal/config":    {layer: service, only: []string{"volume", "backends"}},
+	"internal/config": {
+		layer: service,
+		only:  []string{"volume", "backends", "backends/local", "backends/null", "backends/ceph"},
+	},
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},

@@ -50,6 +50,9 @@ func TestBackend_InvalidArguments_NeverReachDriver(t *testing.T) {
 		"detach, node":      b.Detach(ctx, good, ".."),
 		"resize, name":      b.Resize(ctx, evil, volume.MiB),
 		"resize, size":      b.Resize(ctx, good, 0),
+		"evict, name":       evict(b, evil, "n12"),
+		"evict, node":       evict(b, good, "a/b"),
+		"evict, no node":    evict(b, good, ""),
 		"fence, name":       b.Fence(ctx, evil),
 		"fence, other id":   b.Fence(ctx, otherID),
 		"fence, no epoch":   b.Fence(ctx, good),
@@ -286,11 +289,12 @@ func TestBackend_AbilityMissing_IsUnsupported(t *testing.T) {
 	wantClass(t, b.Resize(t.Context(), refOf("db-01"), volume.GiB), volume.Unsupported)
 	wantClass(t, b.List(t.Context(), func(backends.Object) bool { return true }), volume.Unsupported)
 	wantClass(t, b.Fence(t.Context(), inEpoch(refOf("db-01"), 1)), volume.Unsupported)
-	if b.CanFence() {
-		t.Error("can fence: got true for a driver that cannot")
+	wantClass(t, evict(b, refOf("db-01"), "n12"), volume.Unsupported)
+	if b.CanFence() || b.CanEvict() {
+		t.Error("can fence or evict: got true for a driver that cannot")
 	}
 	able := backends.New("able", &ableDriver{}, backends.Options{})
-	if got, want := able.Capabilities(), (backends.Capabilities{Resize: true, List: true, Fence: true}); got != want {
+	if got, want := able.Capabilities(), (backends.Capabilities{Resize: true, List: true, Fence: true, Evict: true}); got != want {
 		t.Errorf("capabilities: got %+v, want %+v", got, want)
 	}
 }
@@ -317,13 +321,14 @@ func TestBackend_Observe_SeesEveryCallOnce(t *testing.T) {
 		wantClass(t, get(t, b, "UPPER"), volume.InvalidArgument)
 		wantClass(t, b.Resize(ctx, ref, volume.GiB), "")
 		wantClass(t, b.Fence(ctx, inEpoch(ref, 1)), "")
+		wantClass(t, evict(b, ref, "n12"), "")
 		wantClass(t, b.List(ctx, nil), "")
 		if _, err := b.Health(ctx); err != nil {
 			t.Errorf("health: got %v, want no error", err)
 		}
 		want := []string{
 			`create "" 2s`, `get "not_found" 2s`, `get "invalid_argument" 0s`,
-			`resize "" 2s`, `fence "" 2s`, `list "" 0s`, `health "" 2s`,
+			`resize "" 2s`, `fence "" 2s`, `evict "" 2s`, `list "" 0s`, `health "" 2s`,
 		}
 		if !slices.Equal(seen, want) {
 			t.Errorf("observed: got %q, want %q", seen, want)

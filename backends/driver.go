@@ -13,7 +13,7 @@
 // success, a failure or a crash at any point, it ends in the same state and returns
 // the same result. What it finds done already is success. An object with the wanted
 // name and another ID is a stranger's: it is never changed, and Create, Attach, Detach,
-// Resize and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
+// Resize, Evict and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
 // instead. A missing object is [volume.NotFound], except for Delete, whose goal it is.
 // What lies in a volume's place and was not made by jetvol is foreign and treated like a
 // stranger's; Get says NotFound, AlreadyExists or FailedPrecondition, List passes over it.
@@ -135,6 +135,7 @@ type Capabilities struct {
 	Resize   bool `json:"resize"`
 	List     bool `json:"list"`
 	Fence    bool `json:"fence"`
+	Evict    bool `json:"evict"`
 	Snapshot bool `json:"snapshot"`
 	Clone    bool `json:"clone"`
 	Usage    bool `json:"usage"`
@@ -145,10 +146,14 @@ func CapabilitiesOf(d Driver) Capabilities {
 	_, resize := d.(Resizer)
 	_, list := d.(Lister)
 	_, fence := d.(Fencer)
+	_, evict := d.(Evictor)
 	_, snapshot := d.(Snapshotter)
 	_, clone := d.(Cloner)
 	_, usage := d.(UsageReporter)
-	return Capabilities{Resize: resize, List: list, Fence: fence, Snapshot: snapshot, Clone: clone, Usage: usage}
+	return Capabilities{
+		Resize: resize, List: list, Fence: fence, Evict: evict,
+		Snapshot: snapshot, Clone: clone, Usage: usage,
+	}
 }
 
 // Errorf returns an error of the given class. Its message is formatted like

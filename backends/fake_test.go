@@ -50,7 +50,8 @@ func (d *fakeDriver) Close() error {
 // ableDriver is a fakeDriver with the optional abilities.
 type ableDriver struct {
 	*fakeDriver
-	list func(ctx context.Context, yield func(backends.Object) bool) error
+	list    func(ctx context.Context, yield func(backends.Object) bool) error
+	evicted backends.Eviction
 }
 
 func (d *ableDriver) Resize(ctx context.Context, ref backends.Ref, _ volume.Bytes) error {
@@ -63,6 +64,10 @@ func (d *ableDriver) List(ctx context.Context, yield func(backends.Object) bool)
 
 func (d *ableDriver) Fence(ctx context.Context, ref backends.Ref) error {
 	return d.call(ctx, ref.Key)
+}
+
+func (d *ableDriver) Evict(ctx context.Context, ref backends.Ref, _ volume.Node) (backends.Eviction, error) {
+	return d.evicted, d.call(ctx, ref.Key)
 }
 
 // stuckDriver ignores its contexts: its calls return when they are released.
@@ -86,6 +91,11 @@ func keyOf(name volume.Name) volume.Key { return volume.Key{Project: "default", 
 
 func refOf(name volume.Name) backends.Ref {
 	return backends.Ref{Key: keyOf(name), ID: volume.NewID(keyOf(name), 1)}
+}
+
+func evict(b *backends.Backend, ref backends.Ref, node volume.Node) error {
+	_, err := b.Evict(context.Background(), ref, node)
+	return err
 }
 
 func get(t *testing.T, b *backends.Backend, name volume.Name) error {

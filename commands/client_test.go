@@ -61,6 +61,7 @@ func TestClient_Verbs(t *testing.T) {
 		{volume.VerbDetach, volume.Args{Node: "n1"}, func() (commands.Reply, error) { return client.Detach(ctx, db01, "n1") }},
 		{volume.VerbResize, volume.Args{Size: 2}, func() (commands.Reply, error) { return client.Resize(ctx, db01, 2) }},
 		{volume.VerbReconcile, volume.Args{}, func() (commands.Reply, error) { return client.Reconcile(ctx, db01) }},
+		{volume.VerbNodeGone, volume.Args{Node: "n1", Reason: "lost power"}, func() (commands.Reply, error) { return client.NodeGone(ctx, db01, "n1", "lost power") }},
 		{volume.VerbCancel, volume.Args{Target: "order-1"}, func() (commands.Reply, error) { return client.Cancel(ctx, db01, "order-1") }},
 		{volume.VerbDelete, volume.Args{}, func() (commands.Reply, error) { return client.Delete(ctx, db01) }},
 	} {

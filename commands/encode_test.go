@@ -79,6 +79,11 @@ func drawArgs(t *rapid.T, verb volume.Verb) volume.Args {
 		return volume.Args{Node: volume.Node(rapid.OneOf(rapid.Just(""), node).Draw(t, "node"))}
 	case volume.VerbCancel:
 		return volume.Args{Target: volume.CommandID(rapid.SampledFrom([]string{"", "order-1", "seq-7-abc"}).Draw(t, "target"))}
+	case volume.VerbNodeGone:
+		return volume.Args{
+			Node:   volume.Node(node.Draw(t, "node")),
+			Reason: rapid.StringMatching(`[ -~äß]{0,60}[a-zäß][ -~]{0,60}`).Draw(t, "reason"),
+		}
 	default:
 		return volume.Args{}
 	}

@@ -24,6 +24,7 @@ var shapes = map[volume.Verb]shape{
 	volume.VerbDelete:    {},
 	volume.VerbReconcile: {},
 	volume.VerbCancel:    {optional: []string{"target"}},
+	volume.VerbNodeGone:  {required: []string{"node", "reason"}},
 }
 
 // commonFields are those of every verb: the preconditions.
@@ -42,6 +43,7 @@ var setters = map[string]func(*volume.Command, json.RawMessage) error{
 	"node":          setNode,
 	"mode":          setMode,
 	"target":        setTarget,
+	"reason":        setReason,
 	"if_state":      setIfState,
 	"if_generation": setIfGeneration,
 	"deadline":      setDeadline,
@@ -93,16 +95,11 @@ func setSize(draft *volume.Command, raw json.RawMessage) error {
 	return draft.Args.Size.ValidateSize()
 }
 
-var backendPattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
-
 func setBackend(draft *volume.Command, raw json.RawMessage) (err error) {
 	if draft.Args.Backend, err = text[string](raw); err != nil {
 		return err
 	}
-	if !backendPattern.MatchString(draft.Args.Backend) {
-		return fmt.Errorf("backend %q: want 1 to 63 of a-z, 0-9 and '-'", draft.Args.Backend)
-	}
-	return nil
+	return volume.ValidateBackend(draft.Args.Backend)
 }
 
 func setLabels(draft *volume.Command, raw json.RawMessage) error {
@@ -149,6 +146,13 @@ func setTarget(draft *volume.Command, raw json.RawMessage) (err error) {
 		return err
 	}
 	return volume.CommandID(strings.TrimPrefix(string(draft.Args.Target), derivedPrefix)).Validate()
+}
+
+func setReason(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Reason, err = text[string](raw); err != nil {
+		return err
+	}
+	return volume.ValidateReason(draft.Args.Reason)
 }
 
 func setIfState(draft *volume.Command, raw json.RawMessage) (err error) {

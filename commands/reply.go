@@ -17,6 +17,8 @@ type Reply struct {
 	State      volume.State     `json:"state,omitempty"` // empty if there is no such volume
 	Generation uint64           `json:"generation"`
 	Failure    *volume.Failure  `json:"error,omitempty"` // of a failed or rejected command
+	// Eviction is what a node_gone has fenced.
+	Eviction *volume.Eviction `json:"eviction,omitempty"`
 	// Retryable says that the same request may succeed later, under a new command ID:
 	// the old one has got its answer.
 	Retryable bool `json:"retryable"`
@@ -36,6 +38,7 @@ func NewReply(key volume.Key, outcome volume.Outcome, repeat bool) Reply {
 		State:      outcome.State,
 		Generation: outcome.Generation,
 		Failure:    outcome.Failure,
+		Eviction:   outcome.Eviction,
 		Retryable:  outcome.Failure != nil && outcome.Failure.Class.Retryable(),
 		Repeat:     repeat,
 	}

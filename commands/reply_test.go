@@ -14,6 +14,10 @@ func TestReply_TellsTheOutcome(t *testing.T) {
 	key := volume.Key{Project: "default", Name: "db-01"}
 	exists := volume.NewFailure(volume.Errorf(volume.ErrVolumeExists, "create volume default.db-01: it exists"))
 	busy := volume.NewFailure(volume.Errorf(volume.ErrBackendBusy, "delete volume default.db-01: in use"))
+	evictions := map[volume.Result]*volume.Eviction{
+		volume.Succeeded: {Node: "n1", Reason: "lost power", Clients: []string{"127.0.0.1:0/3948123"}, More: 2},
+		volume.Failed:    {Node: "n1", Reason: "lost power"},
+	}
 	for _, test := range []struct {
 		outcome   volume.Outcome
 		retryable bool
@@ -24,7 +28,7 @@ func TestReply_TellsTheOutcome(t *testing.T) {
 		{volume.Outcome{Result: volume.Rejected, Failure: exists}, false, "create volume default.db-01: it exists: volume_exists"},
 		{volume.Outcome{Result: volume.Failed, State: volume.StateError, Generation: 9, Failure: busy}, true, "delete volume default.db-01: in use: backend_busy"},
 	} {
-		test.outcome.CommandID = "order-1"
+		test.outcome.CommandID, test.outcome.Eviction = "order-1", evictions[test.outcome.Result]
 		reply := NewReply(key, test.outcome, true)
 		if reply.Key() != key || !reply.Repeat || reply.Retryable != test.retryable {
 			t.Errorf("%+v: got %+v", test.outcome, reply)

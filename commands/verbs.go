@@ -40,6 +40,12 @@ func (c *Client) Reconcile(ctx context.Context, key volume.Key) (Reply, error) {
 	return c.Do(ctx, Request{Key: key, Verb: volume.VerbReconcile})
 }
 
+// NodeGone takes a volume from a node that is dead or does not answer: the backend fences
+// the node first. The reason is required and stays in the volume's events.
+func (c *Client) NodeGone(ctx context.Context, key volume.Key, node volume.Node, reason string) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbNodeGone, Args: volume.Args{Node: node, Reason: reason}})
+}
+
 // Cancel gives up the command with the ID target, or whichever is running if target is
 // empty.
 func (c *Client) Cancel(ctx context.Context, key volume.Key, target volume.CommandID) (Reply, error) {

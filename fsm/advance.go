@@ -14,7 +14,7 @@ type StepKind int
 // The kinds of step; the package comment shows the loop over them.
 const (
 	StepNone   StepKind = iota // no operation is under way
-	StepAct                    // carry out Action, then Succeed or Fail
+	StepAct                    // carry out Action, then Succeed, Evicted or Fail
 	StepWait                   // wait until Until, then Retry
 	StepGiveUp                 // GiveUp
 	StepSettle                 // ask the backend what it has, then Settle
@@ -54,7 +54,7 @@ var doneEvents = map[volume.Verb]volume.Event{
 	volume.VerbResize: volume.EventExtended,
 }
 
-// Succeed ends the operation well. The attachment is what the backend returned from an
+// Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment is what the backend returned from an
 // attach, and nil for every other action. It returns a [*RejectedError] if the record
 // is not in a state in which an operation can succeed.
 func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time) (Decision, error) {
@@ -88,6 +88,40 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	}
 	next.Drift = ""
 	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// Evicted ends a node_gone well, where the backend is after it, which is asked because a
+// node may be gone whatever the record says: also from a volume in error. It returns a
+// [*RejectedError] if the backend does not have the volume, or the record is not in a state
+// in which a node_gone can succeed.
+func Evicted(record volume.Record, seen Observation, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "evict")
+	}
+	to, err := Next(record.State, volume.EventEvicted, Facts{Observed: &seen})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	next := believe(record, seen, to)
+	op := *record.Op
+	op.NextRetryAt, op.Failure = time.Time{}, nil
+	next.Op = &op
+	next.Drift = ""
+	return fire(next, volume.EventEvicted, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// Fenced notes the clients that an attempt of a node_gone has fenced, without an event: the
+// attempt's own tells them, whether it succeeds or fails.
+func Fenced(record volume.Record, clients []string) volume.Record {
+	if record.Op == nil || record.Op.Eviction == nil || len(clients) == 0 {
+		return record
+	}
+	next := record
+	op := *record.Op
+	eviction := op.Eviction.Fenced(clients)
+	op.Eviction = &eviction
+	next.Op = &op
+	return next
 }
 
 // Fail records a failed attempt: X becomes X_failed, with the attempt's number, the
@@ -227,7 +261,7 @@ func believe(record volume.Record, seen Observation, to volume.State) volume.Rec
 }
 
 func outcomeOf(op volume.Op, result volume.Result, failure *volume.Failure) volume.Outcome {
-	return volume.Outcome{CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result, Failure: failure}
+	return volume.Outcome{CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result, Failure: failure, Eviction: op.Eviction}
 }
 
 func noOperation(record volume.Record, what string) error {

@@ -169,7 +169,13 @@ func TestAdvance_OutOfPlace(t *testing.T) {
 	}{
 		"succeed": {
 			func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Succeed(r, on("n1"), now) },
-			func(s volume.State) bool { return s.InProgress() && !s.Failed() },
+			func(s volume.State) bool { return s.InProgress() && !s.Failed() && s != volume.StateEvicting },
+		},
+		"evicted": {
+			func(r volume.Record, now time.Time) (fsm.Decision, error) {
+				return fsm.Evicted(r, present(volume.GiB, nil), now)
+			},
+			func(s volume.State) bool { return s == volume.StateEvicting },
 		},
 		"fail": {
 			func(r volume.Record, now time.Time) (fsm.Decision, error) {

@@ -23,6 +23,7 @@ const (
 	ActionAttach  Action = "attach"
 	ActionDetach  Action = "detach"
 	ActionResize  Action = "resize"
+	ActionEvict   Action = "evict"   // then observe: see [Evicted]
 	ActionObserve Action = "observe" // ask what it has; changes nothing
 )
 
@@ -65,16 +66,18 @@ var verbEvents = map[volume.Verb]func(volume.Record, volume.Args) volume.Event{
 		}
 		return volume.EventAttach
 	},
-	volume.VerbDetach: func(volume.Record, volume.Args) volume.Event { return volume.EventDetach },
-	volume.VerbResize: func(volume.Record, volume.Args) volume.Event { return volume.EventExtend },
+	volume.VerbDetach:   func(volume.Record, volume.Args) volume.Event { return volume.EventDetach },
+	volume.VerbResize:   func(volume.Record, volume.Args) volume.Event { return volume.EventExtend },
+	volume.VerbNodeGone: func(volume.Record, volume.Args) volume.Event { return volume.EventEvict },
 }
 
 var verbActions = map[volume.Verb]Action{
-	volume.VerbCreate: ActionCreate,
-	volume.VerbDelete: ActionDelete,
-	volume.VerbAttach: ActionAttach,
-	volume.VerbDetach: ActionDetach,
-	volume.VerbResize: ActionResize,
+	volume.VerbCreate:   ActionCreate,
+	volume.VerbDelete:   ActionDelete,
+	volume.VerbAttach:   ActionAttach,
+	volume.VerbDetach:   ActionDetach,
+	volume.VerbResize:   ActionResize,
+	volume.VerbNodeGone: ActionEvict,
 }
 
 // Decide takes up a command. The record of a volume that does not exist has no ID; its
@@ -157,6 +160,10 @@ func checkArguments(record volume.Record, command volume.Command) error {
 		if len(record.Attachments) >= volume.MaxAttachments {
 			return refuse(record, command, volume.ErrTooManyNodes, "it is attached to %d nodes already", len(record.Attachments))
 		}
+	case volume.VerbNodeGone:
+		if err := volume.ValidateReason(command.Args.Reason); err != nil {
+			return refuse(record, command, volume.ErrInvalidArgument, "%v", err)
+		}
 	case volume.VerbDetach:
 		return checkDetach(record, command)
 	}
@@ -182,6 +189,9 @@ func begin(record volume.Record, command volume.Command, event volume.Event, to 
 		next.ID = volume.NewID(record.Key, record.Generation+1)
 		next.Spec = volume.Spec{Size: command.Args.Size, Backend: command.Backend, Labels: command.Args.Labels}
 		next.CreatedAt = now
+	}
+	if command.Verb == volume.VerbNodeGone {
+		next.Op.Eviction = &volume.Eviction{Node: command.Args.Node, Reason: command.Args.Reason}
 	}
 	return fire(next, event, to, now, "").with(verbActions[command.Verb])
 }
@@ -210,6 +220,7 @@ func fire(record volume.Record, event volume.Event, to volume.State, now time.Ti
 		Attempt:         record.Op.Attempt,
 		NextRetryAt:     record.Op.NextRetryAt,
 		Failure:         record.Op.Failure,
+		Eviction:        record.Op.Eviction,
 		Reason:          reason,
 		Time:            now,
 		TraceParent:     record.Op.TraceParent,

@@ -13,22 +13,24 @@ import (
 // verdicts is what becomes of each verb in each state: the event that begins, or the
 // code of the refusal. observe asks the backend first.
 const verdicts = `
-state            create         delete              attach              detach              resize              reconcile
-pending          create         volume_not_found    volume_not_found    volume_not_found    volume_not_found    volume_not_found
-creating         volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-creating_failed  volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-available        volume_exists  delete              attach              invalid_transition  extend              observe
-attaching        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-attaching_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-attached         volume_exists  invalid_transition  invalid_transition  detach              extend              observe
-detaching        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-detaching_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-deleting         volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-deleting_failed  volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-deleted          recreate       volume_not_found    volume_not_found    volume_not_found    volume_not_found    volume_not_found
-error            volume_exists  discard             invalid_transition  invalid_transition  invalid_transition  observe
-extending        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
-extending_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe
+state            create         delete              attach              detach              resize              reconcile         node_gone
+pending          create         volume_not_found    volume_not_found    volume_not_found    volume_not_found    volume_not_found  volume_not_found
+creating         volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+creating_failed  volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+available        volume_exists  delete              attach              invalid_transition  extend              observe           evict
+attaching        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+attaching_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+attached         volume_exists  invalid_transition  invalid_transition  detach              extend              observe           evict
+detaching        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+detaching_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+deleting         volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+deleting_failed  volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+deleted          recreate       volume_not_found    volume_not_found    volume_not_found    volume_not_found    volume_not_found  volume_not_found
+error            volume_exists  discard             invalid_transition  invalid_transition  invalid_transition  observe           evict
+extending        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+extending_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+evicting         volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+evicting_failed  volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
 `
 
 func TestDecide_EveryVerbInEveryState(t *testing.T) {

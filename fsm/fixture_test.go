@@ -63,6 +63,8 @@ func (s *story) usual(verb volume.Verb) volume.Command {
 		args = volume.Args{Node: "n1", Mode: volume.ReadWrite}
 	case volume.VerbResize:
 		args = volume.Args{Size: s.record.Size + volume.GiB}
+	case volume.VerbNodeGone:
+		args = volume.Args{Node: "n1", Reason: "lost power"}
 	default: // no arguments
 	}
 	return s.command(verb, args)
@@ -114,6 +116,12 @@ func (s *story) succeed() fsm.Decision {
 		attachment = onAs(op.Args.Node, op.Args.Mode)
 	}
 	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Succeed(r, attachment, now) })
+}
+
+// evicted ends a node_gone, with what the backend has after it.
+func (s *story) evicted(seen fsm.Observation) fsm.Decision {
+	s.t.Helper()
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Evicted(r, seen, now) })
 }
 
 func (s *story) fail(cause error) fsm.Decision {
@@ -178,6 +186,13 @@ func in(t testing.TB, state volume.State) *story {
 		volume.StateError:           func() { s.begin(volume.VerbCreate); s.fail(errBroken); s.giveUp() },
 		volume.StateExtending:       func() { s.run(volume.VerbCreate); s.begin(volume.VerbResize) },
 		volume.StateExtendingFailed: func() { s.run(volume.VerbCreate); s.begin(volume.VerbResize); s.fail(errBusy) },
+		volume.StateEvicting:        func() { s.run(volume.VerbCreate); s.run(volume.VerbAttach); s.begin(volume.VerbNodeGone) },
+		volume.StateEvictingFailed: func() {
+			s.run(volume.VerbCreate)
+			s.run(volume.VerbAttach)
+			s.begin(volume.VerbNodeGone)
+			s.fail(errBusy)
+		},
 	}
 	way[state]()
 	if s.record.State != state {

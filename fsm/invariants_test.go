@@ -115,6 +115,7 @@ var mayBeHeld = []volume.State{
 	volume.StateAttaching, volume.StateAttachingFailed, // by nodes that share it
 	volume.StateAttached, volume.StateDetaching, volume.StateDetachingFailed,
 	volume.StateExtending, volume.StateExtendingFailed,
+	volume.StateEvicting, volume.StateEvictingFailed,
 	volume.StateError, volume.StateDeleting, volume.StateDeletingFailed, // a broken one, and its discarding
 }
 
@@ -166,6 +167,9 @@ func follow(policy fsm.RetryPolicy, answer error, seen fsm.Observation) advance 
 		case fsm.StepAct:
 			if answer != nil {
 				return fsm.Fail(record, answer, policy, now)
+			}
+			if record.Op.Verb == volume.VerbNodeGone {
+				return fsm.Evicted(record, present(record.Size, nil), now)
 			}
 			return fsm.Succeed(record, onAs(record.Op.Args.Node, record.Op.Args.Mode), now)
 		case fsm.StepWait:

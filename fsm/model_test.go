@@ -2,6 +2,7 @@ package fsm_test
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,8 @@ func (m *model) accepts(c volume.Command) volume.Code {
 		volume.VerbAttach: {volume.StateAvailable, volume.StateAttached},
 		volume.VerbDetach: {volume.StateAttached},
 		volume.VerbResize: {volume.StateAvailable, volume.StateAttached},
+
+		volume.VerbNodeGone: {volume.StateAvailable, volume.StateAttached, volume.StateError},
 	}
 	for _, state := range allowed[c.Verb] {
 		if m.state == state {
@@ -77,6 +80,8 @@ func (m *model) acceptsArguments(c volume.Command) volume.Code {
 	}
 	_, held := m.nodes[c.Args.Node]
 	switch {
+	case c.Verb == volume.VerbNodeGone && c.Args.Reason == "":
+		return volume.ErrInvalidArgument
 	case c.Verb == volume.VerbAttach && m.state == volume.StateAttached && !m.nodes.sharedWith(c.Args.Node, c.Args.Mode):
 		return volume.ErrInvalidTransition
 	case c.Verb == volume.VerbDetach && c.Args.Node == "" && len(m.nodes) > 1:
@@ -102,6 +107,8 @@ func (m *model) act(op *volume.Op) {
 		m.back.Attachments = m.back.Attachments.Without(m.leaving(op))
 	case volume.VerbResize:
 		m.back.Present, m.back.Size = true, op.Args.Size
+	case volume.VerbNodeGone:
+		m.back.Attachments = m.back.Attachments.Without(op.Args.Node)
 	default: // the others do nothing
 	}
 }
@@ -136,6 +143,8 @@ func (m *model) done(op *volume.Op) {
 	case volume.VerbDetach:
 		delete(m.nodes, m.leaving(op))
 		m.rest()
+	case volume.VerbNodeGone:
+		m.believe(volume.StateError)
 	default: // resize
 		m.size = op.Args.Size
 		m.rest()
@@ -214,10 +223,11 @@ func (w *world) compare() {
 
 // command takes up a random command, in whatever state the volume is.
 func (w *world) command(rt *rapid.T) {
-	command := w.story.command(rapid.SampledFrom(volume.Verbs()[:6]).Draw(rt, "verb"), volume.Args{
-		Size: volume.Bytes(rapid.Int64Range(0, 4).Draw(rt, "size")) * volume.GiB,
-		Node: rapid.SampledFrom([]volume.Node{"n1", "n2", "n3"}).Draw(rt, "node"),
-		Mode: rapid.SampledFrom([]volume.Mode{volume.ReadWrite, volume.ReadOnly, volume.ReadOnly}).Draw(rt, "mode"),
+	command := w.story.command(rapid.SampledFrom(slices.Concat(volume.Verbs()[:6], volume.Verbs()[7:])).Draw(rt, "verb"), volume.Args{
+		Size:   volume.Bytes(rapid.Int64Range(0, 4).Draw(rt, "size")) * volume.GiB,
+		Node:   rapid.SampledFrom([]volume.Node{"n1", "n2", "n3"}).Draw(rt, "node"),
+		Mode:   rapid.SampledFrom([]volume.Mode{volume.ReadWrite, volume.ReadOnly, volume.ReadOnly}).Draw(rt, "mode"),
+		Reason: rapid.SampledFrom([]string{"", "lost power", "lost power"}).Draw(rt, "reason"),
 	})
 	if command.Verb == volume.VerbDetach && rapid.Bool().Draw(rt, "whoever has it") {
 		command.Args.Node = ""
@@ -277,6 +287,9 @@ func (w *world) act(rt *rapid.T) {
 		return
 	}
 	answer := rapid.SampledFrom([]error{nil, nil, errBusy, errBroken, errCancel}).Draw(rt, "answer")
+	if op.Verb == volume.VerbNodeGone && answer == nil && !w.model.back.Present {
+		answer = errBroken // there is nothing to evict from
+	}
 	if answer == nil || rapid.Bool().Draw(rt, "done all the same") {
 		w.model.act(op)
 	}
@@ -285,6 +298,10 @@ func (w *world) act(rt *rapid.T) {
 		return
 	}
 	w.model.done(op)
+	if op.Verb == volume.VerbNodeGone {
+		w.note(w.evicted(w.model.back))
+		return
+	}
 	w.note(w.succeed())
 }
 

@@ -8,7 +8,7 @@
 //	decision, err := fsm.Decide(record, command, now)   // record → creating, event create
 //	for {
 //		switch step := fsm.NextStep(record); step.Kind {
-//		case fsm.StepAct:    // call the backend, then Succeed or Fail
+//		case fsm.StepAct:    // call the backend, then Succeed, Evicted or Fail
 //		case fsm.StepWait:   // wait until step.Until, then Retry
 //		case fsm.StepGiveUp: // GiveUp
 //		case fsm.StepSettle: // ask the backend what it has, then Settle
@@ -81,6 +81,17 @@ var edges = []edge{
 	{from: volume.StateAttached, event: volume.EventShare, to: volume.StateAttaching},
 	{from: volume.StateDetaching, event: volume.EventReleased, to: volume.StateAttached},
 
+	// A node that is gone loses the volume, whoever else holds it, also if the record of a
+	// settled volume does not know that it has it. It ends where the backend then is.
+	{from: volume.StateAttached, event: volume.EventEvict, to: volume.StateEvicting},
+	{from: volume.StateAvailable, event: volume.EventEvict, to: volume.StateEvicting},
+	{from: volume.StateError, event: volume.EventEvict, to: volume.StateEvicting},
+	{from: volume.StateEvicting, event: volume.EventEvicted, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateEvicting, event: volume.EventEvicted, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateEvicting, event: volume.EventError, to: volume.StateEvictingFailed},
+	{from: volume.StateEvictingFailed, event: volume.EventRetry, to: volume.StateEvicting},
+	{from: volume.StateEvictingFailed, event: volume.EventFail, to: volume.StateError},
+
 	// A reconcile believes the backend where the record knows nothing better
 	// (requirement A8), and only notes a drift where it does.
 	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
@@ -110,6 +121,9 @@ var edges = []edge{
 	{from: volume.StateExtendingFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
 	{from: volume.StateExtendingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
 	{from: volume.StateExtendingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateEvictingFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateEvictingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateEvictingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
 }
 
 // Facts are what the guards look at.

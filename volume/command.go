@@ -31,9 +31,10 @@ type Args struct {
 	Size    Bytes     `json:"size,omitempty"`    // create, resize
 	Backend string    `json:"backend,omitempty"` // create; empty means the default one
 	Labels  Labels    `json:"labels,omitempty"`  // create
-	Node    Node      `json:"node,omitempty"`    // attach, detach (optional there)
+	Node    Node      `json:"node,omitempty"`    // attach, detach (optional there), node_gone
 	Mode    Mode      `json:"mode,omitempty"`    // attach; read-write if it is not said
 	Target  CommandID `json:"target,omitempty"`  // cancel; empty means whatever is running
+	Reason  string    `json:"reason,omitempty"`  // node_gone; see [ValidateReason]
 }
 
 // Preconditions refuse a command unless they hold when it is taken up.

@@ -15,8 +15,9 @@ const MaxNameLength = 63
 const MaxNodeLength = 253
 
 var (
-	namePattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
-	nodePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+	namePattern    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+	backendPattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+	nodePattern    = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 )
 
 // Project is the namespace that a volume's name is unique in.
@@ -105,6 +106,15 @@ func (id ID) Key() (Key, error) {
 func (n Node) Validate() error {
 	if !nodePattern.MatchString(string(n)) {
 		return Errorf(ErrInvalidArgument, "node %q: want 1 to %d of letters, digits and inner '.', '_', '-'", n, MaxNodeLength)
+	}
+	return nil
+}
+
+// ValidateBackend returns an [ErrInvalidArgument] unless name can be that of a backend:
+// 1 to 63 of `a-z`, `0-9` and `-`.
+func ValidateBackend(name string) error {
+	if !backendPattern.MatchString(name) {
+		return Errorf(ErrInvalidArgument, "backend %.80q: want 1 to %d of a-z, 0-9 and '-'", name, MaxNameLength)
 	}
 	return nil
 }

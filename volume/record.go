@@ -82,6 +82,8 @@ type Op struct {
 	NextRetryAt time.Time `json:"next_retry_at,omitzero"`
 	// Failure is why the last attempt failed; nil while none has.
 	Failure *Failure `json:"failure,omitempty"`
+	// Eviction is what a node_gone has fenced so far; nil for every other verb.
+	Eviction *Eviction `json:"eviction,omitempty"`
 }
 
 // Failure is an error as data.
@@ -102,7 +104,7 @@ func (t Transition) Outcome() (Outcome, bool) {
 	}
 	return Outcome{
 		CommandID: t.CommandID, Digest: t.CommandDigest, Verb: t.Verb, Result: result,
-		State: t.To, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure,
+		State: t.To, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
 	}, t.Final
 }
 
@@ -143,6 +145,8 @@ type Outcome struct {
 	Generation uint64    `json:"generation"`
 	VolumeID   ID        `json:"volume_id,omitempty"`
 	Failure    *Failure  `json:"error,omitempty"`
+	// Eviction is what a node_gone has fenced, also if it failed.
+	Eviction *Eviction `json:"eviction,omitempty"`
 }
 
 // Exists reports whether the record is of a volume that lives: known to users, with
@@ -183,6 +187,8 @@ type Transition struct {
 	// Reason is why, in words, where the event itself does not say it.
 	Reason  string   `json:"reason,omitempty"`
 	Failure *Failure `json:"error,omitempty"`
+	// Eviction is told by the events of a node_gone: why, and what is fenced so far.
+	Eviction *Eviction `json:"eviction,omitempty"`
 	// Final marks the event with which its command ended.
 	Final       bool      `json:"final"`
 	Time        time.Time `json:"time"`

@@ -14,6 +14,7 @@ func TestState_InProgressAndFailed(t *testing.T) {
 	failed := map[volume.State]bool{
 		volume.StateCreatingFailed: true, volume.StateAttachingFailed: true, volume.StateDetachingFailed: true,
 		volume.StateDeletingFailed: true, volume.StateExtendingFailed: true,
+		volume.StateEvictingFailed: true,
 	}
 	for _, state := range volume.States() {
 		if got, want := state.InProgress(), !settled[state]; got != want {

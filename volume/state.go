@@ -6,7 +6,7 @@ import "strings"
 type State string
 
 // The states. The first thirteen are those of the seed document block-storage-api
-// (requirement A1); extending and extending_failed are jetvol's own.
+// (requirement A1); the others are jetvol's own.
 const (
 	StatePending         State = "pending"
 	StateCreating        State = "creating"
@@ -24,6 +24,9 @@ const (
 
 	StateExtending       State = "extending"
 	StateExtendingFailed State = "extending_failed"
+
+	StateEvicting       State = "evicting" // a node that is gone is fenced
+	StateEvictingFailed State = "evicting_failed"
 )
 
 // States returns every state, the thirteen of A1 first.
@@ -34,6 +37,7 @@ func States() []State {
 		StateDetaching, StateDetachingFailed,
 		StateDeleting, StateDeletingFailed, StateDeleted, StateError,
 		StateExtending, StateExtendingFailed,
+		StateEvicting, StateEvictingFailed,
 	}
 }
 
@@ -41,7 +45,7 @@ func States() []State {
 // again: the worker that owns the volume, or its successor, will leave such a state.
 func (s State) InProgress() bool {
 	switch s {
-	case StateCreating, StateAttaching, StateDetaching, StateDeleting, StateExtending:
+	case StateCreating, StateAttaching, StateDetaching, StateDeleting, StateExtending, StateEvicting:
 		return true
 	default:
 		return s.Failed()
@@ -79,6 +83,8 @@ const (
 	EventCancelled  Event = "cancelled"  // the running operation was given up on request
 	EventShare      Event = "share"      // an attach begins beside nodes that only read
 	EventReleased   Event = "released"   // a detach ended, and other nodes hold the volume still
+	EventEvict      Event = "evict"      // a node was declared gone
+	EventEvicted    Event = "evicted"    // it is fenced and does not hold the volume any more
 
 	EventRejected Event = "rejected"
 )
@@ -90,6 +96,7 @@ func Events() []Event {
 		EventDelete, EventDeleted, EventError, EventRetry, EventFail,
 		EventExtend, EventExtended, EventRecreate, EventDiscard, EventReconciled, EventCancelled,
 		EventShare, EventReleased,
+		EventEvict, EventEvicted,
 	}
 }
 
@@ -105,9 +112,10 @@ const (
 	VerbResize    Verb = "resize"
 	VerbReconcile Verb = "reconcile"
 	VerbCancel    Verb = "cancel"
+	VerbNodeGone  Verb = "node_gone" // a node is dead: it is fenced and loses the volume
 )
 
 // Verbs returns every verb.
 func Verbs() []Verb {
-	return []Verb{VerbCreate, VerbDelete, VerbAttach, VerbDetach, VerbResize, VerbReconcile, VerbCancel}
+	return []Verb{VerbCreate, VerbDelete, VerbAttach, VerbDetach, VerbResize, VerbReconcile, VerbCancel, VerbNodeGone}
 }

@@ -58,6 +58,8 @@ type hooked struct {
 	calls  []string
 	fault  error // of the last call that failed
 	fence  func() error
+	// clients are what an eviction fences: local itself has none.
+	clients []string
 }
 
 func (h *hooked) around(ctx context.Context, call string, ref backends.Ref, do func() error) error {
@@ -171,6 +173,16 @@ func (h *hooked) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 		return err
 	})
 	return a, err
+}
+
+func (h *hooked) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (e backends.Eviction, err error) {
+	h.mu.Lock()
+	e.Clients = h.clients // fenced before anything goes wrong
+	h.mu.Unlock()
+	return e, h.around(ctx, "evict", ref, func() error {
+		_, err := h.Driver.Evict(ctx, ref, node)
+		return err
+	})
 }
 
 func (h *hooked) Get(ctx context.Context, key volume.Key) (o backends.Object, err error) {

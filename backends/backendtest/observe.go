@@ -52,6 +52,10 @@ var observeCases = []testCase{
 		if claimed.Fence {
 			s.supported(s.fencer().Fence(s.ctx, in(owner, ref)), "fence")
 		}
+		if claimed.Evict {
+			_, err := s.evictor().Evict(s.ctx, in(owner, ref), nodeA)
+			s.supported(err, "evict")
+		}
 		if claimed.List {
 			s.supported(s.lister().List(s.ctx, func(backends.Object) bool { return true }), "list")
 		}

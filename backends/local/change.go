@@ -151,6 +151,26 @@ func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 	return d.record(JournalEntry{Change: ChangeDetach, ID: ref.ID, Size: found.Size, Node: node}, ref.Key)
 }
 
+// Evict removes the node from the sidecar, if it is there. It fences nothing, as a node is
+// a label here and no client of the directory: a process that has the image open goes on
+// writing to it. Whoever says that a node is gone has made sure that its processes are;
+// see [backends.Evictor].
+func (d *Driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
+	img, found, err := d.take(ctx, ref)
+	if err != nil {
+		return backends.Eviction{}, err
+	}
+	defer img.release()
+	if _, held := found.Attachments.Of(node); !held {
+		return backends.Eviction{}, d.dir.sync()
+	}
+	found.Attachments = found.Attachments.Without(node)
+	if err := d.store(ref.Key, found); err != nil {
+		return backends.Eviction{}, err
+	}
+	return backends.Eviction{}, d.record(JournalEntry{Change: ChangeEvict, ID: ref.ID, Size: found.Size, Node: node}, ref.Key)
+}
+
 // Resize lengthens the image and then says so in the sidecar; see [backends.Resizer].
 func (d *Driver) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
 	img, found, err := d.take(ctx, ref)

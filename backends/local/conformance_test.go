@@ -64,7 +64,7 @@ func (s store) Effects(t testing.TB, id volume.ID) map[volume.Verb]int {
 	effects := make(map[volume.Verb]int)
 	for _, entry := range s.entries(t) {
 		if entry.ID == id {
-			effects[volume.Verb(entry.Change)]++
+			effects[verbOf(entry.Change)]++
 		}
 	}
 	return effects
@@ -108,6 +108,13 @@ func (s store) Foreign(t testing.TB, key volume.Key) (differs func() error) {
 }
 
 func (s store) CallProcess(t testing.TB) *exec.Cmd { return local.CallProcess(t, s.dir, s.journal) }
+
+func verbOf(change local.Change) volume.Verb {
+	if change == local.ChangeEvict {
+		return volume.VerbNodeGone
+	}
+	return volume.Verb(change)
+}
 
 // files returns the names in the store's directory, without the driver's own.
 func (s store) files(t testing.TB) []string {

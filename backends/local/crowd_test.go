@@ -114,7 +114,7 @@ func wantLegal(t *testing.T, entries []JournalEntry, objects []backends.Object) 
 			legal, size = exists && entry.Size > size, entry.Size
 		case ChangeAttach:
 			legal, held = exists && !held, true
-		case ChangeDetach:
+		case ChangeDetach, ChangeEvict:
 			legal, held = held, false
 		case ChangeDelete:
 			legal, exists = exists && !held, false

@@ -14,7 +14,7 @@
 //   - Resize lengthens the image, then writes the sidecar. Killed between, the object
 //     still has its old size; the next Resize sets both to what it wants, and the next
 //     Attach cuts off what is too long before a node can see it.
-//   - Otherwise Attach and Detach write the sidecar and nothing else.
+//   - Otherwise Attach, Detach and Evict write the sidecar and nothing else.
 //
 // A sidecar is written to a temporary file in the same directory, which is synced,
 // renamed over the old one, and made durable by a sync of the directory. Where one file

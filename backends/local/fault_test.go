@@ -27,6 +27,10 @@ func calls(d *local.Driver, ref backends.Ref) map[string]func(context.Context) e
 			return err
 		},
 		"detach": func(ctx context.Context) error { return d.Detach(ctx, ref, "n1") },
+		"evict": func(ctx context.Context) error {
+			_, err := d.Evict(ctx, ref, "n1")
+			return err
+		},
 		"resize": func(ctx context.Context) error { return d.Resize(ctx, ref, volume.GiB) },
 		"list":   func(ctx context.Context) error { return d.List(ctx, func(backends.Object) bool { return true }) },
 		"health": func(ctx context.Context) error { _, err := d.Health(ctx); return err },
@@ -50,7 +54,7 @@ func wantAll(t *testing.T, d *local.Driver, ref backends.Ref, class volume.Class
 	}
 }
 
-var everyCall = []string{"create", "delete", "get", "attach", "detach", "resize", "list", "health"}
+var everyCall = []string{"create", "delete", "get", "attach", "detach", "evict", "resize", "list", "health"}
 
 func opened(t *testing.T) (store, *local.Driver) {
 	t.Helper()
@@ -128,7 +132,7 @@ func TestDriver_LinkPlanted_IsRefusedAndNotFollowed(t *testing.T) {
 				before, err := os.Stat(target)
 				must(t, err)
 				must(t, os.Symlink(target, link))
-				wantAll(t, d, ref, volume.FailedPrecondition, link, "create", "delete", "get", "attach", "detach", "resize")
+				wantAll(t, d, ref, volume.FailedPrecondition, link, "create", "delete", "get", "attach", "detach", "evict", "resize")
 				wantAll(t, d, ref, volume.Internal, link, "list")
 				after, err := os.Stat(target)
 				must(t, err)
@@ -163,7 +167,7 @@ func TestDriver_HostileNames_AreInvalidArgument(t *testing.T) {
 	s, d := opened(t)
 	for _, name := range []string{"", ".", "..", "../../etc", "a/b", "a\x00b", "a\nb", "UPPER", strings.Repeat("a", 64)} {
 		ref := refOf(volume.Name(name), 1)
-		wantAll(t, d, ref, volume.InvalidArgument, "volume name", "create", "delete", "get", "attach", "detach", "resize")
+		wantAll(t, d, ref, volume.InvalidArgument, "volume name", "create", "delete", "get", "attach", "detach", "evict", "resize")
 	}
 	if files := s.files(t); len(files) != 0 {
 		t.Errorf("files: got %q, want none", files)
@@ -178,12 +182,12 @@ func TestDriver_FilesDamaged_IsInternalNamingThem(t *testing.T) {
 		file   string
 		verbs  []string
 	}{
-		{"SidecarNotJSON", write(sidecar, "{"), sidecar, []string{"create", "delete", "get", "attach", "detach", "resize", "list"}},
+		{"SidecarNotJSON", write(sidecar, "{"), sidecar, []string{"create", "delete", "get", "attach", "detach", "evict", "resize", "list"}},
 		{"SidecarEmpty", write(sidecar, ""), sidecar, []string{"create", "delete", "get", "list"}},
 		{"SidecarOfOtherVolume", write(sidecar, `{"schema_version":1,"id":"default.x.1","key":"default.x","size_bytes":1}`), sidecar, []string{"create", "delete", "get"}},
 		{"SidecarOfLaterVersion", write(sidecar, `{"schema_version":2}`), sidecar, []string{"create", "delete", "get", "list"}},
-		{"ImageMissing", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, image))) }, image, []string{"create", "get", "attach", "detach", "resize", "list"}},
-		{"ImageShort", func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, image), 1)) }, image, []string{"get", "attach", "detach", "resize", "list"}},
+		{"ImageMissing", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, image))) }, image, []string{"create", "get", "attach", "detach", "evict", "resize", "list"}},
+		{"ImageShort", func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, image), 1)) }, image, []string{"get", "attach", "detach", "evict", "resize", "list"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, d := opened(t)

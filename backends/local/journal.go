@@ -23,6 +23,7 @@ const (
 	ChangeResize Change = "resize"
 	ChangeAttach Change = "attach"
 	ChangeDetach Change = "detach"
+	ChangeEvict  Change = "evict"
 )
 
 // JournalEntry is one line of a journal: a change that really happened. A call that

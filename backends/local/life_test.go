@@ -17,32 +17,42 @@ type step struct {
 	change Change
 	call   func(ctx context.Context, d *Driver, ref backends.Ref) error
 	size   volume.Bytes // 0: no object
-	held   bool
+	node   volume.Node  // of the change
+	held   bool         // by the node
 }
 
 const (
 	firstSize  = volume.MiB
 	secondSize = 4 * volume.MiB
 	holder     = volume.Node("n1")
+	goner      = volume.Node("n2")
 )
 
 var life = []step{
 	{ChangeCreate, func(ctx context.Context, d *Driver, ref backends.Ref) error {
 		return d.Create(ctx, ref, firstSize)
-	}, firstSize, false},
+	}, firstSize, "", false},
 	{ChangeResize, func(ctx context.Context, d *Driver, ref backends.Ref) error {
 		return d.Resize(ctx, ref, secondSize)
-	}, secondSize, false},
+	}, secondSize, "", false},
 	{ChangeAttach, func(ctx context.Context, d *Driver, ref backends.Ref) error {
 		_, err := d.Attach(ctx, ref, holder, volume.ReadWrite)
 		return err
-	}, secondSize, true},
+	}, secondSize, holder, true},
 	{ChangeDetach, func(ctx context.Context, d *Driver, ref backends.Ref) error {
 		return d.Detach(ctx, ref, holder)
-	}, secondSize, false},
+	}, secondSize, holder, false},
+	{ChangeAttach, func(ctx context.Context, d *Driver, ref backends.Ref) error {
+		_, err := d.Attach(ctx, ref, goner, volume.ReadWrite)
+		return err
+	}, secondSize, goner, true},
+	{ChangeEvict, func(ctx context.Context, d *Driver, ref backends.Ref) error {
+		_, err := d.Evict(ctx, ref, goner)
+		return err
+	}, secondSize, goner, false},
 	{ChangeDelete, func(ctx context.Context, d *Driver, ref backends.Ref) error {
 		return d.Delete(ctx, ref)
-	}, 0, false},
+	}, 0, "", false},
 }
 
 // position counts the steps of one volume's name through all its lives: 0, 1, 2 …
@@ -63,7 +73,7 @@ func (p position) objects(d *Driver, name volume.Name) []backends.Object {
 	before := (p - 1).step()
 	object := backends.Object{Ref: p.ref(name), Size: before.size}
 	if before.held {
-		attachment := d.attachment(object.Key, volume.Attachment{Node: holder, Mode: volume.ReadWrite})
+		attachment := d.attachment(object.Key, volume.Attachment{Node: before.node, Mode: volume.ReadWrite})
 		object.Attachments = volume.Attachments{attachment}
 	}
 	return []backends.Object{object}
@@ -80,7 +90,7 @@ func positionOf(t *testing.T, entry JournalEntry) position {
 	if _, err := fmt.Sscanf(string(entry.ID), entry.Key+".%d", &generation); err != nil {
 		t.Fatalf("journal entry %+v: got %v, want an id of its key", entry, err)
 	}
-	index := slices.IndexFunc(life, func(s step) bool { return s.change == entry.Change })
+	index := slices.IndexFunc(life, func(s step) bool { return s.change == entry.Change && s.node == entry.Node })
 	if index < 0 {
 		t.Fatalf("journal entry %+v: got an unknown change", entry)
 	}

@@ -26,7 +26,7 @@ type Options struct {
 }
 
 // Driver is a directory of volumes. It implements [backends.Driver],
-// [backends.Resizer], [backends.Lister] and [backends.Fencer]. All its errors carry a class:
+// [backends.Resizer], [backends.Lister], [backends.Fencer] and [backends.Evictor]. All its errors carry a class:
 // ResourceExhausted for a full disk, an exhausted quota or a size that the file system
 // cannot hold; Unavailable for a directory that is missing, read-only or broken;
 // FailedPrecondition for missing permission and for a planted symbolic link; Busy while
@@ -43,6 +43,7 @@ var (
 	_ backends.Resizer = (*Driver)(nil)
 	_ backends.Lister  = (*Driver)(nil)
 	_ backends.Fencer  = (*Driver)(nil)
+	_ backends.Evictor = (*Driver)(nil)
 )
 
 // Open returns a driver for the directory, having removed the temporary files that

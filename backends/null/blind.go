@@ -15,7 +15,7 @@ import (
 // caller knows it to be in. Thus Blind refuses nothing that another driver would: no
 // second holder, no stranger, no smaller size. It cannot be asked what there is: Get is
 // Unsupported, so a reconcile over it fails. It is no Fencer, as there is nothing that a
-// late call could change.
+// late call could change, and no Evictor, as it does not know who holds what.
 type Blind struct{ latency time.Duration }
 
 var (

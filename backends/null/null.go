@@ -30,7 +30,8 @@ type Options struct {
 
 // Driver remembers objects in memory until the process ends. It implements
 // [backends.Driver], [backends.Resizer], [backends.Lister], [backends.Fencer],
-// [backends.Snapshotter], [backends.Cloner] and [backends.UsageReporter].
+// [backends.Evictor], [backends.Snapshotter], [backends.Cloner] and
+// [backends.UsageReporter].
 type Driver struct {
 	latency time.Duration
 
@@ -47,6 +48,7 @@ var (
 	_ backends.Resizer = (*Driver)(nil)
 	_ backends.Lister  = (*Driver)(nil)
 	_ backends.Fencer  = (*Driver)(nil)
+	_ backends.Evictor = (*Driver)(nil)
 	_ backends.Cloner  = (*Driver)(nil)
 
 	_ backends.UsageReporter = (*Driver)(nil)
@@ -205,6 +207,22 @@ func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 	found.Attachments = found.Attachments.Without(node)
 	d.objects[ref.Key] = found
 	return nil
+}
+
+// Evict forgets the node, if it holds the object. Nodes are names only here: there is no
+// client to be fenced; see [backends.Evictor].
+func (d *Driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
+	if err := d.begin(ctx, ref); err != nil {
+		return backends.Eviction{}, err
+	}
+	defer d.mu.Unlock()
+	found, err := d.own(ref)
+	if err != nil {
+		return backends.Eviction{}, err
+	}
+	found.Attachments = found.Attachments.Without(node)
+	d.objects[ref.Key] = found
+	return backends.Eviction{}, nil
 }
 
 // Resize remembers a greater size; see [backends.Resizer].

@@ -97,12 +97,12 @@ func TestChecker_SeesAPlantedViolation(t *testing.T) {
 		"operation lost":                  func(d []fsm.Decision) []fsm.Decision { d[1].Record.Op = nil; return d },
 		"operation exchanged":             func(d []fsm.Decision) []fsm.Decision { d[1].Record.Op = d[5].Record.Op; return d },
 		"still held after a detach": func(d []fsm.Decision) []fsm.Decision {
-			d[8].Record.Attachment = on("n1")
+			d[8].Record.Attachments = volume.Attachments{*on("n1")}
 			edit(&d[8], func(e *volume.Transition) { e.Spec = d[8].Record.Spec })
 			return d
 		},
 		"held by nobody after an attach": func(d []fsm.Decision) []fsm.Decision {
-			d[6].Record.Attachment = nil
+			d[6].Record.Attachments = nil
 			edit(&d[6], func(e *volume.Transition) { e.Spec = d[6].Record.Spec })
 			return d
 		},

@@ -69,8 +69,8 @@ func showRecord(w io.Writer, r volume.Record) {
 	row("generation", "%d", r.Generation)
 	row("size", "%s", r.Size)
 	row("backend", "%s", r.Backend)
-	if r.Attachment != nil {
-		row("attached to", "%s %s%s", r.Attachment.Node, r.Attachment.Mode, pairs(" ", r.Attachment.Connection))
+	for _, a := range r.Attachments {
+		row("attached to", "%s %s%s", a.Node, a.Mode, pairs(" ", a.Connection))
 	}
 	if len(r.Labels) > 0 {
 		row("labels", "%s", strings.TrimSpace(pairs(" ", r.Labels)))

@@ -165,8 +165,8 @@ func disagreements(record volume.Record, history []volume.Transition, object *ba
 	switch {
 	case record.Exists() != (object != nil):
 		fault("record %s, backend has %v", record.State, object)
-	case object != nil && (object.ID != record.ID || object.Size != record.Size || !reflect.DeepEqual(object.Attachment, record.Attachment)):
-		fault("record %s %s %+v, backend %s %s %+v", record.ID, record.Size, record.Attachment, object.ID, object.Size, object.Attachment)
+	case object != nil && (object.ID != record.ID || object.Size != record.Size || !reflect.DeepEqual(object.Attachments, record.Attachments)):
+		fault("record %s %s %+v, backend %s %s %+v", record.ID, record.Size, record.Attachments, object.ID, object.Size, object.Attachments)
 	}
 	return faults
 }
@@ -193,7 +193,7 @@ func TestDisagreements_PlantedFaults_AreFound(t *testing.T) {
 		"other life":      func(_ *volume.Record, _ *[]volume.Transition, o **backends.Object) { (*o).ID = "p.v.9" },
 		"backend size":    func(_ *volume.Record, _ *[]volume.Transition, o **backends.Object) { (*o).Size++ },
 		"unknown holder": func(_ *volume.Record, _ *[]volume.Transition, o **backends.Object) {
-			(*o).Attachment = &volume.Attachment{Node: "n"}
+			(*o).Attachments = volume.Attachments{{Node: "n"}}
 		},
 		"moved by rejected": func(_ *volume.Record, h *[]volume.Transition, _ **backends.Object) {
 			(*h)[1].Event = volume.EventRejected

@@ -103,7 +103,7 @@ func runDaemon(ctx context.Context, command, dir, name string) error {
 	case "kill":
 		return cluster.Kill(ctx, daemon)
 	case "freeze":
-		return cluster.Freeze(daemon)
+		return cluster.Freeze(ctx, daemon)
 	case "resume":
 		return cluster.Resume(daemon)
 	}

@@ -1,3 +1,5 @@
+//go:build ceph
+
 package cephproc_test
 
 import (
@@ -111,7 +113,7 @@ func TestUp_DaemonsKilledOrFrozen_BackWithTheirData(t *testing.T) {
 		}
 	}
 	up(t, dir)
-	must(t, c.Freeze(cephproc.OSD))
+	must(t, c.Freeze(t.Context(), cephproc.OSD))
 	if got, want := state(t, c, cephproc.OSD), "osd frozen"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -128,10 +130,10 @@ func TestUp_DaemonsKilledOrFrozen_BackWithTheirData(t *testing.T) {
 
 func TestStop_FrozenDaemon_Ends(t *testing.T) {
 	c := up(t, newDir(t))
-	must(t, c.Freeze(cephproc.Mgr))
+	must(t, c.Freeze(t.Context(), cephproc.Mgr))
 	must(t, c.Stop(t.Context(), cephproc.Mgr))
 	must(t, c.Stop(t.Context(), cephproc.Mgr)) // a repeat does nothing
-	if err := c.Freeze(cephproc.Mgr); err == nil {
+	if err := c.Freeze(t.Context(), cephproc.Mgr); err == nil {
 		t.Error("froze a daemon that does not run")
 	}
 	must(t, c.Start(t.Context(), cephproc.Mgr))
@@ -289,37 +291,5 @@ func TestUp_Concurrently_OneCluster(t *testing.T) {
 		if err := <-errs; err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestUp_NoCeph_NamesThePackages(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	_, err := cephproc.Up(t.Context(), filepath.Join(t.TempDir(), "c"))
-	missing, ok := errors.AsType[*cephproc.MissingError](err)
-	if !ok || !slices.Contains(missing.Programs, "ceph-osd") {
-		t.Fatalf("got %v, want a MissingError with ceph-osd", err)
-	}
-	if !strings.Contains(err.Error(), cephproc.Packages) {
-		t.Errorf("got %q, want it to name %s", err, cephproc.Packages)
-	}
-}
-
-func TestUp_PathThatConfCannotName_Error(t *testing.T) {
-	for _, name := range []string{"a b", "a;b", "a#b", "$name", "a\nb"} {
-		if _, err := cephproc.Up(t.Context(), filepath.Join(t.TempDir(), name)); err == nil {
-			t.Errorf("%q: got no error", name)
-		}
-	}
-}
-
-func TestOpen_NoCluster_ErrNoCluster(t *testing.T) {
-	if _, err := cephproc.Open(t.TempDir()); !errors.Is(err, cephproc.ErrNoCluster) {
-		t.Errorf("got %v, want %v", err, cephproc.ErrNoCluster)
-	}
-}
-
-func TestParseDaemon_Unknown_ErrorNamesTheKnown(t *testing.T) {
-	if _, err := cephproc.ParseDaemon("mds"); err == nil || !strings.Contains(err.Error(), "mon, mgr, osd") {
-		t.Errorf("got %v, want an error with the known names", err)
 	}
 }

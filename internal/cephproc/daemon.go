@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -161,9 +162,32 @@ func (c *Cluster) end(ctx context.Context, daemon Daemon, signals ...syscall.Sig
 	}
 }
 
-// Freeze stops a daemon with SIGSTOP: it keeps its connections and says nothing. It
-// returns an error if the daemon is not running.
-func (c *Cluster) Freeze(daemon Daemon) error { return c.signal(daemon, syscall.SIGSTOP) }
+// Freeze stops a daemon with SIGSTOP and returns when all of it stands still: it keeps its
+// connections and says nothing. It returns an error if the daemon is not running.
+func (c *Cluster) Freeze(ctx context.Context, daemon Daemon) error {
+	if err := c.signal(daemon, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	pause := time.NewTicker(pollPause)
+	defer pause.Stop()
+	for {
+		running, err := c.find(daemon)
+		if err == nil && len(running) == 0 {
+			err = errNotRunning
+		}
+		if err != nil {
+			return fmt.Errorf("freeze %s: %w", daemon, err)
+		}
+		if !slices.ContainsFunc(running, func(p process) bool { return !p.frozen }) {
+			return nil
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return fmt.Errorf("freeze %s: %w", daemon, context.Cause(ctx))
+		}
+	}
+}
 
 // Resume lets a frozen daemon go on. It returns an error if the daemon is not running.
 func (c *Cluster) Resume(daemon Daemon) error { return c.signal(daemon, syscall.SIGCONT) }

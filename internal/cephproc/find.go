@@ -37,7 +37,7 @@ func (c *Cluster) find(daemon Daemon) ([]process, error) {
 			continue
 		}
 		if state := stateOf(pid); state != gone && state != zombie {
-			found = append(found, process{Process: handle, frozen: state == stopped})
+			found = append(found, process{Process: handle, frozen: allStopped(pid)})
 		}
 	}
 	return found, nil
@@ -63,14 +63,25 @@ const (
 	stopped = 'T'
 )
 
-// stateOf returns the process's state. The program's name before it may contain anything.
-func stateOf(pid int) byte {
-	line, err := os.ReadFile(procPath(pid, "stat"))
+// stateOf returns the state of the process, which is that of its first thread.
+func stateOf(pid int) byte { return readState(procPath(pid, "stat")) }
+
+// readState returns the state that the file tells. The program's name before it may
+// contain anything.
+func readState(stat string) byte {
+	line, err := os.ReadFile(stat)
 	after := bytes.LastIndexByte(line, ')') + len(") ")
 	if err != nil || after >= len(line) {
 		return gone
 	}
 	return line[after]
+}
+
+// allStopped reports whether every thread stands still; they do not stop all at once.
+func allStopped(pid int) bool {
+	threads, err := filepath.Glob(procPath(pid, "task/*/stat"))
+	running := func(stat string) bool { return readState(stat) != stopped }
+	return err == nil && len(threads) > 0 && !slices.ContainsFunc(threads, running)
 }
 
 // ended reports whether nothing of the process is left but its exit code: while one of its

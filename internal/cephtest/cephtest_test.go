@@ -1,3 +1,5 @@
+//go:build ceph
+
 package cephtest_test
 
 import (

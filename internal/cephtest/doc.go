@@ -1,6 +1,6 @@
 // Package cephtest gives tests a real Ceph cluster. There is no mock of Ceph in jetvol:
-// what a test sees is what Ceph does. Without Ceph installed a test fails; it is never
-// skipped.
+// what a test sees is what Ceph does. Tests that need it have the build tag ceph, so that
+// `go test ./...` works everywhere, and fail without Ceph: they are never skipped.
 //
 // [Start] returns a cluster that the tests of one binary share, started by the first of
 // them; the package's TestMain calls [Main], which ends it:

@@ -8,10 +8,10 @@ import (
 )
 
 // Freeze stops a daemon with SIGSTOP until [Cluster.Resume]: it keeps its connections and
-// says nothing.
+// says nothing, from the return on.
 func (c *Cluster) Freeze(t testing.TB, daemon cephproc.Daemon) {
 	t.Helper()
-	c.breaking(t, func(context.Context) error { return c.Cluster.Freeze(daemon) })
+	c.breaking(t, func(ctx context.Context) error { return c.Cluster.Freeze(ctx, daemon) })
 }
 
 // Resume lets a frozen daemon go on.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -78,6 +79,7 @@ var beginnings = map[volume.Event]fsm.Action{
 	volume.EventCreate:   fsm.ActionCreate,
 	volume.EventRecreate: fsm.ActionCreate,
 	volume.EventAttach:   fsm.ActionAttach,
+	volume.EventShare:    fsm.ActionAttach,
 	volume.EventDetach:   fsm.ActionDetach,
 	volume.EventExtend:   fsm.ActionResize,
 	volume.EventDelete:   fsm.ActionDelete,
@@ -158,8 +160,21 @@ func (r *report) asOrdered(op *operation) {
 	switch {
 	case (op.action == fsm.ActionCreate || op.action == fsm.ActionResize) && effect.Size != spec.Size:
 		r.add(Disagreement, op.begin.Key, "command %s: %s to %s, event %s says %s", op.begin.CommandID, op.action, effect.Size, op.end.ID, spec.Size)
-	case op.action == fsm.ActionAttach && (spec.Attachment == nil || effect.Node != spec.Attachment.Node):
-		r.add(Disagreement, op.begin.Key, "command %s: attach to %s, event %s says %+v", op.begin.CommandID, effect.Node, op.end.ID, spec.Attachment)
+	case op.action == fsm.ActionAttach || op.action == fsm.ActionDetach:
+		r.asHeld(op, effect.Node)
+	}
+}
+
+// asHeld checks that an attach or detach has changed what the end tells of the effect's
+// node, and nothing about any other.
+func (r *report) asHeld(op *operation, node volume.Node) {
+	before, after := op.begin.Spec.Attachments, op.end.Spec.Attachments
+	_, heldBefore := before.Of(node)
+	_, heldAfter := after.Of(node)
+	if held := op.action == fsm.ActionAttach; heldAfter != held || heldBefore == held ||
+		!reflect.DeepEqual(before.Without(node), after.Without(node)) {
+		r.add(Disagreement, op.begin.Key, "command %s: %s of node %s, held by %s before, event %s says %s",
+			op.begin.CommandID, op.action, node, before, op.end.ID, after)
 	}
 }
 

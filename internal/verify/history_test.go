@@ -79,7 +79,7 @@ func (h *history) cancelled(id, by volume.CommandID, verb volume.Verb, args volu
 	h.must(decision, err)
 	h.act(fsm.NextStep(h.record).Action)
 	h.must(fsm.Fail(h.record, volume.Errorf(volume.ErrCancelled, "cancelled by command %s", by), fsm.DefaultRetryPolicy(), h.tick()))
-	seen := fsm.Observation{Present: true, Size: h.object.Size, Attachment: h.object.Attachment}
+	seen := fsm.Observation{Present: true, Size: h.object.Size, Attachments: h.object.Attachments}
 	decision, err = fsm.Settle(h.record, seen, h.tick())
 	h.must(decision, err)
 	h.evidence.Commands = append(h.evidence.Commands, Command{
@@ -117,21 +117,22 @@ func (h *history) act(action fsm.Action) *volume.Attachment {
 		h.object.Size = args.Size
 		effect.Size = args.Size
 	case fsm.ActionAttach:
-		h.object.Attachment = &volume.Attachment{Node: args.Node, Mode: args.Mode}
+		h.object.Attachments = h.object.Attachments.With(volume.Attachment{Node: args.Node, Mode: args.Mode})
 		effect.Node = args.Node
 	case fsm.ActionDetach:
-		effect.Node = h.object.Attachment.Node
-		h.object.Attachment = nil
+		effect.Node = fsm.DetachNode(h.record)
+		h.object.Attachments = h.object.Attachments.Without(effect.Node)
 	case fsm.ActionDelete:
 		h.object = nil
 	default:
 		h.t.Fatalf("unexpected action %q", action)
 	}
 	h.evidence.Effects = append(h.evidence.Effects, effect)
-	if h.object == nil {
+	if action != fsm.ActionAttach {
 		return nil
 	}
-	return h.object.Attachment
+	attachment, _ := h.object.Attachments.Of(args.Node)
+	return &attachment
 }
 
 // rest closes the history. Half of the answers have moved to the bucket of outcomes.

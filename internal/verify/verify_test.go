@@ -165,12 +165,12 @@ var plants = []struct {
 	{"the object is of another life", Backend, func(e *Evidence) { e.Objects[0].ID = "default.db-01.1" }, Disagreement, "record has id"},
 	{"sizes differ", Backend, func(e *Evidence) { e.Objects[0].Size++ }, Disagreement, "record has size"},
 	{"nodes differ", Backend, func(e *Evidence) {
-		e.Objects[0].Attachment = &volume.Attachment{Node: "n7", Mode: volume.ReadWrite}
-	}, Disagreement, "record has attachment"},
+		e.Objects[0].Attachments = volume.Attachments{{Node: "n7", Mode: volume.ReadWrite}}
+	}, Disagreement, "record has attachments"},
 	{"attached to nobody", Backend, func(e *Evidence) {
-		e.Objects[0].Attachment = nil
-		e.changeRecord(func(r *volume.Record) { r.Attachment = nil })
-	}, Disagreement, "record is attached with attachment <nil>"},
+		e.Objects[0].Attachments = nil
+		e.changeRecord(func(r *volume.Record) { r.Attachments = nil })
+	}, Disagreement, "record is attached, held by no node"},
 	{"the data file has another size", Backend, func(e *Evidence) { e.Files.Data[db01] = 1 }, Disagreement, "the data file has 1B"},
 	{"the data file is longer", Backend, func(e *Evidence) { e.Files.Data[db01] = 9 * volume.MiB }, Disagreement, "the data file has 9MiB"},
 	{"the data file is missing", Backend, func(e *Evidence) { e.Files.Data = nil }, Disagreement, "exists: false"},
@@ -216,7 +216,7 @@ var plants = []struct {
 		e.Effects[late].Time = end.Add(time.Second)
 	}, Doubled, "in no operation"},
 	{"an effect has another size", Effects, func(e *Evidence) { e.Effects[e.effect("c10")].Size++ }, Disagreement, "resize to"},
-	{"an effect has another node", Effects, func(e *Evidence) { e.Effects[e.effect("c8")].Node = "n7" }, Disagreement, "attach to n7"},
+	{"an effect has another node", Effects, func(e *Evidence) { e.Effects[e.effect("c8")].Node = "n7" }, Disagreement, "attach of node n7"},
 
 	{"the cold start has commands", Rest, func(e *Evidence) { e.ColdStart.Queued = 1 }, Stuck, "commands in the stream"},
 	{"the cold start has events", Rest, func(e *Evidence) { e.ColdStart.Events = 1 }, Stuck, "events"},
@@ -251,7 +251,7 @@ func TestCount_TwoClasses_CountsEach(t *testing.T) {
 func TestBackend_VolumeInError_IsNotJudged(t *testing.T) {
 	e := cleanRun(t)
 	e.changeRecord(func(r *volume.Record) { r.State = volume.StateError })
-	e.Objects[0].Attachment = nil
+	e.Objects[0].Attachments = nil
 	if faults := Backend(e); len(faults) > 0 {
 		t.Errorf("got faults:\n%s", lines(faults))
 	}

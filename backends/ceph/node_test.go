@@ -201,8 +201,9 @@ func TestResize_WhileNodeHasItOpen_GrowsIt(t *testing.T) {
 
 // holdersOf are the nodes that an object tells.
 func holdersOf(o backends.Object) []volume.Node {
-	if o.Attachment == nil {
-		return nil
+	var nodes []volume.Node
+	for _, attachment := range o.Attachments {
+		nodes = append(nodes, attachment.Node)
 	}
-	return []volume.Node{o.Attachment.Node}
+	return nodes
 }

@@ -100,9 +100,13 @@ func (t Transition) Outcome() (Outcome, bool) {
 	case EventFail, EventCancelled:
 		result = Failed
 	}
+	state := t.To
+	if t.VolumeID == "" { // a volume that never was has no state
+		state = ""
+	}
 	return Outcome{
 		CommandID: t.CommandID, Digest: t.CommandDigest, Verb: t.Verb, Result: result,
-		State: t.To, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure,
+		State: state, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure,
 	}, t.Final
 }
 

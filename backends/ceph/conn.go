@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/ceph/go-ceph/rados"
@@ -39,12 +40,12 @@ type connections struct {
 
 	mu      sync.Mutex
 	current *conn    // guarded by mu; nil for none
-	dialing *dialing // guarded by mu; nil for none
+	attempt *attempt // guarded by mu; nil for none
 	closed  bool     // guarded by mu
 }
 
-// dialing is an attempt to connect that all calls share.
-type dialing struct {
+// attempt is one to connect that all calls share.
+type attempt struct {
 	done chan struct{} // closed when err and connections.current are set
 	err  error
 }
@@ -54,27 +55,27 @@ type dialing struct {
 // ctx's error if that ends first.
 func (cs *connections) acquire(ctx context.Context) (*conn, error) {
 	for {
-		c, attempt := cs.take()
+		c, running := cs.take()
 		if c != nil {
 			return c, nil
 		}
-		if attempt == nil {
+		if running == nil {
 			return nil, backends.Errorf(volume.FailedPrecondition, "driver is closed")
 		}
 		select {
-		case <-attempt.done:
+		case <-running.done:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if attempt.err != nil {
-			return nil, attempt.err
+		if running.err != nil {
+			return nil, running.err
 		}
 	}
 }
 
 // take returns the current connection or the attempt that will make one, neither if
 // closed.
-func (cs *connections) take() (*conn, *dialing) {
+func (cs *connections) take() (*conn, *attempt) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	switch {
@@ -83,21 +84,21 @@ func (cs *connections) take() (*conn, *dialing) {
 	case cs.current != nil:
 		cs.current.users++
 		return cs.current, nil
-	case cs.dialing == nil:
-		cs.dialing = &dialing{done: make(chan struct{})}
-		go cs.dial(cs.dialing)
+	case cs.attempt == nil:
+		cs.attempt = &attempt{done: make(chan struct{})}
+		go cs.dial(cs.attempt)
 	}
-	return nil, cs.dialing
+	return nil, cs.attempt
 }
 
 // dial runs in a goroutine of its own, because nothing can end rados_connect before its
 // timeout, and callers may not want to wait so long.
-func (cs *connections) dial(attempt *dialing) {
+func (cs *connections) dial(a *attempt) {
 	c, err := dial(cs.cfg)
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	cs.current, cs.dialing, attempt.err = c, nil, err
-	close(attempt.done)
+	cs.current, cs.attempt, a.err = c, nil, err
+	close(a.done)
 }
 
 // release ends the use of a connection that acquire returned.
@@ -131,10 +132,10 @@ func (cs *connections) retire(c *conn) {
 func (cs *connections) close() {
 	cs.mu.Lock()
 	cs.closed = true
-	attempt := cs.dialing
+	running := cs.attempt
 	cs.mu.Unlock()
-	if attempt != nil {
-		<-attempt.done
+	if running != nil {
+		<-running.done
 	}
 	cs.mu.Lock()
 	c := cs.current
@@ -190,7 +191,7 @@ func (c *conn) open(cfg Config) error {
 
 func (c *conn) openPool(cfg Config) (err error) {
 	if c.io, err = c.cluster.OpenIOContext(cfg.Pool); err != nil {
-		return misconfigured(err, "pool %s", cfg.Pool)
+		return c.unopened(err, cfg)
 	}
 	c.pool = c.io.GetPoolID()
 	// Without this flag librados holds back the writes to a full pool until there is
@@ -199,9 +200,26 @@ func (c *conn) openPool(cfg Config) (err error) {
 	if err := c.io.SetPoolFullTry(); err != nil {
 		return misconfigured(err, "pool %s", cfg.Pool)
 	}
-	if cfg.Namespace == "" {
-		return nil
+	if cfg.Namespace != "" {
+		if err := c.openNamespace(cfg); err != nil {
+			return err
+		}
 	}
+	return c.makeTrash(cfg)
+}
+
+// unopened is the error for a pool that could not be opened. A user who may not read the
+// map of the OSDs waits for it until the timeout; asking tells the difference.
+func (c *conn) unopened(err error, cfg Config) error {
+	if is(err, syscall.ETIMEDOUT) {
+		if denied := c.ask("osd stat", new(any)); is(denied, syscall.EACCES, syscall.EPERM) {
+			err = denied
+		}
+	}
+	return misconfigured(err, "pool %s", cfg.Pool)
+}
+
+func (c *conn) openNamespace(cfg Config) error {
 	exists, err := rbd.NamespaceExists(c.io, cfg.Namespace)
 	if err != nil {
 		return misconfigured(err, "namespace %s of pool %s", cfg.Namespace, cfg.Pool)
@@ -211,6 +229,16 @@ func (c *conn) openPool(cfg Config) (err error) {
 	}
 	c.io.SetNamespace(cfg.Namespace)
 	return nil
+}
+
+// makeTrash makes the object through which librbd removes images. A full pool takes no new
+// object, but does take changes of one: with it, images can be removed from a full pool.
+func (c *conn) makeTrash(cfg Config) error {
+	err := c.io.Create(trashObject, rados.CreateIdempotent)
+	if err == nil || is(err, syscall.ENOSPC, syscall.EDQUOT) {
+		return nil
+	}
+	return misconfigured(err, "write to pool %s", cfg.Pool)
 }
 
 // option is a setting of librados.

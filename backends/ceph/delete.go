@@ -23,10 +23,9 @@ func (d *driver) Delete(ctx context.Context, ref backends.Ref) error {
 
 func (d *driver) delete(c *conn, ref backends.Ref) error {
 	name := imageName(ref.Key)
-	// The directory's entry is the last thing that librbd removes.
 	id, err := c.listed(name)
 	if absent(err) {
-		return d.confirmAbsence(c)
+		return d.remove(c, name) // it may be in the trash
 	}
 	if err != nil {
 		return err
@@ -57,17 +56,22 @@ func (d *driver) deleteHalf(c *conn, name string, h header) error {
 	return d.remove(c, name)
 }
 
-// remove calls rbd_remove, which also clears away what is left of half an image.
+// remove calls rbd_remove, which also clears away what is left of half an image. It moves
+// the image to the pool's trash, where nobody finds it any more, and then removes it from
+// there; killed between, the next one finds it in the trash by its name and goes on.
 func (d *driver) remove(c *conn, name string) error {
 	cause := rbd.RemoveImage(c.io, name)
 	if cause == nil {
 		return nil
 	}
-	// librbd's ENOENT can be false, on a full pool for one: what counts is the directory.
+	// The ENOENT can be false: librbd returns it when it cannot write to the trash of a
+	// full pool. What counts is the directory.
 	id, err := c.listed(name)
 	switch {
-	case absent(err):
+	case absent(err) && absent(cause):
 		return d.confirmAbsence(c)
+	case absent(err):
+		return classify(cause)
 	case err != nil:
 		return fmt.Errorf("%w; and then: %w", classify(cause), err)
 	case absent(cause):

@@ -30,13 +30,8 @@ func (e *encoder) structure() []byte {
 	return append(data, e.body...)
 }
 
-// length is the length of a text; ours have some hundred bytes.
-func length(n int) uint32 {
-	if n > math.MaxUint32 {
-		panic("ceph: text too long")
-	}
-	return uint32(n)
-}
+// length is that of a text. Ours have some hundred bytes.
+func length(n int) uint32 { return uint32(min(n, math.MaxUint32)) } //nolint:gosec // it is bounded
 
 // decoder reads from data. What is missing reads as zero and sets failed.
 type decoder struct {

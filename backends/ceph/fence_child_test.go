@@ -23,6 +23,14 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
+// childVariable makes this test binary a child process; its value is the kind of child,
+// and the arguments follow in os.Args.
+const childVariable = "JETVOL_CEPH_CHILD"
+
+var children = map[string]func(args []string) error{
+	"idle": idleChild, "inside": insideChild, "verb": verbChild,
+}
+
 // Epochs of the tests: a worker that is stopped or killed, and the one that follows.
 const (
 	staleEpoch = 3
@@ -32,11 +40,6 @@ const (
 func in(epoch uint64, ref backends.Ref) backends.Ref {
 	ref.Epoch = epoch
 	return ref
-}
-
-func refOf(name string) backends.Ref {
-	key := volume.Key{Project: "fences", Name: volume.Name(name)}
-	return backends.Ref{Key: key, ID: volume.NewID(key, 1)}
 }
 
 // outcomes is what a child tells of its calls: the one in which it was stopped, and the
@@ -71,6 +74,21 @@ func (o outcomes) wrong(inTime bool) error {
 		return fmt.Errorf("call that was stopped: got %q, want %v, %v or %v", o.First, volume.ErrFenced, volume.Unavailable, volume.Busy)
 	}
 	return nil
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("got error %v, want none", err)
+	}
+}
+
+// openConnected returns a driver with a connection.
+func openConnected(t testing.TB, cfg Config) *driver {
+	t.Helper()
+	d := open(t, cfg)
+	withConn(t, d, func(*conn) error { return nil })
+	return d
 }
 
 // child is a process that has the store open.
@@ -195,7 +213,7 @@ func insideChild(args []string) error {
 		return err
 	}
 	runtime.LockOSThread()
-	ref := in(staleEpoch, refOf(args[1]))
+	ref := in(staleEpoch, refOf(volume.Name(args[1])))
 	first := d.change(context.Background(), ref, func(c *conn) error {
 		stopSelf()
 		return makeTrace(c, args[1])
@@ -222,7 +240,7 @@ func verbChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	ref := in(staleEpoch, refOf(args[2]))
+	ref := in(staleEpoch, refOf(volume.Name(args[2])))
 	fmt.Println("ready")
 	var results [2]error
 	lines := bufio.NewReader(os.Stdin)

@@ -15,8 +15,8 @@ import (
 func BenchmarkFence(b *testing.B) {
 	for _, others := range []int{0, 1, 7} {
 		b.Run(fmt.Sprintf("processes=%d", others+1), func(b *testing.B) {
-			cfg := newStore(b)
-			d := openTest(b, cfg)
+			cfg := inNamespace(b)
+			d := openConnected(b, cfg)
 			for range others {
 				startChild(b, cfg, "idle").ready(b)
 			}
@@ -37,8 +37,8 @@ func BenchmarkFence(b *testing.B) {
 
 // BenchmarkFenceDead makes the first and the second fence after another process has died.
 func BenchmarkFenceDead(b *testing.B) {
-	cfg := newStore(b)
-	d := openTest(b, cfg)
+	cfg := inNamespace(b)
+	d := openConnected(b, cfg)
 	var took [2][]time.Duration
 	epoch := uint64(0)
 	for b.Loop() {

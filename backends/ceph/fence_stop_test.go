@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -28,8 +29,8 @@ func realFence(ctx context.Context, d *driver, ref backends.Ref) error { return 
 // checkStopped stops a process in the middle of a call, fences it out, wakes it, and tells
 // what it could still do.
 func checkStopped(t *testing.T, fence fenceFunc, stopped time.Duration) error {
-	cfg := newStore(t)
-	d := openTest(t, cfg)
+	cfg := inNamespace(t)
+	d := openConnected(t, cfg)
 	c := startChild(t, cfg, "inside", "db-01")
 	must(t, c.stopped())
 	<-time.After(stopped)
@@ -47,8 +48,8 @@ func checkStopped(t *testing.T, fence fenceFunc, stopped time.Duration) error {
 
 // checkOtherProcess fences a volume and tells what another handle, opened before, may do.
 func checkOtherProcess(t *testing.T, fence fenceFunc) error {
-	cfg := newStore(t)
-	d, other := openTest(t, cfg), openTest(t, cfg)
+	cfg := inNamespace(t)
+	d, other := openConnected(t, cfg), openConnected(t, cfg)
 	if err := fence(t.Context(), d, in(ownerEpoch, refOf("db-01"))); err != nil {
 		return fmt.Errorf("fence: %w", err)
 	}
@@ -57,12 +58,12 @@ func checkOtherProcess(t *testing.T, fence fenceFunc) error {
 
 // checkLaterProcess is checkOtherProcess for a handle that is opened after the fence.
 func checkLaterProcess(t *testing.T, fence fenceFunc) error {
-	cfg := newStore(t)
-	d := openTest(t, cfg)
+	cfg := inNamespace(t)
+	d := openConnected(t, cfg)
 	if err := fence(t.Context(), d, in(ownerEpoch, refOf("db-01"))); err != nil {
 		return fmt.Errorf("fence: %w", err)
 	}
-	return wantFenced(t.Context(), openTest(t, cfg))
+	return wantFenced(t.Context(), openConnected(t, cfg))
 }
 
 func wantFenced(ctx context.Context, d *driver) error {
@@ -126,17 +127,18 @@ func TestFence_Planted_IsCaught(t *testing.T) {
 
 const (
 	testNode  = volume.Node("n1")
-	testSize  = 4 * volume.MiB
-	grownSize = 8 * volume.MiB
+	grownSize = 2 * small
 )
 
 type verbCall func(ctx context.Context, d backends.Driver, ref backends.Ref) error
 
 func create(ctx context.Context, d backends.Driver, ref backends.Ref) error {
-	return d.Create(ctx, ref, testSize)
+	return d.Create(ctx, ref, small)
 }
 
-func remove(ctx context.Context, d backends.Driver, ref backends.Ref) error { return d.Delete(ctx, ref) }
+func remove(ctx context.Context, d backends.Driver, ref backends.Ref) error {
+	return d.Delete(ctx, ref)
+}
 
 func attach(ctx context.Context, d backends.Driver, ref backends.Ref) error {
 	_, err := d.Attach(ctx, ref, testNode, volume.ReadWrite)
@@ -169,24 +171,25 @@ var verbs = map[volume.Verb]struct {
 // TestFence_ProcessStoppedAtAnyMoment_ChangesNothing stops processes after more and more
 // of a call, one each, until the call has ended before.
 func TestFence_ProcessStoppedAtAnyMoment_ChangesNothing(t *testing.T) {
-	delays := []time.Duration{0, 2, 5, 10, 20}
+	const ms = time.Millisecond
+	delays := []time.Duration{0, 2 * ms, 5 * ms, 10 * ms, 20 * ms}
 	if os.Getenv(longVariable) != "" {
 		delays = nil
-		for ms := range time.Duration(40) {
-			delays = append(delays, ms)
+		for delay := time.Duration(0); delay < 40*ms; delay += ms {
+			delays = append(delays, delay)
 		}
 	}
 	for verb := range verbs {
 		t.Run(string(verb), func(t *testing.T) {
-			cfg := newStore(t)
-			d := openTest(t, cfg)
+			cfg := inNamespace(t)
+			d := openConnected(t, cfg)
 			stoppedIn := make([]bool, len(delays))
-			for batch := range slices.Chunk(slices.Collect(counted(len(delays))), 5) {
+			for batch := range slices.Chunk(indices(delays), 5) {
 				var group errgroup.Group
 				for _, i := range batch {
 					s := newStop(t, cfg, d, verb, fmt.Sprintf("db-%02d", i))
 					group.Go(func() (err error) {
-						stoppedIn[i], err = s.run(t.Context(), delays[i]*time.Millisecond)
+						stoppedIn[i], err = s.run(t.Context(), delays[i])
 						return err
 					})
 				}
@@ -200,14 +203,8 @@ func TestFence_ProcessStoppedAtAnyMoment_ChangesNothing(t *testing.T) {
 	}
 }
 
-func counted(n int) func(yield func(int) bool) {
-	return func(yield func(int) bool) {
-		for i := range n {
-			if !yield(i) {
-				return
-			}
-		}
-	}
+func indices[T any](list []T) []int {
+	return slices.Collect(maps.Keys(maps.Collect(slices.All(list))))
 }
 
 // stop is one process that is stopped in one call.
@@ -220,7 +217,7 @@ type stop struct {
 
 func newStop(t *testing.T, cfg Config, d *driver, verb volume.Verb, name string) *stop {
 	t.Helper()
-	s := &stop{verb: verb, ref: refOf(name), d: d}
+	s := &stop{verb: verb, ref: refOf(volume.Name(name)), d: d}
 	for _, step := range verbs[verb].before {
 		must(t, step(t.Context(), d, in(staleEpoch, s.ref)))
 	}

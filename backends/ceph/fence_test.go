@@ -5,6 +5,7 @@ package ceph
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -23,8 +24,8 @@ import (
 )
 
 func TestFence_ProcessKilled_CostsTheFirstFenceOnly(t *testing.T) {
-	cfg := newStore(t)
-	d := openTest(t, cfg)
+	cfg := inNamespace(t)
+	d := openConnected(t, cfg)
 	c := startChild(t, cfg, "idle")
 	c.ready(t)
 	must(t, c.Process.Kill())
@@ -46,8 +47,8 @@ func TestFence_ProcessKilled_CostsTheFirstFenceOnly(t *testing.T) {
 }
 
 func TestFence_TwoAtOnce_TheLaterHolds(t *testing.T) {
-	cfg := newStore(t)
-	drivers := []*driver{openTest(t, cfg), openTest(t, cfg), openTest(t, cfg)}
+	cfg := inNamespace(t)
+	drivers := []*driver{openConnected(t, cfg), openConnected(t, cfg), openConnected(t, cfg)}
 	ref := refOf("db-01")
 	for round := range uint64(10) {
 		base := 10 * (round + 1)
@@ -85,8 +86,8 @@ func hold(t *testing.T, d *driver, ref backends.Ref) (result chan<- error, ended
 }
 
 func TestFence_OlderCallRuns_IsBusyUntilItEnds(t *testing.T) {
-	cfg := newStore(t)
-	d, other := openTest(t, cfg), openTest(t, cfg)
+	cfg := inNamespace(t)
+	d, other := openConnected(t, cfg), openConnected(t, cfg)
 	ref := refOf("db-01")
 	result, ended := hold(t, other, in(staleEpoch, ref))
 	if err := d.Fence(t.Context(), in(ownerEpoch, ref)); !errors.Is(err, volume.Busy) {
@@ -103,8 +104,8 @@ func TestFence_OlderCallRuns_IsBusyUntilItEnds(t *testing.T) {
 }
 
 func TestFence_OlderCallEndsSoon_WaitsForIt(t *testing.T) {
-	cfg := newStore(t)
-	d, other := openTest(t, cfg), openTest(t, cfg)
+	cfg := inNamespace(t)
+	d, other := openConnected(t, cfg), openConnected(t, cfg)
 	ref := refOf("db-01")
 	result, _ := hold(t, other, in(staleEpoch, ref))
 	time.AfterFunc(yieldTime/4, func() { result <- nil })
@@ -113,8 +114,8 @@ func TestFence_OlderCallEndsSoon_WaitsForIt(t *testing.T) {
 
 // A call that timed out may still wait in the socket of an OSD.
 func TestFence_OlderCallTimedOut_ItsConnectionIsShutOut(t *testing.T) {
-	cfg := newStore(t)
-	d, other := openTest(t, cfg), openTest(t, cfg)
+	cfg := inNamespace(t)
+	d, other := openConnected(t, cfg), openConnected(t, cfg)
 	ref := refOf("db-01")
 	result, ended := hold(t, other, in(staleEpoch, ref))
 	result <- classify(errno(syscall.ETIMEDOUT))
@@ -140,12 +141,16 @@ func wantReplaced(t *testing.T, d *driver) {
 		t.Errorf("call over the connection that ended: got %v, want %v", err, volume.Unavailable)
 	}
 	must(t, wantFenced(t.Context(), d))
-	must(t, d.change(t.Context(), in(ownerEpoch, refOf("db-02")), func(c *conn) error { return makeTrace(c, "db-02") }))
+	// An OSD may learn only now that the connection is shut out.
+	soon(t, "go on over another connection", func() error {
+		return d.change(t.Context(), in(ownerEpoch, refOf("db-02")), func(c *conn) error { return makeTrace(c, "db-02") })
+	})
+	must(t, wantFenced(t.Context(), d))
 }
 
 func TestDriver_OwnConnectionBlocklisted_ConnectsAnewAndKnowsFences(t *testing.T) {
-	cfg := newStore(t)
-	d, other := openTest(t, cfg), openTest(t, cfg)
+	cfg := inNamespace(t)
+	d, other := openConnected(t, cfg), openConnected(t, cfg)
 	must(t, d.Fence(t.Context(), in(ownerEpoch, refOf("db-01"))))
 	must(t, d.use(t.Context(), func(c *conn) error {
 		return other.use(t.Context(), func(evicted *conn) error {
@@ -157,13 +162,14 @@ func TestDriver_OwnConnectionBlocklisted_ConnectsAnewAndKnowsFences(t *testing.T
 }
 
 func TestDriver_RegistryRemoved_IsMadeAnew(t *testing.T) {
-	cfg := newStore(t)
-	d, other := openTest(t, cfg), openTest(t, cfg)
+	cfg := inNamespace(t)
+	d, other := openConnected(t, cfg), openConnected(t, cfg)
 	must(t, d.use(t.Context(), func(c *conn) error { return c.io.Delete(registryObject) }))
-	poll(t, "both connections shut", func() bool {
-		_, err := d.conns.current.fences.guard.check(refOf("db-01"))
-		_, other := other.conns.current.fences.guard.check(refOf("db-01"))
-		return err != nil && other != nil
+	soon(t, "both connections notice", func() error {
+		if !d.conns.current.fences.guard.isShut() || !other.conns.current.fences.guard.isShut() {
+			return errors.New("not both")
+		}
+		return nil
 	})
 	must(t, d.Fence(t.Context(), in(ownerEpoch, refOf("db-01"))))
 	must(t, wantFenced(t.Context(), other))
@@ -172,38 +178,24 @@ func TestDriver_RegistryRemoved_IsMadeAnew(t *testing.T) {
 	}
 }
 
-func poll(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: got no such thing in 20 s", what)
-		}
-	}
-}
-
 func TestRegister_OldThings_AreForgotten(t *testing.T) {
-	cfg := newStore(t)
-	d := openTest(t, cfg)
+	cfg := inNamespace(t)
+	d := openConnected(t, cfg)
 	now := time.Now()
-	ago := func(hours time.Duration) *time.Time { t := now.Add(-hours * time.Hour); return &t }
+	ago := func(hours int) *time.Time { t := now.Add(-time.Duration(hours) * time.Hour); return &t }
 	must(t, d.use(t.Context(), func(c *conn) error {
 		for id, at := range map[uint64]*time.Time{1: ago(8 * 24), 2: ago(6 * 24)} {
 			m := newMember(id, "127.0.0.1:0/"+strconv.FormatUint(id, 10))
 			m.Since, m.Evicted = at.Add(-24*time.Hour), at
 			must(t, writeMember(c.io, m))
 		}
-		for name, at := range map[string]*time.Time{"gone": ago(7*24 + 2), "kept": ago(7*24 - 2), "new": ago(0)} {
+		for name, at := range map[volume.Name]*time.Time{"gone": ago(7*24 + 2), "kept": ago(7*24 - 2), "new": ago(0)} {
 			f := storedFence{key: refOf(name).Key, epoch: ownerEpoch}
 			must(t, c.io.SetOmap(f.object(), map[string][]byte{f.name(): []byte(strconv.FormatInt(at.Unix(), 10))}))
 		}
 		return nil
 	}))
-	openTest(t, cfg)
+	openConnected(t, cfg)
 	var names []string
 	must(t, d.use(t.Context(), func(c *conn) error {
 		members, err := readMembers(c.io)
@@ -224,9 +216,9 @@ func TestRegister_OldThings_AreForgotten(t *testing.T) {
 }
 
 func TestRegister_EntryUnreadable_NamesIt(t *testing.T) {
-	cfg := newStore(t)
+	cfg := inNamespace(t)
 	for object, entry := range map[string]string{registryObject: "client.x", fenceObject(3): "default.db-01@5"} {
-		d := openTest(t, cfg)
+		d := openConnected(t, cfg)
 		write := func(change func(*rados.IOContext) error) {
 			must(t, d.use(t.Context(), func(c *conn) error { return change(c.io) }))
 		}
@@ -243,8 +235,8 @@ func TestRegister_EntryUnreadable_NamesIt(t *testing.T) {
 }
 
 func TestDriver_OpenedAndClosed_LeavesNothing(t *testing.T) {
-	cfg := newStore(t)
-	d := openTest(t, cfg)
+	cfg := inNamespace(t)
+	d := openConnected(t, cfg)
 	cycle := func() {
 		opened, err := Open(t.Context(), cfg)
 		must(t, err)
@@ -259,8 +251,12 @@ func TestDriver_OpenedAndClosed_LeavesNothing(t *testing.T) {
 	for range cycles {
 		cycle()
 	}
-	poll(t, "as many goroutines and threads as before, but for a few of the runtime's", func() bool {
-		return runtime.NumGoroutine() < goroutines+cycles/4 && threadCount(t) < threads+cycles/4
+	soon(t, "as many goroutines and threads as before, but for a few of the runtime's", func() error {
+		g, th := runtime.NumGoroutine(), threadCount(t)
+		if g < goroutines+cycles/4 && th < threads+cycles/4 {
+			return nil
+		}
+		return fmt.Errorf("goroutines %d and then %d, threads %d and then %d", goroutines, g, threads, th)
 	})
 	if entries := entriesOf(t, d); len(entries) != 1 {
 		t.Errorf("registry: got %v, want one client", entries)
@@ -279,10 +275,45 @@ func TestFence_PoolFull_IsMade(t *testing.T) {
 	cluster := cephtest.Start(t)
 	pool := cluster.NewPool(t)
 	cfg := Config{Conf: cluster.Conf(), User: pool, Pool: pool}
-	d := openTest(t, cfg)
+	d := openConnected(t, cfg)
 	must(t, d.use(t.Context(), func(c *conn) error { return c.io.WriteFull("filler", make([]byte, 1<<20)) }))
 	cluster.SetQuota(t, pool, 4096)
 	cluster.AwaitFull(t, pool, true)
 	must(t, d.Fence(t.Context(), in(ownerEpoch, refOf("db-01"))))
-	must(t, wantFenced(t.Context(), openTest(t, cfg)))
+	must(t, wantFenced(t.Context(), openConnected(t, cfg)))
+}
+
+// TestFence_OSDHangs_IsUnavailableAndHeals: what a worker asked of an OSD that hangs may
+// still wait there when the OSD goes on, and the worker's connection must not matter then.
+func TestFence_OSDHangs_IsUnavailableAndHeals(t *testing.T) {
+	cluster := cephtest.StartOwn(t)
+	cfg := impatient(configOf(cluster))
+	d, other := openConnected(t, cfg), openConnected(t, cfg)
+	ref := refOf("db-01")
+	cluster.Freeze(t, cephtest.OSD)
+	refused(t, other.Create(t.Context(), in(staleEpoch, ref), small), "create", volume.Unavailable)
+	refused(t, d.Fence(t.Context(), in(ownerEpoch, ref)), "fence", volume.Unavailable)
+	cluster.Resume(t, cephtest.OSD)
+	soon(t, "fence after the OSD went on", func() error { return d.Fence(t.Context(), in(ownerEpoch, ref)) })
+	must(t, create(t.Context(), d, in(ownerEpoch, ref)))
+	wantReplaced(t, other)
+	if entries := entriesOf(t, d); !slices.Contains(entries, "evicted") {
+		t.Errorf("registry: got %v, want the connection whose call was lost evicted", entries)
+	}
+}
+
+// TestFence_MonitorHangs_EvictionIsUnavailableAndHeals: without a monitor nobody can be
+// shut out.
+func TestFence_MonitorHangs_EvictionIsUnavailableAndHeals(t *testing.T) {
+	cluster := cephtest.StartOwn(t)
+	cfg := impatient(configOf(cluster))
+	d := openConnected(t, cfg)
+	c := startChild(t, cfg, "idle")
+	c.ready(t)
+	must(t, c.Process.Kill())
+	must(t, c.wait(0))
+	cluster.Freeze(t, cephtest.Mon)
+	refused(t, d.Fence(t.Context(), in(ownerEpoch, refOf("db-01"))), "fence", volume.Unavailable)
+	cluster.Resume(t, cephtest.Mon)
+	soon(t, "fence after the monitor went on", func() error { return d.Fence(t.Context(), in(ownerEpoch, refOf("db-01"))) })
 }

@@ -31,6 +31,9 @@ const (
 	// objectMapObject plus the id says which data objects exist.
 	objectMapObject = "rbd_object_map."
 
+	// trashObject has an omap with an entry for every image that is being removed.
+	trashObject = "rbd_trash"
+
 	sizeKey        = "size"
 	featuresKey    = "features"
 	snapshotPrefix = "snapshot_"

@@ -3,20 +3,19 @@
 package ceph
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/backends/backendtest"
 	"github.com/jetvol/jetvol/internal/cephtest"
+	"github.com/jetvol/jetvol/volume"
 )
-
-// childVariable makes this test binary a child process; its value is the kind of child,
-// and the arguments follow in os.Args.
-const childVariable = "JETVOL_CEPH_CHILD"
-
-var children = map[string]func(args []string) error{
-	"idle": idleChild, "inside": insideChild, "verb": verbChild,
-}
 
 func TestMain(m *testing.M) {
 	child, isChild := children[os.Getenv(childVariable)]
@@ -29,27 +28,98 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func must(t testing.TB, err error) {
+// harness is a namespace of the shared cluster for one test.
+type harness struct{ cfg Config }
+
+func (h *harness) Open(t testing.TB) backends.Driver { return open(t, h.cfg) }
+
+func (*harness) MaxSize() volume.Bytes { return volume.TiB }
+
+func TestConformance(t *testing.T) {
+	backendtest.Run(t, &harness{cfg: inNamespace(t)})
+}
+
+// inNamespace is the configuration for a new namespace of the shared cluster.
+func inNamespace(t testing.TB) Config {
+	t.Helper()
+	cluster := cephtest.Start(t)
+	cfg := configOf(cluster)
+	cfg.Namespace = cluster.Namespace(t)
+	return cfg
+}
+
+func configOf(c *cephtest.Cluster) Config {
+	return Config{Conf: c.Conf(), Keyring: c.Keyring(cephtest.Volumes), User: cephtest.Volumes, Pool: cephtest.Pool}
+}
+
+// impatient is a cfg whose calls give up after a second.
+func impatient(cfg Config) Config {
+	cfg.OpTimeout, cfg.MonTimeout, cfg.MountTimeout = time.Second, time.Second, time.Second
+	return cfg
+}
+
+// open returns a driver that the test closes, if it has not been by then.
+func open(t testing.TB, cfg Config) *driver {
+	t.Helper()
+	opened, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("open: got %v, want a driver", err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	return opened.(*driver)
+}
+
+const small = 64 * volume.MiB
+
+// refOf is the first life of a volume.
+func refOf(name volume.Name) backends.Ref {
+	key := volume.Key{Project: "test", Name: name}
+	return backends.Ref{Key: key, ID: volume.NewID(key, 1)}
+}
+
+func created(t testing.TB, d *driver, name volume.Name) backends.Ref {
+	t.Helper()
+	ref := refOf(name)
+	ok(t, d.Create(t.Context(), ref, small), "create")
+	return ref
+}
+
+func ok(t testing.TB, err error, what string) {
 	t.Helper()
 	if err != nil {
-		t.Fatalf("got error %v, want none", err)
+		t.Fatalf("%s: got %v, want success", what, err)
 	}
 }
 
-// newStore is a namespace for this test.
-func newStore(t testing.TB) Config {
+func refused(t testing.TB, err error, what string, classes ...volume.Class) {
 	t.Helper()
-	cluster := cephtest.Start(t)
-	return Config{Conf: cluster.Conf(), User: cephtest.Volumes, Pool: cephtest.Pool, Namespace: cluster.Namespace(t)}
+	if err == nil || !slices.ContainsFunc(classes, func(c volume.Class) bool { return errors.Is(err, c) }) {
+		t.Errorf("%s: got %v (class %s), want class %v", what, err, volume.ClassOf(err), classes)
+	}
 }
 
-// openTest returns a driver with a connection.
-func openTest(t testing.TB, cfg Config) *driver {
+// soon repeats f until it succeeds, at most for a minute.
+func soon(t testing.TB, what string, f func() error) {
 	t.Helper()
-	opened, err := Open(t.Context(), cfg)
-	must(t, err)
-	t.Cleanup(func() { must(t, opened.Close()) })
-	d := opened.(*driver)
-	must(t, d.use(t.Context(), func(*conn) error { return nil }))
-	return d
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	pause := time.NewTicker(50 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: got %v still after a minute, want success", what, err)
+		}
+	}
+}
+
+// withConn calls f with a connection, as the driver's methods do.
+func withConn(t testing.TB, d *driver, f func(*conn) error) {
+	t.Helper()
+	ok(t, d.use(t.Context(), f), "use a connection")
 }

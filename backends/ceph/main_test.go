@@ -18,6 +18,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if cfg, found := os.LookupEnv(victimVariable); found {
+		os.Exit(liveUntilKilled(cfg, os.Stdout))
+	}
 	child, isChild := children[os.Getenv(childVariable)]
 	if !isChild {
 		os.Exit(cephtest.Main(m))

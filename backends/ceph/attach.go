@@ -78,10 +78,11 @@ func (d *driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 		switch {
 		case err != nil:
 			return err
-		case len(h.holders.lockers) == 0:
-			return nil
-		case !h.holders.has(node):
+		case h.holders.has(node):
+		case len(h.holders.lockers) > 0 && h.holders.exclusive:
 			return h.holders.heldBy()
+		default:
+			return nil // ended before, whoever else reads
 		}
 		if h.holders.exclusive {
 			if err := d.confirmClosed(ctx, c, h.id); err != nil {

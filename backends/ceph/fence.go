@@ -82,18 +82,20 @@ func (d *driver) change(ctx context.Context, ref backends.Ref, f func(*conn) err
 		if err != nil {
 			return err
 		}
-		ended := false
-		defer func() { c.fences.guard.end(pass, !ended || outcomeUnknown(err)) }()
+		began, returned := time.Now(), false
+		defer func() { c.fences.guard.end(pass, !returned || d.mayGoOn(err, time.Since(began))) }()
 		err = f(c)
-		ended = true // f has not panicked
+		returned = true // f has not panicked
 		return err
 	})
 }
 
-// outcomeUnknown reports whether an OSD may still carry out what the call has asked for:
-// librados forgets an operation that has timed out, but its request may wait in the socket
-// of an OSD that hangs.
-func outcomeUnknown(err error) bool { return is(err, syscall.ETIMEDOUT) }
+// mayGoOn reports whether an OSD may still carry out what a call has asked for: librados
+// forgets an operation that has timed out, but its request may wait in the socket of an
+// OSD that hangs. librbd may tell another error then, but not sooner.
+func (d *driver) mayGoOn(err error, took time.Duration) bool {
+	return err != nil && (is(err, syscall.ETIMEDOUT) || took >= d.cfg.OpTimeout)
+}
 
 // fence makes one fence; the package's comment on fences tells why in this order.
 func (r *registration) fence(ctx context.Context, ref backends.Ref) error {
@@ -193,7 +195,7 @@ func (r *registration) members() ([]member, error) {
 	if len(fresh) == 0 {
 		return members, nil
 	}
-	if err := r.cluster.WaitForLatestOSDMap(); err != nil { // rados_wait_for_latest_osdmap
+	if err := awaitMap(r.cluster); err != nil {
 		return nil, err
 	}
 	for _, m := range fresh {
@@ -205,7 +207,7 @@ func (r *registration) members() ([]member, error) {
 // forget removes what nobody needs any more: the marks of evictions that are over, and the
 // fences made before the oldest process that is left began.
 func (r *registration) forget(members []member, stored []storedFence, now time.Time) error {
-	oldest := now.Add(-fenceRest)
+	oldest := now
 	var over []string
 	for _, m := range members {
 		if m.Evicted != nil && now.Sub(*m.Evicted) > evictedFor {

@@ -5,6 +5,7 @@ package ceph
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -16,7 +17,19 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-func TestMain(m *testing.M) { os.Exit(cephtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if cfg, found := os.LookupEnv(victimVariable); found {
+		os.Exit(liveUntilKilled(cfg, os.Stdout))
+	}
+	child, isChild := children[os.Getenv(childVariable)]
+	if !isChild {
+		os.Exit(cephtest.Main(m))
+	}
+	if err := child(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // harness is a namespace of the shared cluster for one test.
 type harness struct{ cfg Config }

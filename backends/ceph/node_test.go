@@ -101,6 +101,23 @@ func TestDetach_WhileNodeHasItOpen_IsBusyNamingTheClient(t *testing.T) {
 	ok(t, d.Delete(t.Context(), ref), "delete")
 }
 
+// A detach is repeated when the worker that made it has died, and the others read on.
+func TestDetach_RepeatedBesideOtherReader_IsSuccess(t *testing.T) {
+	d := open(t, inNamespace(t))
+	ref := created(t, d, "shared")
+	attached(t, d, ref, "node-1", volume.ReadOnly)
+	attached(t, d, ref, "node-2", volume.ReadOnly)
+	for range 2 {
+		ok(t, d.Detach(t.Context(), ref, "node-1"), "detach node-1")
+	}
+	ok(t, d.Detach(t.Context(), ref, "node-2"), "detach node-2")
+	ok(t, d.Detach(t.Context(), ref, "node-2"), "detach node-2 again")
+	attached(t, d, ref, "node-3", volume.ReadWrite)
+	refused(t, d.Detach(t.Context(), ref, "node-1"), "detach node-1 while node-3 writes", volume.FailedPrecondition)
+	ok(t, d.Detach(t.Context(), ref, "node-3"), "detach node-3")
+	ok(t, d.Detach(t.Context(), ref, "node-1"), "detach node-1 from nobody's volume")
+}
+
 func TestDelete_WhileSomebodyHasItOpen_IsBusyNamingTheClient(t *testing.T) {
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "a")

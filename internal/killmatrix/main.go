@@ -125,6 +125,8 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("%w: want -seeds ≥ 1, -parallel ≥ 1 and -sample ≥ 0", errUsage)
 	case o.sabotage != "" && !known:
 		return fmt.Errorf("%w: -sabotage %q: want one of %s", errUsage, o.sabotage, sabotageNames())
+	case o.update && o.backend != local.DriverName:
+		return fmt.Errorf("%w: -update is for the table over the backend %s", errUsage, local.DriverName)
 	case o.update && (partial || o.sabotage != ""):
 		return fmt.Errorf("%w: -update needs the whole matrix", errUsage)
 	}

@@ -40,9 +40,9 @@ var sabotages = map[string]edit{
 		"	case h.has(node):\n		return false, h.heldBy()\n",
 	},
 	"ceph-image-left": {
-		"backends/ceph/delete.go",
-		"	cause := rbd.RemoveImage(c.io, name)\n",
-		"	if err := c.io.SetOmap(\"rbd_header.left\", map[string][]byte{\"size\": nil}); err != nil {\n		return err\n	}\n	cause := rbd.RemoveImage(c.io, name)\n",
+		"backends/ceph/remove.go",
+		"	switch err := rbd.RemoveImage(c.io, name); {\n",
+		"	if err := c.io.SetOmap(\"rbd_header.left\", map[string][]byte{\"size\": nil}); err != nil {\n		return err\n	}\n	switch err := rbd.RemoveImage(c.io, name); {\n",
 	},
 	"no-reset": {
 		"worker/partition.go",

@@ -93,10 +93,13 @@ func (r *cephRoom) configFile() string { return filepath.Join(r.dir, "jetvol.yam
 func (r *cephRoom) held() string       { return filepath.Join(r.dir, "held") }
 func (r *cephRoom) flags() []string    { return []string{"--config", r.configFile()} }
 
+// heldPlace is a failpoint of package backends.
+const heldPlace = "backendHeld"
+
 // failpoints has the one by which a file makes the backend busy: nothing outside of a
 // worker makes RBD refuse every kind of change at once, and can be asked nevertheless.
 func (r *cephRoom) failpoints() []string {
-	return []string{fmt.Sprintf("backendHeld=return(%q)", r.held())}
+	return []string{fmt.Sprintf("%s=return(%q)", heldPlace, r.held())}
 }
 
 func (r *cephRoom) hold() (release func(), err error) {

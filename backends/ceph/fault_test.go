@@ -40,14 +40,14 @@ func TestOpen_WhatIsMissing_IsToldByEachCallUntilMended(t *testing.T) {
 	ok(t, os.WriteFile(wrongKey, []byte(key), 0o600), "write a wrong key")
 
 	tests := map[string]func(*Config){
-		"conf missing":      func(c *Config) { c.Conf = missing },
-		"keyring missing":   func(c *Config) { c.Keyring = missing },
-		"wrong key":         func(c *Config) { c.Keyring = wrongKey },
-		"unknown user":      func(c *Config) { c.User = "nobody" },
-		"pool missing":      func(c *Config) { c.Pool = "missing" },
-		"namespace missing": func(c *Config) { c.Namespace = "missing" },
+		"conf missing":          func(c *Config) { c.Conf = missing },
+		"keyring missing":       func(c *Config) { c.Keyring = missing },
+		"wrong key":             func(c *Config) { c.Keyring = wrongKey },
+		"unknown user":          func(c *Config) { c.User = "nobody" },
+		"pool missing":          func(c *Config) { c.Pool = "missing" },
+		"namespace missing":     func(c *Config) { c.Namespace = "missing" },
 		"user without OSD caps": func(c *Config) { c.User, c.Keyring = monitorsOnly(t, cluster) },
-		"user without caps": func(c *Config) { c.User = cephtest.NoCaps; c.Keyring = cluster.Keyring(cephtest.NoCaps) },
+		"user without caps":     func(c *Config) { c.User = cephtest.NoCaps; c.Keyring = cluster.Keyring(cephtest.NoCaps) },
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,12 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-func TestMain(m *testing.M) { os.Exit(cephtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if cfg, found := os.LookupEnv(victimVariable); found {
+		os.Exit(liveUntilKilled(cfg, os.Stdout))
+	}
+	os.Exit(cephtest.Main(m))
+}
 
 // harness is a namespace of the shared cluster for one test.
 type harness struct{ cfg Config }

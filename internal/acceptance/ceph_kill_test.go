@@ -29,13 +29,13 @@ const (
 
 // killer kills the worker in the middle of creates and deletes.
 type killer struct {
-	server  *server
-	place   *place
-	client  *commands.Client
-	js      jetstream.JetStream
-	events  *nats.Subscription
-	config  string
-	rng     *rand.Rand
+	server *server
+	place  *place
+	client *commands.Client
+	js     jetstream.JetStream
+	events *nats.Subscription
+	config string
+	rng    *rand.Rand
 	// interrupted counts the operations that were under way at a kill.
 	interrupted map[volume.State]int
 }
@@ -99,7 +99,7 @@ func newKiller(t *testing.T, seed uint64) *killer {
 func (k *killer) startWorker(t *testing.T) *program {
 	t.Helper()
 	worker := startProgram(t, k.server, k.server.url,
-		fmt.Sprintf("exec jetvol worker --server %s --config %s --concurrency 16 --log-level error", k.server.url, k.config))
+		fmt.Sprintf("exec jetvol worker --server %s --config %s --concurrency 24 --log-level error", k.server.url, k.config))
 	const ready = "jetvol worker ready:"
 	printed := worker.until(func(printed string) bool { return strings.Contains(printed, ready) })
 	if !strings.Contains(printed, ready) {

@@ -75,8 +75,11 @@ func TestLife_EveryStep_WitnessesAgree(t *testing.T) {
 		{verb: volume.VerbDetach, state: volume.StateAvailable, generation: 8},
 		{verb: volume.VerbReconcile, state: volume.StateAvailable, generation: 9},
 		{verb: volume.VerbResize, args: volume.Args{Size: 128 * volume.MiB}, state: volume.StateAvailable, generation: 11},
-		{verb: volume.VerbDelete, state: volume.StateDeleted, generation: 13},
-		{verb: volume.VerbCreate, args: volume.Args{Size: volume.MiB}, state: volume.StateAvailable, generation: 15},
+		{verb: volume.VerbAttach, args: volume.Args{Node: "node-2"}, state: volume.StateAttached, generation: 13},
+		{verb: volume.VerbNodeGone, args: volume.Args{Node: "node-1", Reason: "lost power"}, state: volume.StateAttached, generation: 15},
+		{verb: volume.VerbNodeGone, args: volume.Args{Node: "node-2", Reason: "lost power"}, state: volume.StateAvailable, generation: 17},
+		{verb: volume.VerbDelete, state: volume.StateDeleted, generation: 19},
+		{verb: volume.VerbCreate, args: volume.Args{Size: volume.MiB}, state: volume.StateAvailable, generation: 21},
 	} {
 		if step.outcome == "" {
 			step.outcome = volume.Succeeded

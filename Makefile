@@ -70,7 +70,9 @@ test-ceph: need-ceph bin/nats build-ceph ## the tests against a real Ceph cluste
 	trap 'bin/cephcluster down "$$dir"' EXIT; \
 	bin/cephcluster up "$$dir"; \
 	set -x; \
-	JETVOL_CEPH_DIR="$$dir" go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) $(CEPH_TESTS)
+	export JETVOL_CEPH_DIR="$$dir"; \
+	go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) $(CEPH_TESTS); \
+	go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) -run '^TestCeph_' -v ./internal/acceptance
 
 .PHONY: lint
 lint: need-ceph bin/golangci-lint ## golangci-lint with .golangci.yml, which includes gofumpt

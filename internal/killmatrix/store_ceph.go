@@ -167,7 +167,7 @@ func (r *cephRoom) images(ctx context.Context) (verify.Files, error) {
 		}
 		files.Data[key] = image.Size
 	}
-	output, err = r.cluster.RADOS(ctx, "--pool", cephproc.Pool, "--namespace", r.namespace, "ls")
+	output, err = r.cluster.Rados(ctx, "--pool", cephproc.Pool, "--namespace", r.namespace, "ls")
 	for name := range strings.Lines(string(output)) {
 		name = strings.TrimSuffix(name, "\n")
 		if !parts[name] && !strings.HasPrefix(name, "jetvol.fences.") {

@@ -40,7 +40,7 @@ func TestCephRoom_ThingsOfNobody_AreNamed(t *testing.T) {
 	if err := os.WriteFile(planted, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cluster.RADOS(t.Context(), "--pool", cephtest.Pool, "--namespace", r.namespace, "put", "rbd_header.left", planted); err != nil {
+	if _, err := cluster.Rados(t.Context(), "--pool", cephtest.Pool, "--namespace", r.namespace, "put", "rbd_header.left", planted); err != nil {
 		t.Fatal(err)
 	}
 

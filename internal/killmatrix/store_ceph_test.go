@@ -40,9 +40,7 @@ func TestCephRoom_ThingsOfNobody_AreNamed(t *testing.T) {
 	if err := os.WriteFile(planted, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cluster.Rados(t.Context(), "--pool", cephtest.Pool, "--namespace", r.namespace, "put", "rbd_header.left", planted); err != nil {
-		t.Fatal(err)
-	}
+	cluster.Rados(t, "--pool", cephtest.Pool, "--namespace", r.namespace, "put", "rbd_header.left", planted)
 
 	var e verify.Evidence
 	if err := r.read(t.Context(), &e); err != nil {

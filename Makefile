@@ -1,6 +1,7 @@
 # jetvol. `make` alone lists what there is to make.
 #
-# Only the Go toolchain, git and (for the race detector) a C compiler must be there.
+# Only the Go toolchain, git and (for the race detector) a C compiler must be there, and
+# Ceph for what has ceph in its name, for `make test` and for lint and vet.
 # The other tools have versions pinned in internal/tools/*/go.mod and are built to bin/.
 
 SHELL       := bash
@@ -16,9 +17,16 @@ BENCH    ?= .
 KILLS    ?= 100
 SEEDS    ?= 20
 SAMPLE   ?= 150
+CEPH_SAMPLE ?= 30
+
+# go-ceph wants the name of the oldest release whose libraries it may meet: Debian 12's.
+CEPH_TAGS ?= ceph,pacific
+# The packages whose tests talk to a Ceph cluster.
+CEPH_TESTS ?= ./backends/... ./internal/cephproc ./internal/cephtest ./internal/cephcluster ./internal/killmatrix
 
 # The acceptance tests run these: what was just built, and the nats CLI of the documents.
 export JETVOL_BIN      := $(CURDIR)/bin/jetvol
+export JETVOL_CEPH_BIN := $(CURDIR)/bin/jetvol-ceph
 export JETVOL_NATS_CLI := $(CURDIR)/bin/nats
 
 ##@ Use
@@ -32,13 +40,18 @@ help: ## list the targets
 build: need-go ## build bin/jetvol
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/jetvol ./cmd/jetvol
 
+# It is another file than bin/jetvol because it needs Ceph's libraries where it runs.
+.PHONY: build-ceph
+build-ceph: need-ceph ## build bin/jetvol-ceph, which has the ceph driver (CEPH_TAGS=ceph,pacific)
+	CGO_ENABLED=1 go build -trimpath -tags '$(CEPH_TAGS)' -ldflags '-X main.version=$(VERSION)' -o bin/jetvol-ceph ./cmd/jetvol
+
 .PHONY: run
 run: build ## start jetvol and show one volume's life; Ctrl-C ends it (DIR=jetvol-data)
 	@exec bin/jetvol up --dir '$(DIR)' --demo
 
 ##@ Test
 .PHONY: test
-test: need-go need-cc bin/nats build vet crash-short chaos-short kill-matrix-short race ## everything that must pass: vet, kill -9 runs, chaos, kill matrix, all tests under -race
+test: need-go need-cc bin/nats build vet crash-short chaos-short kill-matrix-short race test-ceph kill-matrix-ceph-short ## everything that must pass: vet, kill -9 runs, chaos, kill matrix, all tests under -race, Ceph
 	@echo "make test: passed"
 
 .PHONY: check
@@ -49,18 +62,31 @@ check: lint vet tidy race ## what a change must pass before review: lint, vet, t
 race: need-go need-cc bin/nats build ## all tests under the race detector (TIMEOUT=8m for each package)
 	go test -race -timeout $(TIMEOUT) ./...
 
+# One cluster for all packages; a test that breaks daemons starts its own.
+.PHONY: test-ceph
+test-ceph: need-ceph bin/nats build-ceph ## the tests against a real Ceph cluster, which is started and ended (CEPH_TESTS)
+	@dir=$$(mktemp -d /tmp/jetvol-ceph-XXXXXX); \
+	go build -o bin/cephcluster ./internal/cephcluster; \
+	trap 'bin/cephcluster down "$$dir"' EXIT; \
+	bin/cephcluster up "$$dir"; \
+	set -x; \
+	export JETVOL_CEPH_DIR="$$dir"; \
+	go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) $(CEPH_TESTS); \
+	go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) -run '^TestCeph_' -v ./internal/acceptance
+
 .PHONY: lint
-lint: need-go bin/golangci-lint ## golangci-lint with .golangci.yml, which includes gofumpt
+lint: need-ceph bin/golangci-lint ## golangci-lint with .golangci.yml, which includes gofumpt
 	bin/golangci-lint run ./...
+	bin/golangci-lint run --build-tags '$(CEPH_TAGS)' ./...
 
 .PHONY: format
 format: need-go bin/golangci-lint ## rewrite the files as gofumpt wants them
 	bin/golangci-lint fmt ./...
 
 .PHONY: vet
-vet: need-go ## go vet, with the ceph driver too where there is one
+vet: need-ceph ## go vet, without and with the ceph driver
 	go vet ./...
-	@if [ -d backends/ceph ]; then set -x; go vet -tags ceph,pacific ./...; fi
+	go vet -tags '$(CEPH_TAGS)' ./...
 
 .PHONY: tidy
 tidy: need-go ## fail if go.mod or go.sum are not as `go mod tidy` leaves them
@@ -110,6 +136,15 @@ kill-matrix: need-go ## SIGKILL at every point of every verb, SEEDS=20 times eac
 kill-matrix-short: need-go ## the same once for SAMPLE=150 squares
 	go run ./internal/killmatrix -sample $(SAMPLE) -parallel 16 -seed $$(date +%s)
 
+# Over Ceph each square takes seconds, of which most is the time that a fence waits for the dead.
+.PHONY: kill-matrix-ceph
+kill-matrix-ceph: need-go need-ceph ## the kill matrix over RBD, on a cluster of its own, SEEDS=20 times each
+	go run -tags '$(CEPH_TAGS)' ./internal/killmatrix -backend ceph -seeds $(SEEDS) -parallel 8
+
+.PHONY: kill-matrix-ceph-short
+kill-matrix-ceph-short: need-go need-ceph ## the same once for CEPH_SAMPLE=30 squares
+	go run -tags '$(CEPH_TAGS)' ./internal/killmatrix -backend ceph -sample $(CEPH_SAMPLE) -parallel 4 -seed $$(date +%s)
+
 # Not part of check: it reads the public vulnerability data base over the network.
 .PHONY: vuln
 vuln: need-go bin/govulncheck ## known vulnerabilities in what is imported (needs the network)
@@ -152,4 +187,23 @@ need-cc: need-go
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends gcc libc6-dev; \
 	else \
 		echo "make: no C compiler found: the race detector needs one, such as gcc" >&2; exit 1; \
+	fi
+
+# The same for Ceph: the daemons of a test cluster, the libraries of the driver, and the
+# tools that use an image as a node would.
+CEPH_PACKAGES := ceph-mon ceph-mgr ceph-osd ceph-common librados-dev librbd-dev qemu-utils qemu-block-extra
+.PHONY: need-ceph
+need-ceph: need-cc
+	@missing=; \
+	for program in ceph-mon ceph-mgr ceph-osd ceph rbd qemu-io qemu-nbd; do \
+		command -v $$program >/dev/null || missing+=" $$program"; \
+	done; \
+	printf '#include <rados/librados.h>\n#include <rbd/librbd.h>\n' | "$$(go env CC)" -E -o /dev/null - 2>/dev/null || missing+=" librbd.h"; \
+	compgen -G '/usr/lib*/*/qemu/block-rbd.so' >/dev/null || compgen -G '/usr/lib*/qemu*/block-rbd.so' >/dev/null || missing+=" block-rbd.so"; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "install Ceph (missing:$$missing)"; \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $(CEPH_PACKAGES); \
+	else \
+		echo "make: not found:$$missing: install the Debian packages $(CEPH_PACKAGES)" >&2; exit 1; \
 	fi

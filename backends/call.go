@@ -12,11 +12,12 @@ import (
 
 // call is one call of a Backend's method, for its error texts and for Observe.
 type call struct {
-	method  string
-	key     volume.Key  // zero if the call is not for one volume
-	detail  string      // " to node " or " from node "
-	node    volume.Node // follows detail
-	invalid error       // why the driver must not see this call
+	method   string
+	key      volume.Key          // zero if the call is not for one volume
+	snapshot volume.SnapshotName // of the volume, empty for none
+	detail   string              // " to node " or " from node "
+	node     volume.Node         // follows detail
+	invalid  error               // why the driver must not see this call
 }
 
 // String says what was called: "attach volume default.db-01 to node n12". Invalid
@@ -27,8 +28,19 @@ func (c call) String() string {
 		return c.method
 	case c.invalid != nil:
 		return c.method + " volume"
+	case c.snapshot != "":
+		return c.method + " volume " + c.key.String() + "@" + string(c.snapshot)
 	}
 	return c.method + " volume " + c.key.String() + c.detail + string(c.node)
+}
+
+// needs refuses the call as Unsupported if the driver is not able and nothing else is
+// wrong with it.
+func (c call) needs(able bool, reason string) call {
+	if !able && c.invalid == nil {
+		c.invalid = Errorf(volume.Unsupported, "%s", reason)
+	}
+	return c
 }
 
 // outcome is what a driver's method returned.
@@ -63,6 +75,11 @@ func attempt[T any](ctx context.Context, b *Backend, c call, f func(context.Cont
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
 	defer cancel()
+	// gofail: var backendHeld string
+	// if err := held(backendHeld, c.method); err != nil {
+	// 	release()
+	// 	return none, err
+	// }
 	done := start(ctx, release, f)
 	select {
 	case out := <-done:

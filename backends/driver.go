@@ -15,6 +15,8 @@
 // name and another ID is a stranger's: it is never changed, and Create, Attach, Detach,
 // Resize, Evict and Delete return [volume.AlreadyExists] or [volume.FailedPrecondition]
 // instead. A missing object is [volume.NotFound], except for Delete, whose goal it is.
+// What lies in a volume's place and was not made by jetvol is foreign and treated like a
+// stranger's; Get says NotFound, AlreadyExists or FailedPrecondition, List passes over it.
 //
 // Errors carry a class, found by errors.Is: wrap with [Errorf]. An error without one
 // counts as internal and is not retried. When a context ends, the driver may return at
@@ -88,8 +90,9 @@ type Driver interface {
 	Create(ctx context.Context, ref Ref, size volume.Bytes) error
 
 	// Delete removes the object with the given key and ID. An object that is not
-	// there is success, and so is one with another ID: that one is left alone. It
-	// returns FailedPrecondition while a node holds the object.
+	// there is success, and so is one with another ID: that one is left alone. While a
+	// node holds the object, or snapshots of it are left, it is FailedPrecondition, told
+	// by a [BlockedError].
 	Delete(ctx context.Context, ref Ref) error
 
 	// Get returns what the backend has under the key, whatever its ID, or NotFound.
@@ -129,10 +132,13 @@ type Lister interface {
 
 // Capabilities says which optional abilities a driver has.
 type Capabilities struct {
-	Resize bool `json:"resize"`
-	List   bool `json:"list"`
-	Fence  bool `json:"fence"`
-	Evict  bool `json:"evict"`
+	Resize   bool `json:"resize"`
+	List     bool `json:"list"`
+	Fence    bool `json:"fence"`
+	Evict    bool `json:"evict"`
+	Snapshot bool `json:"snapshot"`
+	Clone    bool `json:"clone"`
+	Usage    bool `json:"usage"`
 }
 
 // CapabilitiesOf reports the optional interfaces that d implements.
@@ -141,7 +147,13 @@ func CapabilitiesOf(d Driver) Capabilities {
 	_, list := d.(Lister)
 	_, fence := d.(Fencer)
 	_, evict := d.(Evictor)
-	return Capabilities{Resize: resize, List: list, Fence: fence, Evict: evict}
+	_, snapshot := d.(Snapshotter)
+	_, clone := d.(Cloner)
+	_, usage := d.(UsageReporter)
+	return Capabilities{
+		Resize: resize, List: list, Fence: fence, Evict: evict,
+		Snapshot: snapshot, Clone: clone, Usage: usage,
+	}
 }
 
 // Errorf returns an error of the given class. Its message is formatted like

@@ -17,7 +17,8 @@ type Fencer interface {
 	// its end, or returns Busy. The fence outlives the driver and the object. It may end
 	// when no process is left that had the backend open while it was made.
 	//
-	// The refused calls are Create, Delete, Attach, Detach, Evict, Resize and Fence, with a
+	// The refused calls are Create, Delete, Attach, Detach, Evict, Resize, Fence,
+	// CreateSnapshot, DeleteSnapshot, Restore, Flatten, and Clone for its target, with a
 	// [FencedError]. Equal epochs pass, so a repeat is success. A call with a higher
 	// epoch passes and leaves the fence as it is.
 	Fence(ctx context.Context, ref Ref) error

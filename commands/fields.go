@@ -95,16 +95,11 @@ func setSize(draft *volume.Command, raw json.RawMessage) error {
 	return draft.Args.Size.ValidateSize()
 }
 
-var backendPattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
-
 func setBackend(draft *volume.Command, raw json.RawMessage) (err error) {
 	if draft.Args.Backend, err = text[string](raw); err != nil {
 		return err
 	}
-	if !backendPattern.MatchString(draft.Args.Backend) {
-		return fmt.Errorf("backend %q: want 1 to 63 of a-z, 0-9 and '-'", draft.Args.Backend)
-	}
-	return nil
+	return volume.ValidateBackend(draft.Args.Backend)
 }
 
 func setLabels(draft *volume.Command, raw json.RawMessage) error {

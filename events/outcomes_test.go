@@ -43,6 +43,7 @@ func TestOutcomes(t *testing.T) {
 	id := volume.NewID(dbKey, 1)
 	want := []volume.Outcome{
 		{CommandID: "c-1", Digest: "d1", Verb: "create", Result: volume.Succeeded, State: volume.StateAvailable, Generation: 2, VolumeID: id},
+		{CommandID: "c-2", Digest: "d1", Verb: "create", Result: volume.Rejected, State: volume.StatePending, Generation: 2, VolumeID: id},
 		{CommandID: "c-3", Digest: "d1", Verb: "create", Result: volume.Failed, State: volume.StateError, Generation: 5, VolumeID: id, Failure: failure},
 		{CommandID: "c-4", Digest: "d1", Verb: "create", Result: volume.Succeeded, State: volume.StateAvailable, Generation: 6, VolumeID: id},
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// MaxNameLength is the greatest length of a [Project] or a [Name], in bytes. It is
+// MaxNameLength is the greatest length of a [Project], a [Name] or a [SnapshotName], in bytes. It is
 // the limit of a DNS label, so that names can be used in host names and file names.
 const MaxNameLength = 63
 
@@ -15,8 +15,9 @@ const MaxNameLength = 63
 const MaxNodeLength = 253
 
 var (
-	namePattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
-	nodePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+	namePattern    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+	backendPattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+	nodePattern    = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 )
 
 // Project is the namespace that a volume's name is unique in.
@@ -24,6 +25,9 @@ type Project string
 
 // Name is a volume's name within its project.
 type Name string
+
+// SnapshotName is a snapshot's name within its volume. It has the form of a [Name].
+type SnapshotName string
 
 // Node is the host that a volume is attached to.
 type Node string
@@ -53,6 +57,14 @@ func (k Key) Validate() error {
 	}
 	if !namePattern.MatchString(string(k.Name)) {
 		return Errorf(ErrInvalidName, "volume name %q: want 1 to %d of a-z, 0-9 and inner '-'", k.Name, MaxNameLength)
+	}
+	return nil
+}
+
+// Validate returns an [ErrInvalidName] if n is not `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
+func (n SnapshotName) Validate() error {
+	if !namePattern.MatchString(string(n)) {
+		return Errorf(ErrInvalidName, "snapshot name %q: want 1 to %d of a-z, 0-9 and inner '-'", n, MaxNameLength)
 	}
 	return nil
 }
@@ -94,6 +106,15 @@ func (id ID) Key() (Key, error) {
 func (n Node) Validate() error {
 	if !nodePattern.MatchString(string(n)) {
 		return Errorf(ErrInvalidArgument, "node %q: want 1 to %d of letters, digits and inner '.', '_', '-'", n, MaxNodeLength)
+	}
+	return nil
+}
+
+// ValidateBackend returns an [ErrInvalidArgument] unless name can be that of a backend:
+// 1 to 63 of `a-z`, `0-9` and `-`.
+func ValidateBackend(name string) error {
+	if !backendPattern.MatchString(name) {
+		return Errorf(ErrInvalidArgument, "backend %.80q: want 1 to %d of a-z, 0-9 and '-'", name, MaxNameLength)
 	}
 	return nil
 }

@@ -188,3 +188,17 @@ func TestLabels_Validate(t *testing.T) {
 		})
 	}
 }
+
+func TestSnapshotName_Validate(t *testing.T) {
+	longest := volume.SnapshotName(strings.Repeat("s", volume.MaxNameLength))
+	for _, name := range []volume.SnapshotName{"a", "0", "before-upgrade", "2026-11-21", longest} {
+		if err := name.Validate(); err != nil {
+			t.Errorf("snapshot name %q: got %v, want it valid", name, err)
+		}
+	}
+	for _, name := range []volume.SnapshotName{"", "-a", "a-", "A", "a.b", "a/b", "a@b", "a b", "a\n", "ñ", "\xff", longest + "s"} {
+		if err := name.Validate(); !errors.Is(err, volume.ErrInvalidName) {
+			t.Errorf("snapshot name %q: got %v, want %v", name, err, volume.ErrInvalidName)
+		}
+	}
+}

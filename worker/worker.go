@@ -16,6 +16,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -240,5 +243,6 @@ func (w *Worker) backend(name string) (*backends.Backend, error) {
 	if b := w.config.Backends[name]; b != nil {
 		return b, nil
 	}
-	return nil, volume.Errorf(volume.ErrUnknownBackend, "backend %q is not configured", name)
+	return nil, volume.Errorf(volume.ErrUnknownBackend, "backend %q is not configured, there is %s",
+		name, strings.Join(slices.Sorted(maps.Keys(w.config.Backends)), ", "))
 }

@@ -92,9 +92,7 @@ var deleteCases = []testCase{
 	}},
 	{"Delete_WhileAttached_IsRefused", func(s *subject) {
 		ref, attachment := s.attached()
-		err := s.driver.Delete(s.ctx, ref)
-		s.refused(err, "delete while attached", volume.FailedPrecondition)
-		s.names(err, nodeA)
+		s.blocked(s.driver.Delete(s.ctx, ref), "delete while attached", nodeBlocker(nodeA))
 		s.has(ref, small, &attachment)
 	}},
 	{"Delete_AfterDetach_IsSuccess", func(s *subject) {

@@ -104,7 +104,7 @@ func (s *subject) evictor() backends.Evictor {
 	s.Helper()
 	e, able := s.driver.(backends.Evictor)
 	if !able {
-		s.Skip("the driver is no backends.Evictor")
+		s.skip("the driver is no backends.Evictor")
 	}
 	return e
 }

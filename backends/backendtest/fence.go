@@ -146,6 +146,7 @@ func (s *subject) fenceDuringCalls(ref backends.Ref, epoch uint64) {
 		old := s.open()
 		running.Go(func() { s.liveUntilFenced(old, in(epoch, ref), begun, &fenced) })
 	}
+	defer running.Wait() // also when the case ends early
 	for range handles {
 		<-begun
 	}
@@ -194,7 +195,7 @@ func (s *subject) fencer() backends.Fencer {
 	s.Helper()
 	f, able := s.driver.(backends.Fencer)
 	if !able {
-		s.Skip("the driver is no backends.Fencer")
+		s.skip("the driver is no backends.Fencer")
 	}
 	return f
 }

@@ -3,6 +3,8 @@ package backendtest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
@@ -90,32 +92,61 @@ var plants = map[string]struct {
 	"the context is ignored":             {func(d *null.Driver) backends.Driver { return waitsForEver{d} }, "Context_CancelledBefore_ReturnsAndRepeatHeals"},
 }
 
+// onDisk are the faults of a disk, a driver that has every ability.
+func onDisk() map[string]diskPlant {
+	all := make(map[string]diskPlant)
+	for _, some := range []map[string]diskPlant{snapshotPlants, clonePlants, contentPlants, foreignPlants} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
 func TestRun_PlantedFault_IsCaught(t *testing.T) {
+	caught := maps.Clone(killPlants)
 	for name, p := range plants {
+		caught[name] = p.caught
+	}
+	for name, p := range onDisk() {
+		caught[name] = p.caught
+	}
+	for name, by := range caught {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			output, err := runSuite(t, name)
+			output, err := runSuite(t, name, "/^"+by+"$")
 			if _, failed := errors.AsType[*exec.ExitError](err); !failed {
 				t.Fatalf("suite: got %v, want it to fail; output:\n%s", err, output)
 			}
-			fail := regexp.MustCompile(`--- FAIL: TestPlanted/` + p.caught + ` `)
+			fail := regexp.MustCompile(`--- FAIL: TestPlanted/` + by + ` `)
 			if !fail.Match(output) {
-				t.Errorf("suite: got no failure of %s; output:\n%s", p.caught, output)
+				t.Errorf("suite: got no failure of %s; output:\n%s", by, output)
 			}
 		})
 	}
 }
 
 func TestRun_NoFault_Passes(t *testing.T) {
-	if output, err := runSuite(t, "nothing"); err != nil {
-		t.Errorf("suite: got %v, want success; output:\n%s", err, output)
+	for _, name := range []string{nothingPlanted, nothingOnDisk, nothingKilled} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if output, err := runSuite(t, name, ""); err != nil {
+				t.Errorf("suite: got %v, want success; output:\n%s", err, output)
+			}
+		})
 	}
 }
 
-// runSuite runs TestPlanted in a child process, which may fail without failing this one.
-func runSuite(t *testing.T, plant string) ([]byte, error) {
+// Stores without a fault.
+const (
+	nothingPlanted = "nothing"
+	nothingOnDisk  = "nothing on a disk"
+	nothingKilled  = "nothing killed"
+)
+
+// runSuite runs TestPlanted, or the given cases of it, in a child process, which may fail
+// without failing this one.
+func runSuite(t *testing.T, plant, cases string) ([]byte, error) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPlanted$", "-test.v")
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPlanted$"+cases, "-test.v")
 	child.Env = append(os.Environ(), plantVariable+"="+plant)
 	return child.CombinedOutput()
 }
@@ -125,11 +156,40 @@ func TestPlanted(t *testing.T) {
 	if name == "" {
 		t.Skip("runs only in the child processes of TestRun_PlantedFault_IsCaught")
 	}
-	h := &harness{store: null.New(null.Options{}), plant: func(d *null.Driver) backends.Driver { return d }}
-	if p, planted := plants[name]; planted {
-		h.plant = p.plant
+	h, err := plantedHarness(t, name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	backendtest.Run(t, h)
+	if c := backendtest.Run(t, h); c.Complete() && t.Failed() {
+		t.Error("certificate of a failed run: got a complete one")
+	}
+}
+
+func plantedHarness(t *testing.T, name string) (backendtest.Harness, error) {
+	onNull := &harness{store: null.New(null.Options{}), plant: func(d *null.Driver) backends.Driver { return d }}
+	whole := diskHarness{disk: newDisk(), plant: func(d *disk) backends.Driver { return d }}
+	if p, planted := plants[name]; planted {
+		onNull.plant = p.plant
+		return onNull, nil
+	}
+	if p, planted := onDisk()[name]; planted {
+		f := &faulty{disk: whole.disk}
+		p.plant(f)
+		whole.plant = func(*disk) backends.Driver { return f.handle() }
+		return whole, nil
+	}
+	if _, planted := killPlants[name]; planted {
+		return killHarness{t.TempDir(), name}, nil
+	}
+	switch name {
+	case nothingPlanted:
+		return onNull, nil
+	case nothingOnDisk:
+		return whole, nil
+	case nothingKilled:
+		return killHarness{t.TempDir(), name}, nil
+	}
+	return nil, fmt.Errorf("no such fault: %q", name)
 }
 
 type createOnce struct{ *null.Driver }

@@ -2,7 +2,6 @@ package backendtest
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -38,12 +37,14 @@ type subject struct {
 	driver  backends.Driver
 	ctx     context.Context
 	run     string // no other run of a case has this
+	skipped string // why the case was skipped
 }
 
-func newSubject(t *testing.T, h Harness) *subject {
-	s := &subject{T: t, harness: h, ctx: t.Context(), run: rand.Text()}
-	s.driver = s.open()
-	return s
+// skip ends the case, for a reason that the certificate tells.
+func (s *subject) skip(reason string) {
+	s.Helper()
+	s.skipped = reason
+	s.Skip(reason)
 }
 
 // open returns a handle that the end of the case closes.
@@ -108,6 +109,7 @@ func (s *subject) remove(key volume.Key) {
 	for _, holder := range found.Attachments {
 		_ = d.Detach(ctx, found.Ref, holder.Node)
 	}
+	_ = removeSnapshots(ctx, d, found.Ref)
 	_ = d.Delete(ctx, found.Ref)
 }
 
@@ -179,7 +181,7 @@ func (s *subject) resizer() backends.Resizer {
 	s.Helper()
 	r, able := s.driver.(backends.Resizer)
 	if !able {
-		s.Skip("the driver is no backends.Resizer")
+		s.skip("the driver is no backends.Resizer")
 	}
 	return r
 }
@@ -189,7 +191,7 @@ func (s *subject) lister() backends.Lister {
 	s.Helper()
 	l, able := s.driver.(backends.Lister)
 	if !able {
-		s.Skip("the driver is no backends.Lister")
+		s.skip("the driver is no backends.Lister")
 	}
 	return l
 }

@@ -80,8 +80,9 @@ func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 		return err
 	case found.ID != ref.ID:
 		return nil
-	case len(found.Attachments) > 0:
-		return backends.HeldBy(found.Attachments)
+	}
+	if err := backends.Blocked(backends.Holders(found.Attachments)...); err != nil {
+		return err
 	}
 	if err := d.dir.discard(sidecarName(ref.Key)); err != nil {
 		return err

@@ -1,9 +1,12 @@
 package local_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -20,7 +23,12 @@ type store struct {
 	journal string
 }
 
-var _ backendtest.EffectCounter = store{}
+var (
+	_ backendtest.EffectCounter = store{}
+	_ backendtest.Content       = store{}
+	_ backendtest.Foreigner     = store{}
+	_ backendtest.Crasher       = store{}
+)
 
 func newStore(t testing.TB) store {
 	t.Helper()
@@ -61,6 +69,45 @@ func (s store) Effects(t testing.TB, id volume.ID) map[volume.Verb]int {
 	}
 	return effects
 }
+
+func (s store) image(key volume.Key) string { return filepath.Join(s.dir, key.String()+".img") }
+
+func (s store) ReadContent(t testing.TB, ref backends.Ref, data []byte, offset int64) {
+	t.Helper()
+	f, err := os.Open(s.image(ref.Key))
+	must(t, err)
+	_, err = f.ReadAt(data, offset)
+	must(t, errors.Join(err, f.Close()))
+}
+
+func (s store) WriteContent(t testing.TB, ref backends.Ref, data []byte, offset int64) {
+	t.Helper()
+	f, err := os.OpenFile(s.image(ref.Key), os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt(data, offset)
+	must(t, errors.Join(err, f.Close()))
+}
+
+// Foreign makes a symbolic link to a file elsewhere. Any regular file with the name of an
+// image is the driver's own.
+func (s store) Foreign(t testing.TB, key volume.Key) (differs func() error) {
+	t.Helper()
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	want := []byte("not a volume")
+	must(t, os.WriteFile(elsewhere, want, 0o600))
+	must(t, os.Symlink(elsewhere, s.image(key)))
+	t.Cleanup(func() { must(t, os.Remove(s.image(key))) })
+	return func() error {
+		target, err := os.Readlink(s.image(key))
+		got, readErr := os.ReadFile(elsewhere)
+		if err != nil || target != elsewhere || !bytes.Equal(got, want) {
+			return fmt.Errorf("link to %q (%w), content %q (%w)", target, err, got, readErr)
+		}
+		return nil
+	}
+}
+
+func (s store) CallProcess(t testing.TB) *exec.Cmd { return local.CallProcess(t, s.dir, s.journal) }
 
 func verbOf(change local.Change) volume.Verb {
 	if change == local.ChangeEvict {

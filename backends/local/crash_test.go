@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/backends/backendtest"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -32,6 +33,7 @@ const seedVariable = "JETVOL_SEED"
 func TestMain(m *testing.M) {
 	children := map[string]func([]string) error{
 		"step": stepChild, "loop": loopChild, "fence": fenceChild, "stop": stopChild, "crowd": crowdChild,
+		"call": callChild,
 	}
 	child, isChild := children[os.Getenv(crashVariable)]
 	if !isChild {
@@ -43,7 +45,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func childCommand(t *testing.T, kind string, args ...string) *exec.Cmd {
+func childCommand(t testing.TB, kind string, args ...string) *exec.Cmd {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], args...)
 	// The race detector sleeps for a second at the end of a process, unless told not to.
@@ -129,6 +131,24 @@ func stepChild(args []string) error {
 	d.beforeChange(left, killSelf)
 	p := position(at)
 	return p.step().call(context.Background(), d, p.ref("db-01"))
+}
+
+// callChild makes a call of the conformance suite.
+func callChild(args []string) error {
+	_, err := backendtest.ServeCall(func(killAt int) (backends.Driver, error) {
+		d, err := Open(Options{Dir: args[0], Journal: args[1]})
+		if err == nil && killAt > 0 {
+			d.beforeChange(killAt, killSelf)
+		}
+		return d, err
+	})
+	return err
+}
+
+// CallProcess returns the process that makes a call of the conformance suite.
+func CallProcess(t testing.TB, dir, journal string) *exec.Cmd {
+	t.Helper()
+	return childCommand(t, "call", dir, journal)
 }
 
 // beforeChange calls f before the nth change to the disk, counting the lock as one.

@@ -29,14 +29,18 @@ type Options struct {
 }
 
 // Driver remembers objects in memory until the process ends. It implements
-// [backends.Driver], [backends.Resizer], [backends.Lister], [backends.Fencer] and
-// [backends.Evictor].
+// [backends.Driver], [backends.Resizer], [backends.Lister], [backends.Fencer],
+// [backends.Evictor], [backends.Snapshotter], [backends.Cloner] and
+// [backends.UsageReporter].
 type Driver struct {
 	latency time.Duration
 
 	mu      sync.Mutex
 	objects map[volume.Key]backends.Object // guarded by mu
 	fences  map[volume.Key]uint64          // guarded by mu; the lowest epoch that is taken
+
+	snapshots map[volume.Key][]backends.Snapshot // guarded by mu; the oldest first
+	parents   map[volume.Key]parent              // guarded by mu; of clones that are not flattened
 }
 
 var (
@@ -45,6 +49,9 @@ var (
 	_ backends.Lister  = (*Driver)(nil)
 	_ backends.Fencer  = (*Driver)(nil)
 	_ backends.Evictor = (*Driver)(nil)
+	_ backends.Cloner  = (*Driver)(nil)
+
+	_ backends.UsageReporter = (*Driver)(nil)
 )
 
 // New returns a driver without objects.
@@ -53,6 +60,9 @@ func New(opts Options) *Driver {
 		latency: opts.Latency,
 		objects: make(map[volume.Key]backends.Object),
 		fences:  make(map[volume.Key]uint64),
+
+		snapshots: make(map[volume.Key][]backends.Snapshot),
+		parents:   make(map[volume.Key]parent),
 	}
 }
 
@@ -108,16 +118,27 @@ func (d *Driver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes
 		return err
 	}
 	defer d.mu.Unlock()
+	done, err := d.made(ref, size)
+	if done || err != nil {
+		return err
+	}
+	d.objects[ref.Key] = backends.Object{Ref: backends.Ref{Key: ref.Key, ID: ref.ID}, Size: size}
+	return nil
+}
+
+// made reports whether there is an object of that ID and size, and refuses any other;
+// d.mu is held.
+func (d *Driver) made(ref backends.Ref, size volume.Bytes) (bool, error) {
 	found, exists := d.objects[ref.Key]
 	switch {
 	case !exists:
-		d.objects[ref.Key] = backends.Object{Ref: backends.Ref{Key: ref.Key, ID: ref.ID}, Size: size}
+		return false, nil
 	case found.ID != ref.ID:
-		return backends.Errorf(volume.AlreadyExists, "another volume is here: %s", found.ID)
+		return false, backends.Errorf(volume.AlreadyExists, "another volume is here: %s", found.ID)
 	case found.Size != size:
-		return backends.Errorf(volume.FailedPrecondition, "exists with size %s, not %s", found.Size, size)
+		return false, backends.Errorf(volume.FailedPrecondition, "exists with size %s, not %s", found.Size, size)
 	}
-	return nil
+	return true, nil
 }
 
 // Delete forgets an object; see [backends.Driver].
@@ -130,10 +151,11 @@ func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 	if !exists || found.ID != ref.ID {
 		return nil
 	}
-	if len(found.Attachments) > 0 {
-		return backends.HeldBy(found.Attachments)
+	if err := backends.Blocked(append(backends.Holders(found.Attachments), d.snapshotsOf(ref.Key)...)...); err != nil {
+		return err
 	}
 	delete(d.objects, ref.Key)
+	delete(d.parents, ref.Key)
 	return nil
 }
 

@@ -49,6 +49,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.eventsCommand(),
 		a.deadCommand(),
 		a.provisionCommand(),
+		a.configCommand(),
 		a.schemaCommand(),
 		a.versionCommand(),
 	)
@@ -109,6 +110,13 @@ func complete(command *cobra.Command, flag string, values func() []string) {
 			return values(), cobra.ShellCompDirectiveNoFileComp
 		})
 	if err != nil {
+		panic("jetvol: completion of a flag that is not there: " + err.Error())
+	}
+}
+
+// completeFile offers files with one of the extensions for a flag in the shell.
+func completeFile(command *cobra.Command, flag string, extensions []string) {
+	if err := command.MarkFlagFilename(flag, extensions...); err != nil {
 		panic("jetvol: completion of a flag that is not there: " + err.Error())
 	}
 }

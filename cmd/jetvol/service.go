@@ -6,18 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
-	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/local"
 	"github.com/jetvol/jetvol/backends/null"
+	"github.com/jetvol/jetvol/internal/config"
 	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
@@ -44,7 +42,15 @@ type workerFlags struct {
 	logLevel     string
 	// alone says that the server is this process's own: a former process of it is dead.
 	alone bool
+	// file is the configuration file, if any; backends is what it or the flags say.
+	file     string
+	backends config.Config
 }
+
+// fileFlag names the configuration file. It takes the place of the flags below.
+const fileFlag = "config"
+
+var backendFlags = []string{"backend", "local-journal", "null-latency"}
 
 func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
 	flags := command.Flags()
@@ -54,6 +60,8 @@ func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
 	backendNames := []string{local.DriverName, null.DriverName}
 	choice(command, &oneOf[string]{&f.backend, backendNames, "BACKEND"}, "backend",
 		"where volumes are stored: local, as files, or null, in memory for measurements", backendNames)
+	flags.StringVar(&f.file, fileFlag, "", "YAML file that names the backends (docs/configuration.md)")
+	completeFile(command, fileFlag, configExtensions)
 	flags.StringVar(&f.journal, "local-journal", "", "file to which the local backend appends a line per change")
 	flags.DurationVar(&f.nullLatency, "null-latency", 0, "how long each call of the null backend takes")
 	flags.StringVar(&f.metrics, "metrics", "", "HOST:PORT for /metrics, /healthz and /readyz (default off)")
@@ -62,13 +70,18 @@ func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
 	f.logLevel = defaultLevel
 	choice(command, &oneOf[string]{&f.logLevel, telemetry.Levels(), "LEVEL"}, "log-level",
 		"least level of the log on stderr", telemetry.Levels())
+	for _, flag := range backendFlags {
+		command.MarkFlagsMutuallyExclusive(fileFlag, flag)
+	}
 }
 
-func (f *workerFlags) validate() error {
+// validate checks the flags and reads the configuration file. Nothing is opened yet.
+func (f *workerFlags) validate() (err error) {
 	if f.concurrency <= 0 || f.drainTimeout <= 0 {
 		return usagef("concurrency and drain-timeout: want more than 0")
 	}
-	return nil
+	f.backends, err = f.configuration()
+	return err
 }
 
 // workerID returns the wanted name, or one that no other worker has. A process with a
@@ -90,11 +103,11 @@ func (f *workerFlags) workerID() string {
 
 // service is a worker with everything that it needs in this process.
 type service struct {
-	id      string
-	conn    *nats.Conn
-	backend *backends.Backend
-	worker  *worker.Worker
-	metrics *telemetry.Server // nil if off
+	id       string
+	conn     *nats.Conn
+	backends *served
+	worker   *worker.Worker
+	metrics  *telemetry.Server // nil if off
 }
 
 // newService returns a service that does not work yet. After an error nothing is left
@@ -107,13 +120,13 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		}
 	}()
 	registry := telemetry.NewRegistry()
-	if s.backend, err = f.openBackend(registry); err != nil {
+	if s.backends, err = f.openBackends(ctx, registry, log); err != nil {
 		return s, err
 	}
 	s.worker, err = worker.New(ctx, conn, worker.Config{
 		ID:             s.id,
-		Backends:       map[string]*backends.Backend{s.backend.Name(): s.backend},
-		DefaultBackend: s.backend.Name(),
+		Backends:       s.backends.byName,
+		DefaultBackend: s.backends.byDefault,
 		Concurrency:    f.concurrency,
 		DrainTimeout:   f.drainTimeout,
 		ReplaceLease:   f.alone,
@@ -132,40 +145,12 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 	return s, err
 }
 
-func (f *workerFlags) openBackend(registerer prometheus.Registerer) (*backends.Backend, error) {
-	options := backends.Options{Observe: telemetry.NewBackendCalls(registerer).Observer(f.backend)}
-	if f.backend == null.DriverName {
-		return backends.New(f.backend, f.nullDriver(), options), nil
-	}
-	if err := os.MkdirAll(f.dir, 0o750); err != nil {
-		return nil, explainDir(err)
-	}
-	driver, err := local.Open(local.Options{Dir: filepath.Join(f.dir, volumesDir), Journal: f.journal})
-	if err != nil {
-		return nil, fmt.Errorf("open backend %s: %w", f.backend, err)
-	}
-	return backends.New(f.backend, driver, options), nil
-}
-
-// nullDriver returns one that remembers volumes if no other worker can have made them.
-func (f *workerFlags) nullDriver() backends.Driver {
-	options := null.Options{Latency: f.nullLatency}
-	if f.alone {
-		return null.New(options)
-	}
-	return null.NewBlind(options)
-}
-
-func explainDir(err error) error {
-	return fmt.Errorf("make data directory: %w: choose another with --dir", err)
-}
-
 func (s *service) checks() []telemetry.Check {
-	return []telemetry.Check{
+	checks := []telemetry.Check{
 		{Name: "nats", Run: s.checkConnection},
 		{Name: "worker", Run: s.checkWorker},
-		{Name: "backend " + s.backend.Name(), Run: s.checkBackend},
 	}
+	return append(checks, s.backends.checks()...)
 }
 
 func (s *service) checkConnection(context.Context) (string, error) {
@@ -182,11 +167,6 @@ func (s *service) checkWorker(context.Context) (string, error) {
 	default:
 		return "", fmt.Errorf("worker %s: not all partitions are taken yet: %w", s.id, volume.Unavailable)
 	}
-}
-
-func (s *service) checkBackend(ctx context.Context) (string, error) {
-	health, err := s.backend.Health(ctx)
-	return strings.TrimSpace(health.Driver + " " + health.Version), err
 }
 
 // run works until ctx ends and then drains. Ready is called once commands are taken; if
@@ -217,8 +197,8 @@ func (s *service) close() error {
 		defer cancel()
 		faults = append(faults, s.metrics.Shutdown(ctx))
 	}
-	if s.backend != nil {
-		faults = append(faults, s.backend.Close())
+	if s.backends != nil {
+		faults = append(faults, s.backends.close())
 	}
 	return errors.Join(faults...)
 }

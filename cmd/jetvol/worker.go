@@ -38,6 +38,7 @@ func (a *app) workerCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return a.work(c, &f) },
 	}
 	f.register(command, "info")
+	command.MarkFlagsMutuallyExclusive(fileFlag, "dir")
 	command.Flags().BoolVar(&f.noProvision, "no-provision", false, "make no streams: they must exist")
 	command.Flags().IntVar(&f.replicas, "replicas", 0, "of streams to be made: 1, 3 or 5 (default 1)")
 	return command
@@ -68,7 +69,7 @@ func (a *app) work(c *cobra.Command, f *serverWorkerFlags) error {
 	}
 	err = a.serve(ctx, conn, &f.workerFlags, log, func(_ context.Context, s *service) (bool, error) {
 		fmt.Fprintf(a.stdout, "jetvol worker ready: %s (%s)\n",
-			conn.ConnectedUrlRedacted(), s.facts("backend "+s.backend.Name()))
+			conn.ConnectedUrlRedacted(), s.facts(s.backends.String()))
 		return true, nil
 	})
 	switch {

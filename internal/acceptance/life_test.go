@@ -111,6 +111,17 @@ type witnesses struct {
 
 func readWitnesses(t *testing.T, s *server, js jetstream.JetStream, key volume.Key) (volume.Record, witnesses) {
 	t.Helper()
+	driver, err := local.Open(local.Options{Dir: filepath.Dir(s.file(key.String()))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer driver.Close()
+	return readWitnessesOf(t, js, driver, key)
+}
+
+// readWitnessesOf returns the record, and what the events and the driver say.
+func readWitnessesOf(t *testing.T, js jetstream.JetStream, driver backends.Driver, key volume.Key) (volume.Record, witnesses) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var seen witnesses
@@ -120,11 +131,6 @@ func readWitnesses(t *testing.T, s *server, js jetstream.JetStream, key volume.K
 		}
 		seen.events = append(seen.events, event.Data)
 	}
-	driver, err := local.Open(local.Options{Dir: filepath.Dir(s.file(key.String()))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer driver.Close()
 	object, err := driver.Get(ctx, key)
 	if err == nil {
 		seen.object = &object

@@ -16,7 +16,15 @@ import (
 // ends that worker again and reads its files.
 func (s *storm) collect(ctx context.Context) (verify.Evidence, error) {
 	var e verify.Evidence
-	err := connected(s.servers.urls(), func(js jetstream.JetStream) error { return trial.AwaitEmpty(ctx, js) })
+	err := connected(s.servers.urls(), func(js jetstream.JetStream) error {
+		if err := trial.AwaitEmpty(ctx, js); err != nil {
+			return err
+		}
+		for _, line := range trial.Left(ctx, js) {
+			s.say("left in the stream: %s", line)
+		}
+		return nil
+	})
 	if err != nil {
 		return e, err
 	}

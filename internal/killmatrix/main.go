@@ -17,6 +17,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -26,8 +27,11 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jetvol/jetvol/backends/local"
 )
 
 // Defaults of the flags.
@@ -73,6 +77,7 @@ type options struct {
 	root     string
 	document string
 	sabotage string
+	backend  string
 	update   bool
 	keep     bool
 }
@@ -88,6 +93,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.parallel, "parallel", defaultParallel, "trials at a time, each on a server of its own")
 	flags.StringVar(&columns, "columns", "", "only columns that match the expression")
 	flags.StringVar(&points, "points", "", "only points that match the expression")
+	flags.StringVar(&o.backend, "backend", local.DriverName, "driver that the workers use: "+strings.Join(drivers, " or "))
 	flags.StringVar(&o.root, "root", ".", "directory of the module")
 	flags.StringVar(&o.document, "document", defaultDocument, "file with the table, within the module")
 	flags.StringVar(&o.sabotage, "sabotage", "", "put this fault into the copy, which has to be found: "+sabotageNames())
@@ -106,7 +112,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	if o.points, err = regexp.Compile(points); err != nil {
 		return o, fmt.Errorf("%w: -points: %w", errUsage, err)
 	}
-	return o, o.validate(flags.Args())
+	return o, cmp.Or(validateDriver(o.backend), o.validate(flags.Args()))
 }
 
 func (o options) validate(rest []string) error {
@@ -119,6 +125,8 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("%w: want -seeds ≥ 1, -parallel ≥ 1 and -sample ≥ 0", errUsage)
 	case o.sabotage != "" && !known:
 		return fmt.Errorf("%w: -sabotage %q: want one of %s", errUsage, o.sabotage, sabotageNames())
+	case o.update && o.backend != local.DriverName:
+		return fmt.Errorf("%w: -update is for the table over the backend %s", errUsage, local.DriverName)
 	case o.update && (partial || o.sabotage != ""):
 		return fmt.Errorf("%w: -update needs the whole matrix", errUsage)
 	}
@@ -150,7 +158,7 @@ func (o options) chosen() []cell {
 }
 
 // execute builds, makes all trials and prints the result.
-func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parseOptions(args, stderr)
 	if err != nil {
 		return err
@@ -160,13 +168,18 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	began := time.Now()
-	binary, err := instrument(ctx, o.root, base, o.edits())
+	in, err := newStore(ctx, o.backend, base)
+	if err != nil {
+		return fmt.Errorf("%w (directory %s is kept)", err, base)
+	}
+	defer func() { err = errors.Join(err, in.close()) }()
+	binary, err := instrument(ctx, o.root, base, in, o.edits())
 	if err != nil {
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}
 	fmt.Fprintf(stderr, "killmatrix: built in %s, in %s\n", time.Since(began).Round(time.Millisecond), base)
 	chosen := o.chosen()
-	r := &run{binary: binary, base: base, parallel: o.parallel, stderr: stderr, jobs: jobsOf(chosen, o.seeds, o.first)}
+	r := &run{binary: binary, base: base, store: in, parallel: o.parallel, stderr: stderr, jobs: jobsOf(chosen, o.seeds, o.first)}
 	if err := r.do(ctx); err != nil {
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}
@@ -183,6 +196,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	if o.keep {
 		return nil
+	}
+	if err := in.close(); err != nil {
+		return err
 	}
 	return os.RemoveAll(base)
 }

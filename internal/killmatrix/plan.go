@@ -204,9 +204,11 @@ func (p *planner) request(verb volume.Verb) ask {
 	return ask{Request: request, kind: verify.Ordinary}
 }
 
-// refusal makes a command that is refused whatever the state.
-func (p *planner) refusal() ask {
-	a := p.request(p.oneOf(volume.VerbDelete, volume.VerbAttach, volume.VerbDetach, volume.VerbReconcile))
+// refusal makes a command that is refused whatever the state. The verbs are those that it
+// may have besides: a refused reconcile has made its worker the owner of a volume at rest,
+// and so reaches points that other refusals do not.
+func (p *planner) refusal(verbs ...volume.Verb) ask {
+	a := p.request(p.oneOf(append(verbs, volume.VerbDelete, volume.VerbAttach, volume.VerbDetach)...))
 	generation := uint64(never)
 	a.IfGeneration = &generation
 	return a
@@ -228,7 +230,10 @@ var malformedPayloads = []string{`{`, `[]`, `{"size":"0"}`, `{"size":"1GiB","col
 func (p *planner) command(sofar plan) ask {
 	switch p.cell.column.name {
 	case refused:
-		return p.refusal()
+		if p.cell.point.name == "" { // a trial without a kill; see refusal
+			return p.refusal()
+		}
+		return p.refusal(volume.VerbReconcile)
 	case unknown:
 		return p.request(p.oneOf(volume.VerbDelete, volume.VerbAttach, volume.VerbDetach, volume.VerbReconcile))
 	case malformed:

@@ -121,7 +121,7 @@ func pointNamed(t *testing.T, name string) point {
 }
 
 func TestEnvironment_Terms(t *testing.T) {
-	got := environment([]arming{
+	got := environment(nil, []arming{
 		{places: []string{"a", "b"}, fact: "result attach/2"},
 		{places: []string{"c"}, fact: "spill", skip: 3},
 	})

@@ -76,7 +76,12 @@ var table = map[string]rule{
 	"internal/chaos":      {layer: program},
 	"internal/killmatrix": {layer: program},
 
-	"internal/config":    {layer: service, only: []string{"volume", "backends"}},
+	"internal/cephcluster": {layer: program, only: []string{"internal/cephproc"}},
+
+	"internal/config": {
+		layer: service,
+		only:  []string{"volume", "backends", "backends/local", "backends/null", "backends/ceph"},
+	},
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},
@@ -84,6 +89,8 @@ var table = map[string]rule{
 	"internal/trial":     {layer: engine},
 	"internal/history":   {layer: engine},
 	"internal/natsproc":  {layer: service, only: []string{"internal/embednats"}, tests: []string{"internal/provision"}},
+	"internal/cephproc":  {layer: vocabulary, only: none},
+	"internal/cephtest":  {layer: service, only: []string{"internal/cephproc"}, forTests: true},
 	"internal/natstest":  {layer: service, only: []string{"internal/embednats"}, forTests: true},
 	"internal/lint":      {layer: program, only: none, outside: none},
 }

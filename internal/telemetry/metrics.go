@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,4 +44,21 @@ func (c BackendCalls) Observer(backend string) func(call string, class volume.Cl
 		}
 		c.duration.WithLabelValues(backend, call, string(class)).Observe(took.Seconds())
 	}
+}
+
+// ObserveBackend registers the metric jetvol_backend_up of one backend. Whenever metrics
+// are read, probe is called, for as long as a check of readiness at most.
+func ObserveBackend(registerer prometheus.Registerer, backend string, probe func(ctx context.Context) error) {
+	promauto.With(registerer).NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "jetvol_backend_up",
+		Help:        "1 if the backend answers, 0 if not.",
+		ConstLabels: prometheus.Labels{"backend": backend},
+	}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+		defer cancel()
+		if probe(ctx) != nil {
+			return 0
+		}
+		return 1
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 // Check is one thing that must hold for the process to be ready.
 type Check struct {
 	Name string
+	// Group, if set, is what the check has in common with others: the process is ready
+	// while one check of each group holds, since the rest of its work goes on.
+	Group string
 	// Run returns what there is to know, or why the process is not ready.
 	Run func(ctx context.Context) (detail string, err error)
 }
@@ -43,7 +47,8 @@ type Options struct {
 //
 //	/metrics  the metrics, in the format of Prometheus
 //	/healthz  200 while the process answers at all
-//	/readyz   200 if every check holds and 503 if not, with one line of JSON either way
+//	/readyz   200 if every check holds, or one of each group, and 503 if not; with one
+//	          line of JSON either way
 type Server struct {
 	http   *http.Server
 	url    string
@@ -116,8 +121,10 @@ func handler(o Options) http.Handler {
 
 // report is the body of /readyz.
 type report struct {
-	Ready  bool     `json:"ready"`
-	Checks []result `json:"checks"`
+	Ready bool `json:"ready"`
+	// Degraded says that it is ready although a check fails.
+	Degraded bool     `json:"degraded,omitempty"`
+	Checks   []result `json:"checks"`
 }
 
 type result struct {
@@ -127,16 +134,33 @@ type result struct {
 	Error  string `json:"error,omitempty"`
 }
 
+// run carries out the checks, all at once: one that hangs takes no time from the others.
 func run(ctx context.Context, checks []Check) report {
-	whole := report{Ready: true, Checks: []result{}}
-	for _, check := range checks {
-		detail, err := check.Run(ctx)
-		one := result{Name: check.Name, OK: err == nil, Detail: detail}
-		if err != nil {
-			one.Error = err.Error()
-			whole.Ready = false
-		}
-		whole.Checks = append(whole.Checks, one)
+	results := make([]result, len(checks))
+	var all sync.WaitGroup
+	for i, check := range checks {
+		all.Go(func() {
+			detail, err := check.Run(ctx)
+			results[i] = result{Name: check.Name, OK: err == nil, Detail: detail}
+			if err != nil {
+				results[i].Error = err.Error()
+			}
+		})
 	}
-	return whole
+	all.Wait()
+	ready, failing := true, false
+	holds := map[string]bool{} // by group
+	for i, one := range results {
+		group := checks[i].Group
+		holds[group] = holds[group] || one.OK
+		failing = failing || !one.OK
+		if group == "" && !one.OK {
+			ready = false
+		}
+	}
+	delete(holds, "")
+	for _, one := range holds {
+		ready = ready && one
+	}
+	return report{Ready: ready, Degraded: ready && failing, Checks: results}
 }

@@ -66,12 +66,16 @@ func TestServer_Paths_AnswerAsDocumented(t *testing.T) {
 	observe("create", "", time.Second)
 	observe("create", volume.Busy, time.Second)
 	failing := errors.New("no connection")
+	telemetry.ObserveBackend(registry, "local", func(context.Context) error { return nil })
+	telemetry.ObserveBackend(registry, "ceph", func(context.Context) error { return failing })
 	checks := map[string][]telemetry.Check{
 		"holding": {{Name: "nats", Run: func(context.Context) (string, error) { return "connected", nil }}},
 		"failing": {
 			{Name: "nats", Run: func(context.Context) (string, error) { return "", failing }},
 			{Name: "worker", Run: func(context.Context) (string, error) { return "", nil }},
 		},
+		"one of a group":  group(nil, failing),
+		"none of a group": group(failing, failing),
 	}
 	for _, test := range []struct {
 		name, method, path, checks string
@@ -80,10 +84,14 @@ func TestServer_Paths_AnswerAsDocumented(t *testing.T) {
 	}{
 		{"metrics of backends", "GET", "/metrics", "holding", 200, `jetvol_backend_call_duration_seconds_count{backend="local",call="create",class="ok"} 1`},
 		{"metrics of failures", "GET", "/metrics", "holding", 200, `jetvol_backend_call_duration_seconds_count{backend="local",call="create",class="busy"} 1`},
+		{"metrics of one that answers", "GET", "/metrics", "holding", 200, `jetvol_backend_up{backend="local"} 1`},
+		{"metrics of one that does not", "GET", "/metrics", "holding", 200, `jetvol_backend_up{backend="ceph"} 0`},
 		{"metrics of the runtime", "GET", "/metrics", "holding", 200, "go_goroutines"},
 		{"alive though not ready", "GET", "/healthz", "failing", 200, "ok\n"},
 		{"ready", "GET", "/readyz", "holding", 200, `{"ready":true,"checks":[{"name":"nats","ok":true,"detail":"connected"}]}` + "\n"},
 		{"not ready", "GET", "/readyz", "failing", 503, `{"ready":false,"checks":[{"name":"nats","ok":false,"error":"no connection"},{"name":"worker","ok":true}]}` + "\n"},
+		{"ready with one of a group", "GET", "/readyz", "one of a group", 200, `{"ready":true,"degraded":true,"checks":[{"name":"a","ok":true},{"name":"b","ok":false,"error":"no connection"}]}` + "\n"},
+		{"not ready with none", "GET", "/readyz", "none of a group", 503, `{"ready":false,"checks":[{"name":"a","ok":false,"error":"no connection"},{"name":"b","ok":false,"error":"no connection"}]}` + "\n"},
 		{"nothing can be changed", "POST", "/readyz", "holding", 405, ""},
 		{"nothing else is there", "GET", "/debug/pprof/", "holding", 404, ""},
 	} {
@@ -97,6 +105,28 @@ func TestServer_Paths_AnswerAsDocumented(t *testing.T) {
 				t.Errorf("body: got %q, want it to hold %q", body, test.body)
 			}
 		})
+	}
+}
+
+// group returns two checks of one group.
+func group(a, b error) []telemetry.Check {
+	return []telemetry.Check{
+		{Name: "a", Group: "backends", Run: func(context.Context) (string, error) { return "", a }},
+		{Name: "b", Group: "backends", Run: func(context.Context) (string, error) { return "", b }},
+	}
+}
+
+func TestServer_CheckThatHangs_TakesNoTimeFromOthers(t *testing.T) {
+	server := start(t, telemetry.Options{Checks: []telemetry.Check{
+		{Name: "slow", Group: "backends", Run: func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			return "", ctx.Err()
+		}},
+		{Name: "quick", Group: "backends", Run: func(ctx context.Context) (string, error) { return "", ctx.Err() }},
+	}})
+	status, body := get(t, "GET", server.URL()+"/readyz")
+	if status != http.StatusOK || !strings.Contains(body, `{"name":"quick","ok":true}`) {
+		t.Errorf("got %d %s, want the quick check to hold", status, body)
 	}
 }
 

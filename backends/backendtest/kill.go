@@ -1,0 +1,151 @@
+package backendtest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	mathrand "math/rand/v2"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/jetvol/jetvol/backends"
+)
+
+const (
+	// maxKillPoints is more changes to its store than one call can need.
+	maxKillPoints = 200
+	// randomKills is how often each call is killed at a random moment.
+	randomKills = 3
+)
+
+// killCases kill the process that makes a change, and let another make it again.
+var killCases = []testCase{
+	{"Kill_BeforeEachChangeToTheStore_RepeatHeals", func(s *subject) {
+		crasher := s.crasher()
+		killed := 0
+		s.eachScript(func(at int) bool {
+			for n := 1; n <= maxKillPoints; n++ {
+				if !s.liveWithKill(crasher, at, n, 0) {
+					return true
+				}
+				killed++
+			}
+			s.Fatalf("call %d: got %d kills, want fewer points than that", at, maxKillPoints)
+			return false
+		})
+		if killed == 0 {
+			s.skip("the driver kills its process at no point: ServeCall's killAt is ignored")
+		}
+		s.Logf("killed at %d points", killed)
+	}},
+	{"Kill_AtRandomMoments_RepeatHeals", func(s *subject) {
+		crasher := s.crasher()
+		killed, calls := 0, 0
+		took := s.durations()
+		s.eachScript(func(at int) bool {
+			for range randomKills {
+				calls++
+				if s.liveWithKill(crasher, at, 0, mathrand.N(2*took[at])) {
+					killed++
+				}
+			}
+			return true
+		})
+		s.Logf("killed before their end: %d of %d calls", killed, calls)
+	}},
+}
+
+// crasher returns the harness's option or skips the case.
+func (s *subject) crasher() Crasher {
+	s.Helper()
+	crasher, given := s.harness.(Crasher)
+	if !given {
+		s.skip("the harness is no backendtest.Crasher")
+	}
+	return crasher
+}
+
+// eachScript calls f with the number of each call of the script until it returns false.
+func (s *subject) eachScript(f func(at int) bool) {
+	s.Helper()
+	for at := range script(backends.CapabilitiesOf(s.driver), backends.Ref{}, backends.Ref{}) {
+		if !f(at) {
+			return
+		}
+	}
+}
+
+// durations returns how long each call of the script takes.
+func (s *subject) durations() []time.Duration {
+	s.Helper()
+	var took []time.Duration
+	s.eachCall(func(c Call) {
+		begun := time.Now()
+		s.ok(c.Do(s.ctx, s.driver), c.Method)
+		took = append(took, max(time.Since(begun), time.Microsecond))
+	})
+	return took
+}
+
+// liveWithKill takes new volumes through the script. Call number at is made by a process
+// that is killed, and then again by another, as are all that follow. It reports whether
+// the call was killed before it ended.
+func (s *subject) liveWithKill(crasher Crasher, at, point int, after time.Duration) (killed bool) {
+	s.Helper()
+	s.run = rand.Text() // other names than the last time
+	ref, clone := s.volume("a"), s.volume("copy")
+	for i, c := range script(backends.CapabilitiesOf(s.driver), ref, clone) {
+		if i == at {
+			killed = s.kill(crasher, request{Call: c, KillAt: point}, after)
+			s.reopen()
+		}
+		s.ok(c.Do(s.ctx, s.driver), c.Method+" after a kill")
+	}
+	s.lacks(ref.Key)
+	s.lacks(clone.Key)
+	return killed
+}
+
+// kill has the request served by a process. Unless the request says where, the process is
+// killed when it has been at it for the given time. It reports whether that came before
+// the end of the call.
+func (s *subject) kill(crasher Crasher, asks request, after time.Duration) (killed bool) {
+	s.Helper()
+	text, err := json.Marshal(asks)
+	s.ok(err, "encode call")
+	process := crasher.CallProcess(s)
+	if process.Env == nil {
+		process.Env = os.Environ()
+	}
+	process.Env = append(process.Env, callVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	var complaints bytes.Buffer
+	process.Stderr = &complaints
+	output, err := process.StdoutPipe()
+	s.ok(err, "pipe")
+	s.ok(process.Start(), "start process")
+	lines := bufio.NewReader(output)
+	line, err := lines.ReadString('\n')
+	if line == begun && asks.KillAt == 0 {
+		kill := time.AfterFunc(after, func() { _ = process.Process.Kill() })
+		defer kill.Stop()
+	}
+	last, _ := lines.ReadString('\n')
+	waited := process.Wait()
+	if line != begun || waited != nil && !wasKilled(waited) {
+		s.Fatalf("process: got %v and %v, want it to begin, and to succeed or be killed; output:\n%s%s", err, waited, line, &complaints)
+	}
+	return last != ended
+}
+
+func wasKilled(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}

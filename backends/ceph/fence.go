@@ -167,7 +167,8 @@ func (r *registration) evictSilent(ctx context.Context, members []member, answer
 	return r.evict(ctx, silent(asked, answers))
 }
 
-// errSilent is the error of a process that did not hear itself.
+// errSilent is the error of a fencer that did not hear itself. It must not blame others:
+// rados_notify times out, too, if the OSD with the registry hangs.
 var errSilent = errors.New("own watch did not answer")
 
 // evict shuts the given members out and marks them in the registry.

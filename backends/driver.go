@@ -67,8 +67,9 @@ func (r Ref) Validate() error {
 type Object struct {
 	Ref
 	Size volume.Bytes
-	// Attachment is nil while no node holds the volume.
-	Attachment *volume.Attachment
+	// Attachments are the nodes that hold the volume, in the order of their names; nil
+	// while none does.
+	Attachments volume.Attachments
 }
 
 // Health is what a driver says of the system behind it.
@@ -95,12 +96,14 @@ type Driver interface {
 	Get(ctx context.Context, key volume.Key) (Object, error)
 
 	// Attach reserves the object for a node and returns what the node needs to reach
-	// it. Held by the same node in the same mode is success, held otherwise is
-	// FailedPrecondition naming the holder.
+	// it: for one node that writes, or for any number that only read. Held by the same
+	// node in the same mode is success, and read-only is success beside others that are.
+	// Held otherwise is FailedPrecondition naming every holder.
 	Attach(ctx context.Context, ref Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error)
 
-	// Detach ends the reservation of the node. Not held at all is success; held by
-	// another node is FailedPrecondition naming the holder.
+	// Detach ends the reservation of the node and no other. Not held by the node is
+	// success, because an earlier call may have ended that, unless another node holds the
+	// object for writing: that is FailedPrecondition naming the holder.
 	Detach(ctx context.Context, ref Ref, node volume.Node) error
 
 	// Health returns facts about the backend, or the error that users would meet.

@@ -36,7 +36,7 @@ func samples() map[string]volume.Transition {
 
 	attached := transition(dbKey, 9, volume.EventAttached)
 	attached.From, attached.To, attached.Final = volume.StateAttaching, volume.StateAttached, true
-	attached.Spec.Attachment = &volume.Attachment{Node: "n1", Mode: volume.ReadOnly, Connection: map[string]string{"path": "/srv/db-01.img"}}
+	attached.Spec.Attachments = volume.Attachments{{Node: "n1", Mode: volume.ReadOnly, Connection: map[string]string{"path": "/srv/db-01.img"}}}
 
 	rejected := refusal(dbKey, 9, "c-2/with:every.kind_of@character=+-")
 	rejected.From, rejected.To = volume.StateAttached, volume.StateAttached

@@ -179,8 +179,8 @@ func readError(err error) error {
 // endings are the events with which a command that did something can end. A refusal is
 // not among them, so that nobody ever has to read a long row of refusals.
 var endings = []volume.Event{
-	volume.EventReady, volume.EventAttached, volume.EventDetached, volume.EventDeleted,
-	volume.EventExtended, volume.EventReconciled, volume.EventCancelled, volume.EventFail,
+	volume.EventReady, volume.EventAttached, volume.EventDetached, volume.EventReleased, volume.EventDeleted,
+	volume.EventExtended, volume.EventEvicted, volume.EventReconciled, volume.EventCancelled, volume.EventFail,
 }
 
 // Outcomes tells the answers to the commands of a volume that were carried out, oldest

@@ -66,17 +66,25 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	op.NextRetryAt, op.Failure = time.Time{}, nil
 	next.Op = &op
 	event := doneEvents[op.Verb]
-	to, err := Next(record.State, event, Facts{RecordAttached: record.Attachment != nil})
-	if err != nil {
-		return Decision{Record: record}, err
-	}
 	switch op.Verb {
 	case volume.VerbAttach:
-		next.Attachment = attachment
-	case volume.VerbDetach, volume.VerbDelete:
-		next.Attachment = nil
+		if attachment == nil {
+			return Decision{Record: record}, impossible(record, "attach succeeded without an attachment")
+		}
+		next.Attachments = record.Attachments.With(*attachment)
+	case volume.VerbDetach:
+		next.Attachments = record.Attachments.Without(DetachNode(record))
+		if len(next.Attachments) > 0 {
+			event = volume.EventReleased
+		}
+	case volume.VerbDelete:
+		next.Attachments = nil
 	case volume.VerbResize:
 		next.Size = op.Args.Size
+	}
+	to, err := Next(record.State, event, Facts{RecordAttached: len(record.Attachments) > 0})
+	if err != nil {
+		return Decision{Record: record}, err
 	}
 	next.Drift = ""
 	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
@@ -223,7 +231,7 @@ func Reconcile(record volume.Record, command volume.Command, seen Observation, n
 // Drift says in words how the backend differs from a settled record, or "" if it does not.
 func Drift(record volume.Record, seen Observation) string {
 	var found []string
-	wantNode, haveNode := nodeOf(record.Attachment), nodeOf(seen.Attachment)
+	wantNode, haveNode := nodeList(record.Attachments), nodeList(seen.Attachments)
 	switch {
 	case record.State != volume.StateAvailable && record.State != volume.StateAttached:
 		return ""
@@ -241,22 +249,15 @@ func Drift(record volume.Record, seen Observation) string {
 // believe takes over what the backend has.
 func believe(record volume.Record, seen Observation, to volume.State) volume.Record {
 	next := record
-	next.Attachment = nil
+	next.Attachments = nil
 	if seen.Present {
 		next.Size = seen.Size
-		next.Attachment = seen.Attachment
+		next.Attachments = seen.Attachments
 	}
 	if to == volume.StateError {
-		next.Attachment = record.Attachment
+		next.Attachments = record.Attachments
 	}
 	return next
-}
-
-func nodeOf(a *volume.Attachment) volume.Node {
-	if a == nil {
-		return ""
-	}
-	return a.Node
 }
 
 func outcomeOf(op volume.Op, result volume.Result, failure *volume.Failure) volume.Outcome {
@@ -264,5 +265,9 @@ func outcomeOf(op volume.Op, result volume.Result, failure *volume.Failure) volu
 }
 
 func noOperation(record volume.Record, what string) error {
-	return &RejectedError{Key: record.Key, State: record.State, Code: volume.ErrInvalidTransition, Detail: what + " without an operation"}
+	return impossible(record, what+" without an operation")
+}
+
+func impossible(record volume.Record, detail string) error {
+	return &RejectedError{Key: record.Key, State: record.State, Code: volume.ErrInvalidTransition, Detail: detail}
 }

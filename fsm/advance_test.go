@@ -46,8 +46,8 @@ func TestSucceed_EndsEveryVerb(t *testing.T) {
 				t.Errorf("got an operation in %s", s.record.State)
 			}
 			var node volume.Node
-			if s.record.Attachment != nil {
-				node = s.record.Attachment.Node
+			if len(s.record.Attachments) > 0 {
+				node = s.record.Attachments[0].Node
 			}
 			if node != test.node {
 				t.Errorf("got node %q, want %q", node, test.node)

@@ -1,6 +1,7 @@
 package fsm_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -57,8 +58,8 @@ func TestDecide_Detach_Node(t *testing.T) {
 		if test.want == "" && err != nil || test.want != "" && volume.CodeOf(err) != test.want {
 			t.Errorf("node %q: got %v, want %q", test.node, err, test.want)
 		}
-		if got := s.record.Attachment; got == nil || got.Node != "n1" {
-			t.Errorf("node %q: got attachment %+v, want n1 until it is detached", test.node, got)
+		if got := nodesOf(s.record.Attachments); got != "n1" {
+			t.Errorf("node %q: got attached to %q, want n1 until it is detached", test.node, got)
 		}
 	}
 }
@@ -74,8 +75,8 @@ func TestResize_ReturnsToWhereItBegan(t *testing.T) {
 		s.fail(errBusy)
 		s.retry()
 		s.succeed()
-		if r := s.record; r.State != state || r.Size != before.Size+volume.GiB || r.Attachment != before.Attachment {
-			t.Errorf("got %s of %s on %+v, want %s on %+v", r.State, r.Size, r.Attachment, state, before.Attachment)
+		if r := s.record; r.State != state || r.Size != before.Size+volume.GiB || !reflect.DeepEqual(r.Attachments, before.Attachments) {
+			t.Errorf("got %s of %s on %+v, want %s on %+v", r.State, r.Size, r.Attachments, state, before.Attachments)
 		}
 	}
 }
@@ -86,8 +87,8 @@ func TestResize_GivenUp_KeepsTheSizeAndTheNode(t *testing.T) {
 	s.begin(volume.VerbResize)
 	s.fail(errBroken)
 	s.giveUp()
-	if r := s.record; r.State != volume.StateError || r.Size != before.Size || r.Attachment != before.Attachment {
-		t.Errorf("got %s of %s on %+v, want error of %s on %+v", r.State, r.Size, r.Attachment, before.Size, before.Attachment)
+	if r := s.record; r.State != volume.StateError || r.Size != before.Size || !reflect.DeepEqual(r.Attachments, before.Attachments) {
+		t.Errorf("got %s of %s on %+v, want error of %s on %+v", r.State, r.Size, r.Attachments, before.Size, before.Attachments)
 	}
 }
 
@@ -102,8 +103,8 @@ func TestWeakness_RefusedAttachDoesNotTouchTheOwner(t *testing.T) {
 	}
 	decision := s.reject(intruder, err)
 	for name, spec := range map[string]volume.Spec{"record": s.record.Spec, "event": decision.Transition.Spec} {
-		if spec.Attachment == nil || spec.Attachment.Node != "n1" {
-			t.Errorf("%s: got owner %+v, want n1", name, spec.Attachment)
+		if nodesOf(spec.Attachments) != "n1" {
+			t.Errorf("%s: got owner %s, want n1", name, spec.Attachments)
 		}
 	}
 	if s.record.State != volume.StateAttached {
@@ -113,11 +114,11 @@ func TestWeakness_RefusedAttachDoesNotTouchTheOwner(t *testing.T) {
 
 func TestWeakness_OwnerIsWrittenOnlyWhenTheBackendAttached(t *testing.T) {
 	s := in(t, volume.StateAttaching)
-	if s.record.Attachment != nil {
-		t.Errorf("got owner %+v while attaching", s.record.Attachment)
+	if len(s.record.Attachments) > 0 {
+		t.Errorf("got owner %s while attaching", s.record.Attachments)
 	}
 	s.succeed()
-	if got := s.record.Attachment; got == nil || got.Node != "n1" || got.Connection["path"] != "/dev/n1" {
+	if got, _ := s.record.Attachments.Of("n1"); got.Connection["path"] != "/dev/n1" {
 		t.Errorf("got %+v, want what the backend returned", got)
 	}
 }
@@ -153,7 +154,7 @@ func TestWeakness_DeletedNameLivesAgain(t *testing.T) {
 	s.run(volume.VerbDetach)
 	s.run(volume.VerbDelete)
 	first := s.record
-	if first.Attachment != nil || first.Exists() {
+	if len(first.Attachments) > 0 || first.Exists() {
 		t.Fatalf("got %#v, want a tombstone", first)
 	}
 	decision := s.run(volume.VerbCreate)
@@ -194,7 +195,7 @@ func TestWeakness_LoserOfACreateRaceIsToldThatItExists(t *testing.T) {
 func TestWeakness_ErrorIsNoDeadEnd(t *testing.T) {
 	s := in(t, volume.StateError)
 	decision := s.run(volume.VerbDelete)
-	if s.record.State != volume.StateDeleted || decision.Outcome.Result != volume.Succeeded || s.record.Attachment != nil {
+	if s.record.State != volume.StateDeleted || decision.Outcome.Result != volume.Succeeded || len(s.record.Attachments) > 0 {
 		t.Errorf("got %s, %+v, want it discarded", s.record.State, decision.Outcome)
 	}
 	if first := s.told[len(s.told)-2]; first.Event != volume.EventDiscard || first.From != volume.StateError {

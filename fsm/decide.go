@@ -46,24 +46,29 @@ func (d Decision) Stores() bool {
 	return d.Transition != nil || d.Outcome != nil && d.Outcome.Result != volume.Valid
 }
 
-// verbEvents says which event a verb fires, by the state where that depends on it.
-var verbEvents = map[volume.Verb]func(volume.State) volume.Event{
-	volume.VerbCreate: func(s volume.State) volume.Event {
-		if s == volume.StateDeleted {
+// verbEvents says which event a verb fires, by the record where that depends on it.
+var verbEvents = map[volume.Verb]func(volume.Record, volume.Args) volume.Event{
+	volume.VerbCreate: func(r volume.Record, _ volume.Args) volume.Event {
+		if r.State == volume.StateDeleted {
 			return volume.EventRecreate
 		}
 		return volume.EventCreate
 	},
-	volume.VerbDelete: func(s volume.State) volume.Event {
-		if s == volume.StatePending || s == volume.StateError {
+	volume.VerbDelete: func(r volume.Record, _ volume.Args) volume.Event {
+		if r.State == volume.StatePending || r.State == volume.StateError {
 			return volume.EventDiscard
 		}
 		return volume.EventDelete
 	},
-	volume.VerbAttach:   func(volume.State) volume.Event { return volume.EventAttach },
-	volume.VerbDetach:   func(volume.State) volume.Event { return volume.EventDetach },
-	volume.VerbResize:   func(volume.State) volume.Event { return volume.EventExtend },
-	volume.VerbNodeGone: func(volume.State) volume.Event { return volume.EventEvict },
+	volume.VerbAttach: func(r volume.Record, args volume.Args) volume.Event {
+		if r.State == volume.StateAttached && mayShare(r.Attachments, args) {
+			return volume.EventShare
+		}
+		return volume.EventAttach
+	},
+	volume.VerbDetach:   func(volume.Record, volume.Args) volume.Event { return volume.EventDetach },
+	volume.VerbResize:   func(volume.Record, volume.Args) volume.Event { return volume.EventExtend },
+	volume.VerbNodeGone: func(volume.Record, volume.Args) volume.Event { return volume.EventEvict },
 }
 
 var verbActions = map[volume.Verb]Action{
@@ -102,8 +107,8 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 	if !known {
 		return Decision{Record: record}, refuse(record, command, volume.ErrUnknownVerb, "unknown verb %q", command.Verb)
 	}
-	event := eventFor(record.State)
-	to, err := Next(record.State, event, Facts{RecordAttached: record.Attachment != nil})
+	event := eventFor(record, command.Args)
+	to, err := Next(record.State, event, Facts{RecordAttached: len(record.Attachments) > 0})
 	if err != nil {
 		return Decision{Record: record}, invalidTransition(record, command, err)
 	}
@@ -151,14 +156,16 @@ func checkArguments(record volume.Record, command volume.Command) error {
 		if command.Args.Size <= record.Size {
 			return refuse(record, command, volume.ErrInvalidSize, "new size %s is not larger than %s", command.Args.Size, record.Size)
 		}
+	case volume.VerbAttach:
+		if len(record.Attachments) >= volume.MaxAttachments {
+			return refuse(record, command, volume.ErrTooManyNodes, "it is attached to %d nodes already", len(record.Attachments))
+		}
 	case volume.VerbNodeGone:
 		if err := volume.ValidateReason(command.Args.Reason); err != nil {
 			return refuse(record, command, volume.ErrInvalidArgument, "%v", err)
 		}
 	case volume.VerbDetach:
-		if node := command.Args.Node; node != "" && record.Attachment != nil && node != record.Attachment.Node {
-			return refuse(record, command, volume.ErrNodeMismatch, "it is attached to node %s, not %s", record.Attachment.Node, node)
-		}
+		return checkDetach(record, command)
 	}
 	return nil
 }
@@ -263,8 +270,8 @@ func invalidTransition(record volume.Record, command volume.Command, err error) 
 		return err
 	}
 	rejected.Key, rejected.Verb = record.Key, command.Verb
-	if record.Attachment != nil {
-		rejected.Detail = fmt.Sprintf("attached to node %s", record.Attachment.Node)
+	if len(record.Attachments) > 0 {
+		rejected.Detail = attachedTo(record.Attachments)
 	}
 	return rejected
 }

@@ -16,10 +16,11 @@ func TestEvicted_EndsWhereTheBackendIs(t *testing.T) {
 		from  volume.State
 		seen  fsm.Observation
 		state volume.State
-		node  volume.Node
+		nodes string
 	}{
 		{"the holder is gone", volume.StateAttached, present(volume.GiB, nil), volume.StateAvailable, ""},
 		{"another holds it", volume.StateAttached, present(volume.GiB, on("n2")), volume.StateAttached, "n2"},
+		{"others share it", volume.StateAttached, shared("n2", "n3"), volume.StateAttached, "n2 n3"},
 		{"nobody held it", volume.StateAvailable, present(volume.GiB, nil), volume.StateAvailable, ""},
 		{"the record did not know the holder", volume.StateAvailable, present(volume.GiB, on("n2")), volume.StateAttached, "n2"},
 		{"it was in error", volume.StateError, present(2*volume.GiB, nil), volume.StateAvailable, ""},
@@ -32,8 +33,8 @@ func TestEvicted_EndsWhereTheBackendIs(t *testing.T) {
 				t.Fatalf("got %s to %s, action %q, want evict to evicting", begun.Transition.Event, begun.Record.State, begun.Action)
 			}
 			end := s.evicted(test.seen)
-			if r := end.Record; r.State != test.state || nodeOf(r.Attachment) != test.node || r.Size != test.seen.Size {
-				t.Errorf("got %s of %s on %q, want %s of %s on %q", r.State, r.Size, nodeOf(r.Attachment), test.state, test.seen.Size, test.node)
+			if r := end.Record; r.State != test.state || nodesOf(r.Attachments) != test.nodes || r.Size != test.seen.Size {
+				t.Errorf("got %s of %s on %q, want %s of %s on %q", r.State, r.Size, nodesOf(r.Attachments), test.state, test.seen.Size, test.nodes)
 			}
 			if end.Transition.Event != volume.EventEvicted || end.Outcome.Result != volume.Succeeded {
 				t.Errorf("got %s, %+v, want evicted and success", end.Transition.Event, end.Outcome)
@@ -56,8 +57,8 @@ func TestEvicted_BackendHasNothing_IsRefused(t *testing.T) {
 func TestNodeGone_GivenUp_KeepsTheNode(t *testing.T) {
 	s := in(t, volume.StateEvicting)
 	s.fail(errBroken)
-	if end := s.giveUp(); end.Record.State != volume.StateError || nodeOf(end.Record.Attachment) != "n1" {
-		t.Errorf("got %s on %q, want error on n1, which may still write", end.Record.State, nodeOf(end.Record.Attachment))
+	if end := s.giveUp(); end.Record.State != volume.StateError || nodesOf(end.Record.Attachments) != "n1" {
+		t.Errorf("got %s on %q, want error on n1, which may still write", end.Record.State, nodesOf(end.Record.Attachments))
 	}
 }
 
@@ -75,13 +76,13 @@ func TestNodeGone_NoReason_IsRefused(t *testing.T) {
 // an attempt fenced before it failed.
 func TestNodeGone_EventsTellWhyAndWhatWasFenced(t *testing.T) {
 	s := in(t, volume.StateAttached)
-	before := len(s.told)
+	begun := len(s.told)
 	s.begin(volume.VerbNodeGone)
 	fence := func(clients ...string) {
 		given := withSpareRoom(s.record)
-		print := fingerprint(t, given)
+		before := fingerprint(t, given)
 		s.record = fsm.Fenced(given, clients)
-		if fingerprint(t, given) != print {
+		if fingerprint(t, given) != before {
 			t.Error("the record that went in was changed")
 		}
 	}
@@ -92,7 +93,7 @@ func TestNodeGone_EventsTellWhyAndWhatWasFenced(t *testing.T) {
 	end := s.evicted(present(volume.GiB, nil))
 
 	want := [][]string{nil, {"10.0.0.1:0/1"}, {"10.0.0.1:0/1"}, {"10.0.0.1:0/1", "10.0.0.1:0/2"}}
-	for i, told := range s.told[before:] {
+	for i, told := range s.told[begun:] {
 		e := told.Eviction
 		if e == nil || e.Node != "n1" || e.Reason != "lost power" || !slices.Equal(e.Clients, want[i]) || told.Actor != "alice" {
 			t.Errorf("%s by %q: got %+v, want n1, lost power, %q", told.Event, told.Actor, e, want[i])
@@ -117,11 +118,4 @@ func TestNodeGone_Cancelled_SettlesWhereTheBackendIs(t *testing.T) {
 			t.Errorf("got %s and %v, want %s", decision.Record.State, err, state)
 		}
 	}
-}
-
-func nodeOf(a *volume.Attachment) volume.Node {
-	if a == nil {
-		return ""
-	}
-	return a.Node
 }

@@ -3,6 +3,7 @@ package fsm_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ var dbKey = volume.Key{Project: "default", Name: "db-01"}
 var (
 	errBusy   = volume.BackendError(fmt.Errorf("image locked: %w", volume.Busy))
 	errBroken = volume.BackendError(fmt.Errorf("bad image: %w", volume.Internal))
+	errHeld   = volume.BackendError(fmt.Errorf("held by another node: %w", volume.FailedPrecondition))
 	errCancel = volume.Errorf(volume.ErrCancelled, "cancelled by command c-99")
 )
 
@@ -110,8 +112,8 @@ func (s *story) begin(verb volume.Verb) fsm.Decision {
 func (s *story) succeed() fsm.Decision {
 	s.t.Helper()
 	var attachment *volume.Attachment
-	if s.record.Op != nil && s.record.Op.Verb == volume.VerbAttach {
-		attachment = on(s.record.Op.Args.Node)
+	if op := s.record.Op; op != nil && op.Verb == volume.VerbAttach {
+		attachment = onAs(op.Args.Node, op.Args.Mode)
 	}
 	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Succeed(r, attachment, now) })
 }
@@ -199,21 +201,48 @@ func in(t testing.TB, state volume.State) *story {
 	return s
 }
 
-// on returns an attachment to a node.
-func on(node volume.Node) *volume.Attachment {
-	return &volume.Attachment{Node: node, Mode: volume.ReadWrite, Connection: map[string]string{"path": "/dev/" + string(node)}}
+// on returns a writing node's attachment.
+func on(node volume.Node) *volume.Attachment { return onAs(node, volume.ReadWrite) }
+
+func onAs(node volume.Node, mode volume.Mode) *volume.Attachment {
+	return &volume.Attachment{Node: node, Mode: mode, Connection: map[string]string{"path": "/dev/" + string(node)}}
 }
 
 // What a backend may have of the volume.
 var absent = fsm.Observation{}
 
 func present(size volume.Bytes, attachment *volume.Attachment) fsm.Observation {
-	return fsm.Observation{Present: true, Size: size, Attachment: attachment}
+	seen := fsm.Observation{Present: true, Size: size}
+	if attachment != nil {
+		seen.Attachments = volume.Attachments{*attachment}
+	}
+	return seen
+}
+
+// shared is what a backend has of a volume that these nodes read, named in their order.
+func shared(nodes ...volume.Node) fsm.Observation {
+	seen := present(volume.GiB, nil)
+	for _, node := range nodes {
+		seen.Attachments = append(seen.Attachments, *onAs(node, volume.ReadOnly))
+	}
+	return seen
+}
+
+// nodesOf are the names of the nodes: `n1 n2`.
+func nodesOf(holders volume.Attachments) string {
+	var names []string
+	for _, one := range holders {
+		names = append(names, string(one.Node))
+	}
+	return strings.Join(names, " ")
 }
 
 // withSpareRoom gives the record's lists room behind their end, where a careless append
 // would write into memory that other records share.
 func withSpareRoom(r volume.Record) volume.Record {
+	if len(r.Attachments) > 0 {
+		r.Attachments = append(make(volume.Attachments, 0, len(r.Attachments)+4), r.Attachments...)
+	}
 	r.Outbox = append(make([]volume.Transition, 0, len(r.Outbox)+4), r.Outbox...)
 	r.Outcomes = append(make([]volume.Outcome, 0, len(r.Outcomes)+4), r.Outcomes...)
 	return r
@@ -222,6 +251,7 @@ func withSpareRoom(r volume.Record) volume.Record {
 // fingerprint is all of the record, the room behind its lists included.
 func fingerprint(t rapid.TB, r volume.Record) string {
 	t.Helper()
+	r.Attachments = r.Attachments[:cap(r.Attachments)]
 	r.Outbox = r.Outbox[:cap(r.Outbox)]
 	r.Outcomes = r.Outcomes[:cap(r.Outcomes)]
 	text, err := json.Marshal(r)

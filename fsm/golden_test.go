@@ -93,8 +93,8 @@ func TestGolden_FullMatrix(t *testing.T) {
 			fmt.Fprintf(&b, "%-17s%-11s%s\n", state, event, outcomes(state, event))
 		}
 	}
-	if pairs != 17*19 {
-		t.Errorf("got %d pairs, want %d", pairs, 17*19)
+	if pairs != 17*21 {
+		t.Errorf("got %d pairs, want %d", pairs, 17*21)
 	}
 	golden(t, "testdata/matrix.golden", b.String())
 }

@@ -112,6 +112,7 @@ func (c *checker) checkOutcome(d fsm.Decision) error {
 
 // mayBeHeld are the states in which a node may hold the volume.
 var mayBeHeld = []volume.State{
+	volume.StateAttaching, volume.StateAttachingFailed, // by nodes that share it
 	volume.StateAttached, volume.StateDetaching, volume.StateDetachingFailed,
 	volume.StateExtending, volume.StateExtendingFailed,
 	volume.StateEvicting, volume.StateEvictingFailed,
@@ -119,13 +120,16 @@ var mayBeHeld = []volume.State{
 }
 
 func checkAttachment(r volume.Record) error {
-	if r.Attachment != nil && !slices.Contains(mayBeHeld, r.State) {
-		return fmt.Errorf("in %s on node %s", r.State, r.Attachment.Node)
+	if len(r.Attachments) > 0 && !slices.Contains(mayBeHeld, r.State) {
+		return fmt.Errorf("in %s held by %s", r.State, r.Attachments)
 	}
-	if r.Attachment == nil && r.State == volume.StateAttached {
+	if len(r.Attachments) == 0 && r.State == volume.StateAttached {
 		return fmt.Errorf("attached to no node")
 	}
-	return nil
+	if sharing := r.State == volume.StateAttaching || r.State == volume.StateAttachingFailed; sharing && !r.Attachments.ReadOnly() {
+		return fmt.Errorf("in %s beside a writer: %s", r.State, r.Attachments)
+	}
+	return r.Attachments.Validate()
 }
 
 // advance takes one step of an operation, with what the backend answers.
@@ -167,7 +171,7 @@ func follow(policy fsm.RetryPolicy, answer error, seen fsm.Observation) advance 
 			if record.Op.Verb == volume.VerbNodeGone {
 				return fsm.Evicted(record, present(record.Size, nil), now)
 			}
-			return fsm.Succeed(record, on(record.Op.Args.Node), now)
+			return fsm.Succeed(record, onAs(record.Op.Args.Node, record.Op.Args.Mode), now)
 		case fsm.StepWait:
 			return fsm.Retry(record, now)
 		case fsm.StepSettle:

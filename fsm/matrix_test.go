@@ -60,8 +60,8 @@ var someFacts = []struct {
 	{"record attached", fsm.Facts{RecordAttached: true}},
 	{"backend absent", fsm.Facts{Observed: &fsm.Observation{}}},
 	{"backend detached", fsm.Facts{Observed: &fsm.Observation{Present: true}}},
-	{"backend attached", fsm.Facts{Observed: &fsm.Observation{Present: true, Attachment: &volume.Attachment{Node: "n1"}}}},
-	{"both attached", fsm.Facts{RecordAttached: true, Observed: &fsm.Observation{Present: true, Attachment: &volume.Attachment{Node: "n1"}}}},
+	{"backend attached", fsm.Facts{Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
+	{"both attached", fsm.Facts{RecordAttached: true, Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
 }
 
 type nextFunc func(volume.State, volume.Event, fsm.Facts) (volume.State, error)

@@ -1,6 +1,7 @@
 package fsm_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ type model struct {
 	state  volume.State // settled, or the verb that is under way
 	exists bool         // there is a record that is not a tombstone
 	size   volume.Bytes
-	node   volume.Node
+	nodes  holders
 	back   fsm.Observation
 }
 
@@ -37,7 +38,7 @@ func (m *model) accepts(c volume.Command) volume.Code {
 	}
 	allowed := map[volume.Verb][]volume.State{
 		volume.VerbDelete: {volume.StateAvailable, volume.StatePending, volume.StateError},
-		volume.VerbAttach: {volume.StateAvailable},
+		volume.VerbAttach: {volume.StateAvailable, volume.StateAttached},
 		volume.VerbDetach: {volume.StateAttached},
 		volume.VerbResize: {volume.StateAvailable, volume.StateAttached},
 
@@ -55,10 +56,15 @@ func (m *model) acceptsArguments(c volume.Command) volume.Code {
 	if c.Verb == volume.VerbResize && c.Args.Size <= m.size {
 		return volume.ErrInvalidSize
 	}
-	if c.Verb == volume.VerbNodeGone && c.Args.Reason == "" {
+	_, held := m.nodes[c.Args.Node]
+	switch {
+	case c.Verb == volume.VerbNodeGone && c.Args.Reason == "":
 		return volume.ErrInvalidArgument
-	}
-	if c.Verb == volume.VerbDetach && c.Args.Node != "" && c.Args.Node != m.node {
+	case c.Verb == volume.VerbAttach && m.state == volume.StateAttached && !m.nodes.sharedWith(c.Args.Node, c.Args.Mode):
+		return volume.ErrInvalidTransition
+	case c.Verb == volume.VerbDetach && c.Args.Node == "" && len(m.nodes) > 1:
+		return volume.ErrNodeRequired
+	case c.Verb == volume.VerbDetach && c.Args.Node != "" && !held:
 		return volume.ErrNodeMismatch
 	}
 	return ""
@@ -68,19 +74,19 @@ func (m *model) acceptsArguments(c volume.Command) volume.Code {
 func (m *model) act(op *volume.Op) {
 	switch op.Verb {
 	case volume.VerbCreate:
-		m.back = present(op.Args.Size, m.back.Attachment)
+		m.back.Present, m.back.Size = true, op.Args.Size
 	case volume.VerbDelete:
 		m.back = absent
 	case volume.VerbAttach:
-		m.back = present(m.back.Size, on(op.Args.Node))
+		m.back.Present = true
+		m.back.Attachments = m.back.Attachments.With(*onAs(op.Args.Node, op.Args.Mode))
 	case volume.VerbDetach:
-		m.back = present(m.back.Size, nil)
+		m.back.Present = true
+		m.back.Attachments = m.back.Attachments.Without(m.leaving(op))
 	case volume.VerbResize:
-		m.back = present(op.Args.Size, m.back.Attachment)
+		m.back.Present, m.back.Size = true, op.Args.Size
 	case volume.VerbNodeGone:
-		if m.back.Attachment != nil && m.back.Attachment.Node == op.Args.Node {
-			m.back.Attachment = nil
-		}
+		m.back.Attachments = m.back.Attachments.Without(op.Args.Node)
 	default: // the others do nothing
 	}
 }
@@ -91,19 +97,26 @@ func (m *model) done(op *volume.Op) {
 	case volume.VerbCreate:
 		m.state, m.size = volume.StateAvailable, op.Args.Size
 	case volume.VerbDelete:
-		m.state, m.exists, m.node = volume.StateDeleted, false, ""
+		m.state, m.exists, m.nodes = volume.StateDeleted, false, holders{}
 	case volume.VerbAttach:
-		m.state, m.node = volume.StateAttached, op.Args.Node
+		m.nodes[op.Args.Node] = op.Args.Mode
+		m.rest()
 	case volume.VerbDetach:
-		m.state, m.node = volume.StateAvailable, ""
+		delete(m.nodes, m.leaving(op))
+		m.rest()
 	case volume.VerbNodeGone:
 		m.believe(volume.StateError)
 	default: // resize
 		m.size = op.Args.Size
-		m.state = volume.StateAvailable
-		if m.node != "" {
-			m.state = volume.StateAttached
-		}
+		m.rest()
+	}
+}
+
+// rest is the state of a volume that is there.
+func (m *model) rest() {
+	m.state = volume.StateAvailable
+	if len(m.nodes) > 0 {
+		m.state = volume.StateAttached
 	}
 }
 
@@ -113,15 +126,13 @@ func (m *model) believe(ifAbsent volume.State) {
 	if !m.back.Present {
 		m.state = ifAbsent
 		if ifAbsent != volume.StateError {
-			m.node = ""
+			m.nodes = holders{}
 		}
 		m.exists = ifAbsent != volume.StateDeleted
 		return
 	}
-	m.state, m.size, m.node = volume.StateAvailable, m.back.Size, ""
-	if m.back.Attachment != nil {
-		m.state, m.node = volume.StateAttached, m.back.Attachment.Node
-	}
+	m.size, m.nodes = m.back.Size, holdersOf(m.back.Attachments)
+	m.rest()
 }
 
 // settle is the end of an operation that was cancelled.
@@ -165,13 +176,9 @@ func (w *world) note(d fsm.Decision) {
 
 // compare holds the settled record against the model.
 func (w *world) compare() {
-	var node volume.Node
-	if w.record.Attachment != nil {
-		node = w.record.Attachment.Node
-	}
-	m := w.model
-	if w.record.State != m.state || w.record.Exists() != m.exists || m.exists && (w.record.Size != m.size || node != m.node) {
-		w.rt.Fatalf("got %s of %s on %q, want %s of %s on %q", w.record.State, w.record.Size, node, m.state, m.size, m.node)
+	m, nodes := w.model, holdersOf(w.record.Attachments)
+	if w.record.State != m.state || w.record.Exists() != m.exists || m.exists && (w.record.Size != m.size || !maps.Equal(nodes, m.nodes)) {
+		w.rt.Fatalf("got %s of %s on %v, want %s of %s on %v", w.record.State, w.record.Size, nodes, m.state, m.size, m.nodes)
 	}
 }
 
@@ -179,10 +186,13 @@ func (w *world) compare() {
 func (w *world) command(rt *rapid.T) {
 	command := w.story.command(rapid.SampledFrom(slices.Concat(volume.Verbs()[:6], volume.Verbs()[7:])).Draw(rt, "verb"), volume.Args{
 		Size:   volume.Bytes(rapid.Int64Range(0, 4).Draw(rt, "size")) * volume.GiB,
-		Node:   rapid.SampledFrom([]volume.Node{"n1", "n2"}).Draw(rt, "node"),
-		Mode:   volume.ReadWrite,
+		Node:   rapid.SampledFrom([]volume.Node{"n1", "n2", "n3"}).Draw(rt, "node"),
+		Mode:   rapid.SampledFrom([]volume.Mode{volume.ReadWrite, volume.ReadOnly, volume.ReadOnly}).Draw(rt, "mode"),
 		Reason: rapid.SampledFrom([]string{"", "lost power", "lost power"}).Draw(rt, "reason"),
 	})
+	if command.Verb == volume.VerbDetach && rapid.Bool().Draw(rt, "whoever has it") {
+		command.Args.Node = ""
+	}
 	want := w.model.accepts(command)
 	busy := w.record.Op != nil
 	decision, err := w.decide(command)
@@ -202,7 +212,7 @@ func (w *world) command(rt *rapid.T) {
 		return
 	}
 	if command.Verb == volume.VerbCreate {
-		w.model.exists, w.model.size, w.model.node = true, command.Args.Size, ""
+		w.model.exists, w.model.size, w.model.nodes = true, command.Args.Size, holders{}
 	}
 	w.note(decision)
 }
@@ -233,6 +243,10 @@ func (w *world) proceed(rt *rapid.T) {
 
 func (w *world) act(rt *rapid.T) {
 	op := w.record.Op
+	if op.Verb == volume.VerbAttach && !w.model.takes(op) {
+		w.note(w.fail(errHeld))
+		return
+	}
 	answer := rapid.SampledFrom([]error{nil, nil, errBusy, errBroken, errCancel}).Draw(rt, "answer")
 	if op.Verb == volume.VerbNodeGone && answer == nil && !w.model.back.Present {
 		answer = errBroken // there is nothing to evict from
@@ -255,7 +269,7 @@ func (w *world) act(rt *rapid.T) {
 // tamper changes the backend behind jetvol's back.
 func (w *world) tamper(rt *rapid.T) {
 	w.model.back = rapid.SampledFrom([]fsm.Observation{
-		absent, present(volume.GiB, nil), present(2*volume.GiB, nil), present(volume.GiB, on("n2")),
+		absent, present(volume.GiB, nil), present(2*volume.GiB, nil), present(volume.GiB, on("n2")), shared("n1", "n2"),
 	}).Draw(rt, "backend has")
 }
 
@@ -272,6 +286,7 @@ func (w *world) cannotGetStuck(rt *rapid.T) {
 		"cancelled, absent":   follow(w.policy, errCancel, absent),
 		"cancelled, detached": follow(w.policy, errCancel, present(volume.GiB, nil)),
 		"cancelled, attached": follow(w.policy, errCancel, present(volume.GiB, on("n1"))),
+		"cancelled, shared":   follow(w.policy, errCancel, shared("n1", "n2", "n3")),
 	}
 	for name, next := range ways {
 		if err := checkEnds(w.record, w.policy, next); err != nil {
@@ -291,7 +306,7 @@ func (w *world) forget() {
 // TestModel runs random commands against random backends.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &world{story: newStory(rt), check: newChecker(), rt: rt, model: model{state: volume.StatePending}}
+		w := &world{story: newStory(rt), check: newChecker(), rt: rt, model: model{state: volume.StatePending, nodes: holders{}}}
 		w.policy.MaxAttempts = rapid.IntRange(1, 4).Draw(rt, "max attempts")
 		rt.Repeat(map[string]func(*rapid.T){
 			"command": w.command,

@@ -33,7 +33,7 @@ func TestReconcile_DecisionTable(t *testing.T) {
 		story func(testing.TB) *story
 		seen  fsm.Observation
 		to    volume.State
-		node  volume.Node
+		node  string
 		size  volume.Bytes
 		drift string
 	}{
@@ -61,10 +61,7 @@ func TestReconcile_DecisionTable(t *testing.T) {
 			s := test.story(t)
 			decision := s.reconcile(test.seen)
 			r := s.record
-			var node volume.Node
-			if r.Attachment != nil {
-				node = r.Attachment.Node
-			}
+			node := nodesOf(r.Attachments)
 			if r.State != test.to || node != test.node || r.Size != test.size || r.Drift != test.drift {
 				t.Errorf("got %s on %q of %s, drift %q, want %s on %q of %s, drift %q",
 					r.State, node, r.Size, r.Drift, test.to, test.node, test.size, test.drift)
@@ -154,8 +151,8 @@ func TestSettle_DecisionTable(t *testing.T) {
 				}
 				decision := s.settle(row.seen)
 				r := s.record
-				if r.State != row.want || r.Op != nil || (r.Attachment != nil) != (row.seen.Attachment != nil || r.State == volume.StateError && test.verb == volume.VerbDetach) {
-					t.Errorf("got %s, op %v, attachment %+v, want %s", r.State, r.Op, r.Attachment, row.want)
+				if r.State != row.want || r.Op != nil || (len(r.Attachments) > 0) != (len(row.seen.Attachments) > 0 || r.State == volume.StateError && test.verb == volume.VerbDetach) {
+					t.Errorf("got %s, op %v, attachment %+v, want %s", r.State, r.Op, r.Attachments, row.want)
 				}
 				if row.seen.Present && r.Size != row.seen.Size {
 					t.Errorf("got size %s, want that of the backend", r.Size)

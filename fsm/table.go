@@ -76,6 +76,11 @@ var edges = []edge{
 	{from: volume.StateExtendingFailed, event: volume.EventRetry, to: volume.StateExtending},
 	{from: volume.StateExtendingFailed, event: volume.EventFail, to: volume.StateError},
 
+	// Nodes that only read share a volume: it is attached before and after. These are
+	// events of their own because requirement A3 refuses attach in attached.
+	{from: volume.StateAttached, event: volume.EventShare, to: volume.StateAttaching},
+	{from: volume.StateDetaching, event: volume.EventReleased, to: volume.StateAttached},
+
 	// A node that is gone loses the volume, whoever else holds it, also if the record of a
 	// settled volume does not know that it has it. It ends where the backend then is.
 	{from: volume.StateAttached, event: volume.EventEvict, to: volume.StateEvicting},
@@ -123,7 +128,7 @@ var edges = []edge{
 
 // Facts are what the guards look at.
 type Facts struct {
-	// RecordAttached says that the record has an attachment.
+	// RecordAttached says that the record has attachments.
 	RecordAttached bool
 	// Observed is what the backend has; nil while nobody asked it.
 	Observed *Observation
@@ -131,9 +136,9 @@ type Facts struct {
 
 // Observation is what a backend has of a volume.
 type Observation struct {
-	Present    bool
-	Size       volume.Bytes
-	Attachment *volume.Attachment
+	Present     bool
+	Size        volume.Bytes
+	Attachments volume.Attachments
 }
 
 type factsKey struct{}
@@ -154,11 +159,11 @@ func backendPresent(ctx context.Context, _ ...any) bool {
 }
 
 func backendAttached(ctx context.Context, _ ...any) bool {
-	return backendPresent(ctx) && factsOf(ctx).Observed.Attachment != nil
+	return backendPresent(ctx) && len(factsOf(ctx).Observed.Attachments) > 0
 }
 
 func backendDetached(ctx context.Context, _ ...any) bool {
-	return backendPresent(ctx) && factsOf(ctx).Observed.Attachment == nil
+	return backendPresent(ctx) && len(factsOf(ctx).Observed.Attachments) == 0
 }
 
 // lookup carries one question through the machine, which itself holds no state.

@@ -60,7 +60,9 @@ const (
 	ErrCommandIDReused    Code = "command_id_reused"
 	ErrPreconditionFailed Code = "precondition_failed" // if_state or if_generation does not hold
 	ErrDeadlineExceeded   Code = "deadline_exceeded"
-	ErrNodeMismatch       Code = "node_mismatch" // detach names a node that does not hold the volume
+	ErrNodeMismatch       Code = "node_mismatch"  // detach names a node that does not hold the volume
+	ErrNodeRequired       Code = "node_required"  // detach names none, and several hold the volume
+	ErrTooManyNodes       Code = "too_many_nodes" // MaxAttachments hold the volume
 	ErrCancelled          Code = "cancelled"
 	ErrNothingToCancel    Code = "nothing_to_cancel"
 
@@ -98,6 +100,8 @@ var codeClasses = map[Code]Class{
 	ErrPreconditionFailed:  FailedPrecondition,
 	ErrDeadlineExceeded:    FailedPrecondition,
 	ErrNodeMismatch:        FailedPrecondition,
+	ErrNodeRequired:        FailedPrecondition,
+	ErrTooManyNodes:        FailedPrecondition,
 	ErrCancelled:           FailedPrecondition,
 	ErrNothingToCancel:     FailedPrecondition,
 	ErrBackendNotFound:     NotFound,

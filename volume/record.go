@@ -44,20 +44,13 @@ type Record struct {
 
 // Spec is what a volume is, apart from where it stands in its life.
 type Spec struct {
-	Size       Bytes       `json:"size_bytes"`
-	Backend    string      `json:"backend,omitempty"`
-	Labels     Labels      `json:"labels,omitempty"`
-	Attachment *Attachment `json:"attachment,omitempty"`
+	Size    Bytes  `json:"size_bytes"`
+	Backend string `json:"backend,omitempty"`
+	Labels  Labels `json:"labels,omitempty"`
+	// Attachments are the nodes that hold the volume, in the order of their names.
+	Attachments Attachments `json:"attachments,omitempty"`
 	// Drift says how the backend differs from this record, if a reconcile found that.
 	Drift string `json:"drift,omitempty"`
-}
-
-// Attachment says which node holds the volume and how it reaches it.
-type Attachment struct {
-	Node Node `json:"node"`
-	Mode Mode `json:"mode"`
-	// Connection is the backend's own information for the node, such as a path.
-	Connection map[string]string `json:"connection,omitempty"`
 }
 
 // Owner says which worker acts on a volume, and since when.

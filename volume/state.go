@@ -81,6 +81,8 @@ const (
 	EventDiscard    Event = "discard"    // a pending or broken volume is deleted
 	EventReconciled Event = "reconciled" // the backend was compared with the record
 	EventCancelled  Event = "cancelled"  // the running operation was given up on request
+	EventShare      Event = "share"      // an attach begins beside nodes that only read
+	EventReleased   Event = "released"   // a detach ended, and other nodes hold the volume still
 	EventEvict      Event = "evict"      // a node was declared gone
 	EventEvicted    Event = "evicted"    // it is fenced and does not hold the volume any more
 
@@ -93,6 +95,7 @@ func Events() []Event {
 		EventCreate, EventReady, EventAttach, EventAttached, EventDetach, EventDetached,
 		EventDelete, EventDeleted, EventError, EventRetry, EventFail,
 		EventExtend, EventExtended, EventRecreate, EventDiscard, EventReconciled, EventCancelled,
+		EventShare, EventReleased,
 		EventEvict, EventEvicted,
 	}
 }

@@ -3,15 +3,19 @@ package worker
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
 )
 
-// act makes one backend call for the record's operation: step 6. Its errors carry the
-// code under which users are told.
-func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachment, error) {
+// end is the decision with which an operation ends well.
+type end func(record volume.Record, now time.Time) (fsm.Decision, error)
+
+// act makes the backend call for the record's operation: step 6. Its errors carry the code
+// under which users are told.
+func (e *execution) act(ctx context.Context, action fsm.Action) (end, error) {
 	record := e.head.record
 	backend, err := e.worker.backend(record.Backend)
 	if err != nil {
@@ -21,6 +25,7 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachm
 		return nil, backendError(err)
 	}
 	ref, args := refOf(record), record.Op.Args
+	var attachment *volume.Attachment
 	// gofail: var beforeAct string
 	// killAt(beforeAct, "act", e.command.ID)
 
@@ -32,19 +37,22 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (*volume.Attachm
 	case fsm.ActionResize:
 		err = backend.Resize(ctx, ref, args.Size)
 	case fsm.ActionDetach:
-		err = backend.Detach(ctx, ref, detachFrom(record))
+		err = backend.Detach(ctx, ref, fsm.DetachNode(record))
 	case fsm.ActionAttach:
-		var attachment volume.Attachment
-		if attachment, err = backend.Attach(ctx, ref, args.Node, args.Mode); err == nil {
-			return &attachment, nil
-		}
+		var a volume.Attachment
+		a, err = backend.Attach(ctx, ref, args.Node, args.Mode)
+		attachment = &a
+	case fsm.ActionEvict:
+		return e.evict(ctx, backend)
 	default:
 		return nil, volume.Errorf(volume.ErrInternal, "no backend call for action %q", action)
 	}
 	if err != nil {
 		return nil, backendError(err)
 	}
-	return nil, nil
+	return func(record volume.Record, now time.Time) (fsm.Decision, error) {
+		return fsm.Succeed(record, attachment, now)
+	}, nil
 }
 
 // backendError gives a backend's error the code under which users are told.
@@ -53,13 +61,6 @@ func backendError(err error) error {
 		return err // the worker's own matter
 	}
 	return volume.BackendError(err)
-}
-
-func detachFrom(record volume.Record) volume.Node {
-	if record.Attachment != nil {
-		return record.Attachment.Node
-	}
-	return record.Op.Args.Node
 }
 
 // observe asks the backend what it has of the volume.
@@ -82,7 +83,7 @@ func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	case object.ID != record.ID:
 		return fsm.Observation{}, nil // a stranger's: ours is absent
 	}
-	return fsm.Observation{Present: true, Size: object.Size, Attachment: object.Attachment}, nil
+	return fsm.Observation{Present: true, Size: object.Size, Attachments: object.Attachments}, nil
 }
 
 // look asks the backend, once nothing that a former owner is still doing can come after.

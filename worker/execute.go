@@ -126,6 +126,9 @@ func (e *execution) decide() (fsm.Decision, error) {
 		}
 	}
 	decision, err := fsm.Decide(e.head.record, e.command, now())
+	if err == nil && e.command.Verb == volume.VerbNodeGone {
+		err = e.worker.evictable(e.head.record, e.command)
+	}
 	if err != nil || decision.Action != fsm.ActionObserve {
 		return decision, err
 	}
@@ -202,7 +205,7 @@ func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, e
 
 // try makes the backend call of the operation.
 func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, error) {
-	attachment, err := e.act(e.cancellable, action)
+	end, err := e.act(e.cancellable, action)
 	// gofail: var afterAct string
 	// killAt(afterAct, "act", e.command.ID)
 
@@ -210,7 +213,7 @@ func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, e
 		return fsm.Decision{}, errHandBack
 	}
 	if err == nil {
-		return fsm.Succeed(e.head.record, attachment, now())
+		return end(e.head.record, now())
 	}
 	if err := e.outbid(ctx, err); err != nil {
 		return fsm.Decision{}, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -57,6 +58,8 @@ type hooked struct {
 	calls  []string
 	fault  error // of the last call that failed
 	fence  func() error
+	// clients are what an eviction fences: local itself has none.
+	clients []string
 }
 
 func (h *hooked) around(ctx context.Context, call string, ref backends.Ref, do func() error) error {
@@ -170,6 +173,16 @@ func (h *hooked) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 		return err
 	})
 	return a, err
+}
+
+func (h *hooked) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (e backends.Eviction, err error) {
+	h.mu.Lock()
+	e.Clients = h.clients // fenced before anything goes wrong
+	h.mu.Unlock()
+	return e, h.around(ctx, "evict", ref, func() error {
+		_, err := h.Driver.Evict(ctx, ref, node)
+		return err
+	})
 }
 
 func (h *hooked) Get(ctx context.Context, key volume.Key) (o backends.Object, err error) {
@@ -369,7 +382,7 @@ func (s *system) wantBackend(record volume.Record) {
 	switch record.State {
 	case volume.StateAvailable, volume.StateAttached:
 		s.must(err)
-		if object.ID != record.ID || object.Size != record.Size || nodeOf(object.Attachment) != nodeOf(record.Attachment) {
+		if object.ID != record.ID || object.Size != record.Size || !reflect.DeepEqual(object.Attachments, record.Attachments) {
 			s.t.Errorf("backend of %s: got %+v, record %+v", record.Key, object, record.Spec)
 		}
 		info, err := os.Stat(s.file(record.Key))
@@ -385,10 +398,3 @@ func (s *system) wantBackend(record volume.Record) {
 }
 
 func (s *system) file(k volume.Key) string { return filepath.Join(s.dir, k.String()+".img") }
-
-func nodeOf(a *volume.Attachment) volume.Node {
-	if a == nil {
-		return ""
-	}
-	return a.Node
-}

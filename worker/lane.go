@@ -22,10 +22,10 @@ type lane struct {
 	working bool        // current has been begun; guarded by tenure.mu
 	owed    bool        // the member is to be told when the lane ends; guarded by tenure.mu
 
-	cancelMu  sync.Mutex                            // guards the three below; taken after tenure.mu
-	running   volume.CommandID                      // the command being carried out, or empty
-	stop      context.CancelCauseFunc               // ends its backend call or its wait
-	cancelled map[volume.CommandID]volume.CommandID // target → the cancel that wants it ended
+	cancelMu  sync.Mutex                 // guards the three below; taken after tenure.mu
+	running   volume.CommandID           // the command being carried out, or empty
+	stop      context.CancelCauseFunc    // ends its backend call or its wait
+	cancelled map[volume.CommandID]error // commands that are to end, and by what
 }
 
 // errHandBack ends the work on a command that the worker will not finish: it stays
@@ -110,8 +110,8 @@ func (l *lane) begin(ctx context.Context, id volume.CommandID) (context.Context,
 	l.cancelMu.Lock()
 	defer l.cancelMu.Unlock()
 	l.running, l.stop = id, stop
-	if by, wanted := l.cancelled[id]; wanted {
-		stop(cancelledBy(by))
+	if cause, wanted := l.cancelled[id]; wanted {
+		stop(cause)
 	}
 	return cancellable, func() {
 		stop(nil)
@@ -119,43 +119,6 @@ func (l *lane) begin(ctx context.Context, id volume.CommandID) (context.Context,
 		defer l.cancelMu.Unlock()
 		l.running, l.stop = "", nil
 	}
-}
-
-// interrupt ends the command that a cancel is meant for: the one it names, running or
-// still in the queue before it, or else the one being carried out. The caller holds
-// tenure.mu.
-func (l *lane) interrupt(cancel volume.Command) {
-	target := l.targetOf(cancel)
-	if target == "" {
-		return
-	}
-	l.cancelMu.Lock()
-	defer l.cancelMu.Unlock()
-	if l.cancelled == nil {
-		l.cancelled = map[volume.CommandID]volume.CommandID{}
-	}
-	l.cancelled[target] = cancel.ID
-	if target == l.running {
-		l.stop(cancelledBy(cancel.ID))
-	}
-}
-
-// targetOf returns the command before the cancel that it is meant for, if there is one.
-func (l *lane) targetOf(cancel volume.Command) volume.CommandID {
-	for _, d := range append([]*delivery{l.current}, l.queue...) {
-		switch {
-		case d == nil:
-		case d.Sequence >= cancel.Sequence:
-			return ""
-		case cancel.Args.Target == "", cancel.Args.Target == d.command().ID:
-			return d.command().ID
-		}
-	}
-	return ""
-}
-
-func cancelledBy(id volume.CommandID) error {
-	return volume.Errorf(volume.ErrCancelled, "cancelled by command %s", id)
 }
 
 // cancelCause returns the cancel that ended ctx, or nil if none did.

@@ -54,8 +54,8 @@ func TestWorker_RefusedAttach_LeavesTheOwner(t *testing.T) {
 	s.create("held", volume.MiB)
 	s.attach("held", "owner")
 	s.wantReply(s.attach("held", "intruder"), volume.Rejected, volume.StateAttached, volume.ErrInvalidTransition)
-	if node := s.record("held").Attachment.Node; node != "owner" {
-		t.Errorf("owner after a refused attach: got %s", node)
+	if _, held := s.record("held").Attachments.Of("owner"); !held {
+		t.Errorf("owner after a refused attach: got %s", s.record("held").Attachments)
 	}
 	s.wantWitnesses("held", volume.EventCreate, volume.EventReady, volume.EventAttach, volume.EventAttached, volume.EventRejected)
 }

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -115,8 +116,9 @@ func (s *system) oneAttached(name string, nodes []volume.Node, replies []command
 	if err != nil {
 		return err
 	}
-	if want := nodes[won[0]]; nodeOf(entry.Value.Attachment) != want || nodeOf(object.Attachment) != want {
-		return fmt.Errorf("%s won: record %+v, backend %+v", want, entry.Value.Attachment, object.Attachment)
+	want, record := nodes[won[0]], entry.Value.Attachments
+	if _, held := record.Of(want); !held || len(record) != 1 || !reflect.DeepEqual(record, object.Attachments) {
+		return fmt.Errorf("%s won: record has %s, backend %s", want, record, object.Attachments)
 	}
 	return nil
 }

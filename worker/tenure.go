@@ -11,8 +11,6 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/jetvol/jetvol/fsm"
-	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker/ownership"
 )
@@ -271,7 +269,7 @@ func (t *tenure) dispatch(d *delivery) {
 	}
 	t.held[d.Sequence] = d
 	key := d.laneKey()
-	if d.err == nil && d.command().Verb == volume.VerbCancel && !d.command().ValidateOnly {
+	if d.err == nil && interrupts(d.command()) {
 		w.lanes.Go(func() { t.readAhead(t.lanes, d) })
 	}
 	l := t.active[key]
@@ -283,53 +281,6 @@ func (t *tenure) dispatch(d *delivery) {
 	}
 	l.queue = append(l.queue, d)
 	w.metrics.queued.Inc()
-}
-
-// readAhead lets a cancel reach its target before the lane comes to the cancel itself.
-// Only one that would be accepted now may do that: neither a repeat, whose target has
-// ended, nor one whose preconditions do not hold. While the server cannot be asked it
-// tries again, as long as the cancel waits.
-func (t *tenure) readAhead(ctx context.Context, d *delivery) {
-	for t.holds(d) && ctx.Err() == nil {
-		accepted, err := t.partition.worker.acceptsCancel(ctx, d.command())
-		if err != nil {
-			wait(ctx, maxBackoff)
-			continue
-		}
-		if accepted {
-			t.interrupt(d.command())
-		}
-		return
-	}
-}
-
-func (t *tenure) interrupt(cancel volume.Command) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if l := t.active[cancel.Key]; l != nil {
-		l.interrupt(cancel)
-	}
-}
-
-func (w *Worker) acceptsCancel(ctx context.Context, cancel volume.Command) (bool, error) {
-	ctx, stop := context.WithTimeout(ctx, w.config.RequestTimeout)
-	defer stop()
-	entry, err := w.records.ByKey(ctx, cancel.Key)
-	record := entry.Value
-	if errors.Is(err, kv.ErrNotFound) {
-		record, err = volume.Record{Key: cancel.Key, State: volume.StatePending}, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if _, answered := record.Outcome(cancel.ID); answered || fsm.Admit(record, cancel, now()) != nil {
-		return false, nil
-	}
-	_, err = w.outcomes.Get(ctx, cancel.Key, cancel.ID)
-	if errors.Is(err, kv.ErrNotFound) {
-		return true, nil
-	}
-	return false, err
 }
 
 func (t *tenure) holds(d *delivery) bool {

@@ -50,7 +50,7 @@ type testCase struct {
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	for _, group := range [][]testCase{
-		createCases, deleteCases, attachCases, detachCases, resizeCases,
+		createCases, deleteCases, attachCases, detachCases, shareCases, resizeCases,
 		observeCases, processCases, concurrentCases, fenceCases, evictCases,
 	} {
 		for _, c := range group {

@@ -30,6 +30,14 @@ var evictCases = []testCase{
 		s.has(ref, small, &attachment)
 		s.effects(ref, volume.VerbNodeGone, 0)
 	}},
+	{"Evict_OneReader_LeavesTheOthers", func(s *subject) {
+		evictor := s.evictor()
+		ref, holders := s.shared(nodeA, nodeB)
+		s.evicted(evictor, ref, nodeA, "evict of a reader")
+		s.heldBy(ref, small, holders.Without(nodeA))
+		s.evicted(evictor, ref, nodeB, "evict of the last reader")
+		s.heldBy(ref, small, nil)
+	}},
 	{"Evict_NotHeld_IsSuccess", func(s *subject) {
 		evictor, ref := s.evictor(), s.created("a", small)
 		s.evicted(evictor, ref, nodeA, "evict from a volume that nobody holds")

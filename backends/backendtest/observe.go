@@ -19,7 +19,7 @@ var observeCases = []testCase{
 		free, gone := s.created("b", large), s.created("c", small)
 		s.ok(s.driver.Delete(s.ctx, gone), "delete")
 		listed := s.list()
-		wantListed(s, listed, backends.Object{Ref: attached, Size: small, Attachment: &attachment})
+		wantListed(s, listed, backends.Object{Ref: attached, Size: small, Attachments: volume.Attachments{attachment}})
 		wantListed(s, listed, backends.Object{Ref: free, Size: large})
 		if objects := listed[gone.Key]; len(objects) != 0 {
 			s.Errorf("list: got a deleted volume %+v, want none", objects)
@@ -88,7 +88,7 @@ func wantListed(s *subject, listed map[volume.Key][]backends.Object, want backen
 	if len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 		s.Errorf("list of %s: got %+v, want once %s", want.Key, got, describe(want))
 	}
-	s.has(want.Ref, want.Size, want.Attachment)
+	s.heldBy(want.Ref, want.Size, want.Attachments)
 }
 
 // life is every change of a volume, in order.

@@ -26,10 +26,25 @@ func (d evictFencesOnly) Evict(ctx context.Context, ref backends.Ref, _ volume.N
 type evictAny struct{ *null.Driver }
 
 func (d evictAny) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
-	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
-		node = found.Attachment.Node
+	eviction, err := d.Driver.Evict(ctx, ref, node)
+	for _, one := range holders(ctx, d.Driver, ref) {
+		_ = d.Detach(ctx, ref, one.Node)
 	}
-	return d.Driver.Evict(ctx, ref, node)
+	return eviction, err
+}
+
+// evictAll ends the reservations of all, if the node has one of them.
+type evictAll struct{ *null.Driver }
+
+func (d evictAll) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
+	all := holders(ctx, d.Driver, ref)
+	eviction, err := d.Driver.Evict(ctx, ref, node)
+	if _, held := all.Of(node); held {
+		for _, one := range all {
+			_ = d.Detach(ctx, ref, one.Node)
+		}
+	}
+	return eviction, err
 }
 
 // evictStrict wants the node to hold the object.
@@ -37,7 +52,7 @@ type evictStrict struct{ *null.Driver }
 
 func (d evictStrict) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
 	found, err := d.Get(ctx, ref.Key)
-	if err == nil && found.Attachment == nil {
+	if err == nil && len(found.Attachments) == 0 {
 		return backends.Eviction{}, backends.Errorf(volume.FailedPrecondition, "nobody holds it")
 	}
 	return d.Driver.Evict(ctx, ref, node)

@@ -104,8 +104,8 @@ func (d fenceMakes) Fence(ctx context.Context, ref backends.Ref) error {
 type fenceDetaches struct{ *null.Driver }
 
 func (d fenceDetaches) Fence(ctx context.Context, ref backends.Ref) error {
-	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
-		_ = d.Detach(ctx, ref, found.Attachment.Node)
+	if found, err := d.Get(ctx, ref.Key); err == nil && len(found.Attachments) > 0 {
+		_ = d.Detach(ctx, ref, found.Attachments[0].Node)
 	}
 	return d.Driver.Fence(ctx, ref)
 }

@@ -42,6 +42,20 @@ var plants = map[string]struct {
 	"attach steals":                      {func(d *null.Driver) backends.Driver { return attachSteals{d} }, "Attach_HeldByOther_IsRefusedNamingHolder"},
 	"attach does not name the holder":    {func(d *null.Driver) backends.Driver { return attachSilent{d} }, "Attach_HeldByOther_IsRefusedNamingHolder"},
 	"detach ignores the node":            {func(d *null.Driver) backends.Driver { return detachAny{d} }, "Detach_HeldByOther_IsRefusedNamingHolder"},
+	"attach lets one reader in":          {func(d *null.Driver) backends.Driver { return shareDenied{d} }, "Share_Readers_HoldItTogether"},
+	"attach keeps only the last reader":  {func(d *null.Driver) backends.Driver { return shareReplaces{d} }, "Share_Readers_HoldItTogether"},
+	"holders are told as they came":      {func(d *null.Driver) backends.Driver { return shareUnsorted{Driver: d} }, "Share_OrderOfAttaches_IsIrrelevant"},
+	"attach refuses a reader's repeat":   {func(d *null.Driver) backends.Driver { return shareOnce{d} }, "Share_Repeated_ReturnsTheSame"},
+	"attach lets a writer to readers":    {func(d *null.Driver) backends.Driver { return shareWriter{d} }, "Share_WriterBesideReaders_IsRefusedNamingAll"},
+	"attach names one reader only":       {func(d *null.Driver) backends.Driver { return shareNamesOne{d} }, "Share_WriterBesideReaders_IsRefusedNamingAll"},
+	"attach lets a reader to the writer": {func(d *null.Driver) backends.Driver { return shareWithWriter{d} }, "Share_ReaderBesideWriter_IsRefusedNamingHolder"},
+	"attach lets a reader write":         {func(d *null.Driver) backends.Driver { return shareUpgrades{d} }, "Share_ReaderWantsToWrite_IsRefused"},
+	"detach takes all readers away":      {func(d *null.Driver) backends.Driver { return shareDetachesAll{d} }, "Share_DetachOfOne_KeepsTheOthers"},
+	"detach refuses a reader's repeat":   {func(d *null.Driver) backends.Driver { return shareDetachOnce{d} }, "Share_DetachOfOne_KeepsTheOthers"},
+	"delete looks for two readers":       {func(d *null.Driver) backends.Driver { return shareDeletes{d} }, "Share_Delete_IsRefusedUntilTheLastDetach"},
+	"attach has room for fifty readers":  {func(d *null.Driver) backends.Driver { return shareFull{d} }, "Share_MostNodesWithTheLongestNames_HoldIt"},
+	"list tells the first reader":        {func(d *null.Driver) backends.Driver { return shareListsOne{d} }, "Share_Listed_AgreesWithGet"},
+	"readers at once lose each other":    {func(d *null.Driver) backends.Driver { return shareRaces{d} }, "Share_ManyNodesAtOnce_AllHoldIt"},
 	"resize takes smaller for done":      {func(d *null.Driver) backends.Driver { return resizeShrinks{d} }, "Resize_Smaller_IsRefused"},
 	"resize is claimed but unsupported":  {func(d *null.Driver) backends.Driver { return resizeDenied{d} }, "Capabilities_Claimed_AreHad"},
 	"get has no class for missing":       {func(d *null.Driver) backends.Driver { return getUnclassified{d} }, "Get_Missing_IsNotFound"},
@@ -66,6 +80,7 @@ var plants = map[string]struct {
 	"evict is claimed but unsupported":   {func(d *null.Driver) backends.Driver { return evictDenied{d} }, "Capabilities_Claimed_AreHad"},
 	"evict keeps the reservation":        {func(d *null.Driver) backends.Driver { return evictFencesOnly{d} }, "Evict_Holder_EndsItsReservation"},
 	"evict ignores the node":             {func(d *null.Driver) backends.Driver { return evictAny{d} }, "Evict_HeldByOther_IsSuccessAndStaysTheirs"},
+	"evict ends all readers":             {func(d *null.Driver) backends.Driver { return evictAll{d} }, "Evict_OneReader_LeavesTheOthers"},
 	"evict refuses a repeat":             {func(d *null.Driver) backends.Driver { return evictStrict{d} }, "Evict_Repeated_IsSuccess"},
 	"evict refuses what is not held":     {func(d *null.Driver) backends.Driver { return evictStrict{d} }, "Evict_NotHeld_IsSuccess"},
 	"evict ignores the id":               {func(d *null.Driver) backends.Driver { return evictStrangers{d} }, "Evict_Stranger_IsRefused"},
@@ -171,8 +186,8 @@ func (d deleteAny) Delete(ctx context.Context, ref backends.Ref) error {
 type deleteHeld struct{ *null.Driver }
 
 func (d deleteHeld) Delete(ctx context.Context, ref backends.Ref) error {
-	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
-		_ = d.Detach(ctx, ref, found.Attachment.Node)
+	if found, err := d.Get(ctx, ref.Key); err == nil && len(found.Attachments) > 0 {
+		_ = d.Detach(ctx, ref, found.Attachments[0].Node)
 	}
 	return d.Driver.Delete(ctx, ref)
 }
@@ -180,8 +195,8 @@ func (d deleteHeld) Delete(ctx context.Context, ref backends.Ref) error {
 type attachSteals struct{ *null.Driver }
 
 func (d attachSteals) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
-	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
-		_ = d.Detach(ctx, ref, found.Attachment.Node)
+	if found, err := d.Get(ctx, ref.Key); err == nil && len(found.Attachments) > 0 {
+		_ = d.Detach(ctx, ref, found.Attachments[0].Node)
 	}
 	return d.Driver.Attach(ctx, ref, node, mode)
 }
@@ -199,8 +214,8 @@ func (d attachSilent) Attach(ctx context.Context, ref backends.Ref, node volume.
 type detachAny struct{ *null.Driver }
 
 func (d detachAny) Detach(ctx context.Context, ref backends.Ref, node volume.Node) error {
-	if found, err := d.Get(ctx, ref.Key); err == nil && found.Attachment != nil {
-		node = found.Attachment.Node
+	if found, err := d.Get(ctx, ref.Key); err == nil && len(found.Attachments) > 0 {
+		node = found.Attachments[0].Node
 	}
 	return d.Driver.Detach(ctx, ref, node)
 }
@@ -233,7 +248,7 @@ func (d getUnclassified) Get(ctx context.Context, key volume.Key) (backends.Obje
 type listOmits struct{ *null.Driver }
 
 func (d listOmits) List(ctx context.Context, yield func(backends.Object) bool) error {
-	return d.Driver.List(ctx, func(o backends.Object) bool { return o.Attachment != nil || yield(o) })
+	return d.Driver.List(ctx, func(o backends.Object) bool { return len(o.Attachments) > 0 || yield(o) })
 }
 
 type listGoesOn struct{ *null.Driver }

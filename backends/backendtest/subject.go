@@ -105,8 +105,8 @@ func (s *subject) remove(key volume.Key) {
 		found.Ref = backends.Ref{Key: key, ID: volume.NewID(key, 1)}
 	}
 	found.Epoch = pastAnyFence
-	if found.Attachment != nil {
-		_ = d.Detach(ctx, found.Ref, found.Attachment.Node)
+	for _, holder := range found.Attachments {
+		_ = d.Detach(ctx, found.Ref, holder.Node)
 	}
 	_ = d.Delete(ctx, found.Ref)
 }
@@ -139,8 +139,18 @@ func (s *subject) names(err error, holder volume.Node) {
 	}
 }
 
-// has wants the object to be as told, with no attachment if a is nil.
+// has wants the object to be as told, held by one node, or by none if a is nil.
 func (s *subject) has(ref backends.Ref, size volume.Bytes, a *volume.Attachment) {
+	s.Helper()
+	var holders volume.Attachments
+	if a != nil {
+		holders = volume.Attachments{*a}
+	}
+	s.heldBy(ref, size, holders)
+}
+
+// heldBy wants the object to be as told, with exactly these holders in this order.
+func (s *subject) heldBy(ref backends.Ref, size volume.Bytes, holders volume.Attachments) {
 	s.Helper()
 	got, err := s.driver.Get(s.ctx, ref.Key)
 	if err != nil {
@@ -148,7 +158,7 @@ func (s *subject) has(ref backends.Ref, size volume.Bytes, a *volume.Attachment)
 		return
 	}
 	ref.Epoch = 0 // of the caller, not of the object
-	if want := (backends.Object{Ref: ref, Size: size, Attachment: a}); !reflect.DeepEqual(got, want) {
+	if want := (backends.Object{Ref: ref, Size: size, Attachments: holders}); !reflect.DeepEqual(got, want) {
 		s.Errorf("get %s: got %s, want %s", ref.Key, describe(got), describe(want))
 	}
 }
@@ -161,10 +171,7 @@ func (s *subject) lacks(key volume.Key) {
 }
 
 func describe(o backends.Object) string {
-	if o.Attachment == nil {
-		return fmt.Sprintf("{id %s, size %s, not attached}", o.ID, o.Size)
-	}
-	return fmt.Sprintf("{id %s, size %s, attached %+v}", o.ID, o.Size, *o.Attachment)
+	return fmt.Sprintf("{id %s, size %s, held by %d nodes: %+v}", o.ID, o.Size, len(o.Attachments), []volume.Attachment(o.Attachments))
 }
 
 // resizer returns the driver's ability or skips the case.

@@ -40,14 +40,14 @@ func TestOpen_WhatIsMissing_IsToldByEachCallUntilMended(t *testing.T) {
 	ok(t, os.WriteFile(wrongKey, []byte(key), 0o600), "write a wrong key")
 
 	tests := map[string]func(*Config){
-		"conf missing":      func(c *Config) { c.Conf = missing },
-		"keyring missing":   func(c *Config) { c.Keyring = missing },
-		"wrong key":         func(c *Config) { c.Keyring = wrongKey },
-		"unknown user":      func(c *Config) { c.User = "nobody" },
-		"pool missing":      func(c *Config) { c.Pool = "missing" },
-		"namespace missing": func(c *Config) { c.Namespace = "missing" },
+		"conf missing":          func(c *Config) { c.Conf = missing },
+		"keyring missing":       func(c *Config) { c.Keyring = missing },
+		"wrong key":             func(c *Config) { c.Keyring = wrongKey },
+		"unknown user":          func(c *Config) { c.User = "nobody" },
+		"pool missing":          func(c *Config) { c.Pool = "missing" },
+		"namespace missing":     func(c *Config) { c.Namespace = "missing" },
 		"user without OSD caps": func(c *Config) { c.User, c.Keyring = monitorsOnly(t, cluster) },
-		"user without caps": func(c *Config) { c.User = cephtest.NoCaps; c.Keyring = cluster.Keyring(cephtest.NoCaps) },
+		"user without caps":     func(c *Config) { c.User = cephtest.NoCaps; c.Keyring = cluster.Keyring(cephtest.NoCaps) },
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -215,7 +215,9 @@ func TestDriver_DaemonsFail_UnavailableThenHeals(t *testing.T) {
 		"list":   func() error { return d.List(t.Context(), nil) },
 		"health": func() error { _, err := d.Health(t.Context()); return err },
 	} {
+		began := time.Now()
 		refused(t, within(t, f), call+" with a frozen OSD", volume.Unavailable)
+		t.Logf("%s with a frozen OSD: %s", call, time.Since(began).Round(time.Millisecond))
 	}
 	cluster.Resume(t, cephtest.OSD)
 	// The timed-out create may have happened, or half of it.

@@ -88,3 +88,24 @@ func tasks(t *testing.T) int {
 	ok(t, err, "list threads")
 	return len(entries)
 }
+
+// TestDial_HundredFailures_LeakNothing: a connection that never came about has to end, too,
+// and go-ceph's Shutdown ends only those that did.
+func TestDial_HundredFailures_LeakNothing(t *testing.T) {
+	cfg := configOf(cephtest.Start(t))
+	cfg.Keyring = "/missing"
+	d := open(t, cfg)
+	get := func(ctx context.Context) error { _, err := d.Get(ctx, refOf("a").Key); return err }
+	crowd(t, 1, 10, get)
+	before := tasks(t)
+	if failed := crowd(t, 1, 100, get); failed != 100 {
+		t.Errorf("calls that failed: got %d, want all 100", failed)
+	}
+	soon(t, "the threads to end", func() error {
+		if now := tasks(t); now > before+10 {
+			return backends.Errorf(volume.Internal, "%d threads, %d before", now, before)
+		}
+		return nil
+	})
+	t.Logf("threads: %d before, %d after", before, tasks(t))
+}

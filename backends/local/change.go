@@ -80,8 +80,8 @@ func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 		return err
 	case found.ID != ref.ID:
 		return nil
-	case found.Attachment != nil:
-		return heldBy(found.Attachment)
+	case len(found.Attachments) > 0:
+		return backends.HeldBy(found.Attachments)
 	}
 	if err := d.dir.discard(sidecarName(ref.Key)); err != nil {
 		return err
@@ -112,17 +112,17 @@ func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 		return volume.Attachment{}, err
 	}
 	defer img.release()
-	if holder := found.Attachment; holder != nil {
-		if holder.Node != node || holder.Mode != mode {
-			return volume.Attachment{}, heldBy(holder)
-		}
+	if err := backends.CheckAttach(found.Attachments, node, mode); err != nil {
+		return volume.Attachment{}, err
+	}
+	if _, held := found.Attachments.Of(node); held {
 		return d.attachment(ref.Key, wanted), d.dir.sync()
 	}
 	// A node must not see the length that a killed and then abandoned Resize left.
 	if err := img.resize(found.Size); err != nil {
 		return volume.Attachment{}, err
 	}
-	found.Attachment = &wanted
+	found.Attachments = found.Attachments.With(wanted)
 	if err := d.store(ref.Key, found); err != nil {
 		return volume.Attachment{}, err
 	}
@@ -137,13 +137,13 @@ func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 		return err
 	}
 	defer img.release()
-	if found.Attachment == nil {
+	if err := backends.CheckDetach(found.Attachments, node); err != nil {
+		return err
+	}
+	if _, held := found.Attachments.Of(node); !held {
 		return d.dir.sync()
 	}
-	if found.Attachment.Node != node {
-		return heldBy(found.Attachment)
-	}
-	found.Attachment = nil
+	found.Attachments = found.Attachments.Without(node)
 	if err := d.store(ref.Key, found); err != nil {
 		return err
 	}
@@ -160,10 +160,10 @@ func (d *Driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) 
 		return backends.Eviction{}, err
 	}
 	defer img.release()
-	if found.Attachment == nil || found.Attachment.Node != node {
+	if _, held := found.Attachments.Of(node); !held {
 		return backends.Eviction{}, d.dir.sync()
 	}
-	found.Attachment = nil
+	found.Attachments = found.Attachments.Without(node)
 	if err := d.store(ref.Key, found); err != nil {
 		return backends.Eviction{}, err
 	}
@@ -281,8 +281,4 @@ func (d *Driver) readyFor(ctx context.Context, ref backends.Ref) error {
 		return err
 	}
 	return d.ready(ctx)
-}
-
-func heldBy(holder *volume.Attachment) error {
-	return backends.Errorf(volume.FailedPrecondition, "held by node %s (%s)", holder.Node, holder.Mode)
 }

@@ -123,7 +123,7 @@ func wantLegal(t *testing.T, entries []JournalEntry, objects []backends.Object) 
 			t.Errorf("entry %d: got %s, want a change that the ones before allow", i+1, entry.Change)
 		}
 	}
-	if exists != (len(objects) == 1) || exists && (objects[0].Size != size || held != (objects[0].Attachment != nil)) {
+	if exists != (len(objects) == 1) || exists && (objects[0].Size != size || held != (len(objects[0].Attachments) > 0)) {
 		t.Errorf("objects: got %+v, want what the journal says: exists %t, size %s, held %t", objects, exists, size, held)
 	}
 	if len(entries) < 2*len(life) {

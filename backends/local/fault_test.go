@@ -253,7 +253,7 @@ func TestDriver_DiskFull_IsResourceExhaustedAndHeals(t *testing.T) {
 	wantAll(t, d, wanted, volume.NotFound, "", "get")
 	object, err := d.Get(t.Context(), existing.Key)
 	must(t, err)
-	if object.Size != volume.MiB || object.Attachment != nil {
+	if object.Size != volume.MiB || len(object.Attachments) > 0 {
 		t.Errorf("volume on a full disk: got %+v, want it unchanged", object)
 	}
 

@@ -74,7 +74,7 @@ func (p position) objects(d *Driver, name volume.Name) []backends.Object {
 	object := backends.Object{Ref: p.ref(name), Size: before.size}
 	if before.held {
 		attachment := d.attachment(object.Key, volume.Attachment{Node: before.node, Mode: volume.ReadWrite})
-		object.Attachment = &attachment
+		object.Attachments = volume.Attachments{attachment}
 	}
 	return []backends.Object{object}
 }

@@ -39,9 +39,8 @@ func (d *Driver) get(key volume.Key) (backends.Object, error) {
 		return backends.Object{}, err
 	}
 	object := backends.Object{Ref: backends.Ref{Key: key, ID: found.ID}, Size: found.Size}
-	if found.Attachment != nil {
-		attachment := d.attachment(key, *found.Attachment)
-		object.Attachment = &attachment
+	for _, attachment := range found.Attachments {
+		object.Attachments = append(object.Attachments, d.attachment(key, attachment))
 	}
 	return object, nil
 }

@@ -33,7 +33,7 @@ type sidecar struct {
 	ID            volume.ID          `json:"id"`
 	Key           string             `json:"key"`
 	Size          volume.Bytes       `json:"size_bytes"`
-	Attachment    *volume.Attachment `json:"attachment,omitempty"`
+	Attachments   volume.Attachments `json:"attachments,omitempty"`
 }
 
 func newSidecar(ref backends.Ref, size volume.Bytes) sidecar {
@@ -75,13 +75,7 @@ func (s sidecar) validate(key volume.Key) error {
 	if err := s.Size.ValidateSize(); err != nil {
 		return err
 	}
-	if s.Attachment == nil {
-		return nil
-	}
-	if err := s.Attachment.Node.Validate(); err != nil {
-		return err
-	}
-	return s.Attachment.Mode.Validate()
+	return s.Attachments.Validate()
 }
 
 // load reads the sidecar of a volume. It returns NotFound if there is none, Internal

@@ -14,7 +14,7 @@ import (
 var testKey = volume.Key{Project: "default", Name: "db-01"}
 
 const goodSidecar = `{"schema_version":1,"id":"default.db-01.3","key":"default.db-01","size_bytes":1048576,` +
-	`"attachment":{"node":"n12","mode":"read-write"}}`
+	`"attachments":[{"node":"n12","mode":"read-write"}]}`
 
 func TestDecodeSidecar(t *testing.T) {
 	for _, c := range []struct {
@@ -23,7 +23,7 @@ func TestDecodeSidecar(t *testing.T) {
 		want   string // in the error; empty for none
 	}{
 		{"Good", func(s string) string { return s }, ""},
-		{"Unattached", func(s string) string { before, _, _ := strings.Cut(s, `,"attachment"`); return before + "}" }, ""},
+		{"Unattached", func(s string) string { before, _, _ := strings.Cut(s, `,"attachments"`); return before + "}" }, ""},
 		{"Truncated", func(s string) string { return s[:len(s)/2] }, "unexpected EOF"},
 		{"TwoValues", func(s string) string { return s + s }, "more than one"},
 		{"UnknownField", func(s string) string { return strings.Replace(s, "{", `{"fence":1,`, 1) }, `unknown field "fence"`},
@@ -34,6 +34,11 @@ func TestDecodeSidecar(t *testing.T) {
 		{"SizeTooLarge", replace(`1048576`, `9007199254740993`), "invalid_size"},
 		{"BadNode", replace(`"n12"`, `"../n12"`), "invalid_argument"},
 		{"BadMode", replace(`read-write`, `rw`), "invalid_argument"},
+		{"TwoReaders", replace(`[{"node":"n12","mode":"read-write"}]`, `[{"node":"n1","mode":"read-only"},{"node":"n2","mode":"read-only"}]`), ""},
+		{"ReaderBesideWriter", replace(`[{`, `[{"node":"n1","mode":"read-only"},{`), "a writer beside others"},
+		{"NodesOutOfOrder", replace(`[{"node":"n12","mode":"read-write"}]`, `[{"node":"n2","mode":"read-only"},{"node":"n1","mode":"read-only"}]`), "node n1 after node n2"},
+		{"NodeTwice", replace(`[{"node":"n12","mode":"read-write"}]`, `[{"node":"n1","mode":"read-only"},{"node":"n1","mode":"read-only"}]`), "node n1 after node n1"},
+		{"SingleAttachment", replace(`"attachments":[{"node":"n12","mode":"read-write"}]`, `"attachment":{"node":"n12","mode":"read-write"}`), `unknown field "attachment"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := decodeSidecar(testKey, []byte(c.change(goodSidecar)))

@@ -10,6 +10,7 @@ package null
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -129,8 +130,8 @@ func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 	if !exists || found.ID != ref.ID {
 		return nil
 	}
-	if found.Attachment != nil {
-		return heldBy(found.Attachment)
+	if len(found.Attachments) > 0 {
+		return backends.HeldBy(found.Attachments)
 	}
 	delete(d.objects, ref.Key)
 	return nil
@@ -159,11 +160,11 @@ func (d *Driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 	if err != nil {
 		return volume.Attachment{}, err
 	}
-	wanted := volume.Attachment{Node: node, Mode: mode}
-	if holder := found.Attachment; holder != nil && (holder.Node != node || holder.Mode != mode) {
-		return volume.Attachment{}, heldBy(holder)
+	if err := backends.CheckAttach(found.Attachments, node, mode); err != nil {
+		return volume.Attachment{}, err
 	}
-	found.Attachment = &volume.Attachment{Node: node, Mode: mode}
+	wanted := volume.Attachment{Node: node, Mode: mode}
+	found.Attachments = found.Attachments.With(wanted)
 	d.objects[ref.Key] = found
 	return wanted, nil
 }
@@ -175,13 +176,13 @@ func (d *Driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node)
 	}
 	defer d.mu.Unlock()
 	found, err := d.own(ref)
-	if err != nil || found.Attachment == nil {
+	if err != nil {
 		return err
 	}
-	if found.Attachment.Node != node {
-		return heldBy(found.Attachment)
+	if err := backends.CheckDetach(found.Attachments, node); err != nil {
+		return err
 	}
-	found.Attachment = nil
+	found.Attachments = found.Attachments.Without(node)
 	d.objects[ref.Key] = found
 	return nil
 }
@@ -194,10 +195,10 @@ func (d *Driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) 
 	}
 	defer d.mu.Unlock()
 	found, err := d.own(ref)
-	if err != nil || found.Attachment == nil || found.Attachment.Node != node {
+	if err != nil {
 		return backends.Eviction{}, err
 	}
-	found.Attachment = nil
+	found.Attachments = found.Attachments.Without(node)
 	d.objects[ref.Key] = found
 	return backends.Eviction{}, nil
 }
@@ -268,15 +269,8 @@ func (d *Driver) own(ref backends.Ref) (backends.Object, error) {
 
 // told is an object that its receiver may change.
 func told(o backends.Object) backends.Object {
-	if o.Attachment != nil {
-		attachment := *o.Attachment
-		o.Attachment = &attachment
-	}
+	o.Attachments = slices.Clone(o.Attachments)
 	return o
 }
 
 func errAbsent() error { return backends.Errorf(volume.NotFound, "no volume here") }
-
-func heldBy(holder *volume.Attachment) error {
-	return backends.Errorf(volume.FailedPrecondition, "held by node %s (%s)", holder.Node, holder.Mode)
-}

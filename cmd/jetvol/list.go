@@ -163,13 +163,21 @@ func (l *listing) add(r storedRecord) error {
 	if l.json != nil {
 		return printJSON(l.json, r)
 	}
-	node := "-"
-	if r.Attachment != nil {
-		node = string(r.Attachment.Node)
-	}
 	_, err := fmt.Fprintf(l.table, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n",
-		r.Key, r.State, r.Size, r.Backend, node, r.Generation, stamp(r.UpdatedAt))
+		r.Key, r.State, r.Size, r.Backend, nodesText(r.Attachments), r.Generation, stamp(r.UpdatedAt))
 	return err
+}
+
+// nodesText is `n1`, or `n1,+2` if two others hold the volume too, or `-`.
+func nodesText(holders volume.Attachments) string {
+	switch len(holders) {
+	case 0:
+		return "-"
+	case 1:
+		return string(holders[0].Node)
+	default:
+		return fmt.Sprintf("%s,+%d", holders[0].Node, len(holders)-1)
+	}
 }
 
 func (l *listing) flush() error {

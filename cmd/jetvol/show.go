@@ -35,6 +35,13 @@ func troubleText(t volume.Transition) string {
 	if t.Reason != "" {
 		text.WriteString("  " + t.Reason)
 	}
+	switch {
+	case t.Eviction == nil:
+	case t.Event == volume.EventEvict:
+		fmt.Fprintf(&text, "  node %s: %s", t.Eviction.Node, plain(t.Eviction.Reason))
+	case t.Event == volume.EventEvicted:
+		text.WriteString("  fenced " + fencedText(t.Eviction))
+	}
 	if t.Failure != nil {
 		text.WriteString("  " + failureText(t.Failure))
 	}
@@ -69,8 +76,8 @@ func showRecord(w io.Writer, r volume.Record) {
 	row("generation", "%d", r.Generation)
 	row("size", "%s", r.Size)
 	row("backend", "%s", r.Backend)
-	if r.Attachment != nil {
-		row("attached to", "%s %s%s", r.Attachment.Node, r.Attachment.Mode, pairs(" ", r.Attachment.Connection))
+	for _, a := range r.Attachments {
+		row("attached to", "%s %s%s", a.Node, a.Mode, pairs(" ", a.Connection))
 	}
 	if len(r.Labels) > 0 {
 		row("labels", "%s", strings.TrimSpace(pairs(" ", r.Labels)))

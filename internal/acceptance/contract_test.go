@@ -155,7 +155,7 @@ func TestContract_Replies(t *testing.T) {
 		names = append(names, words(row[0])...)
 	}
 	slices.Sort(names)
-	want := jsonNames(t, commands.Reply{VolumeID: "v", State: volume.StateError, Failure: &volume.Failure{}})
+	want := jsonNames(t, commands.Reply{VolumeID: "v", State: volume.StateError, Failure: &volume.Failure{}, Eviction: &volume.Eviction{}})
 	if !slices.Equal(names, want) {
 		t.Errorf("the table has %q, a reply %q", names, want)
 	}
@@ -200,12 +200,15 @@ func acceptedVerbs(state volume.State) []string {
 	key := volume.Key{Project: "p", Name: "v"}
 	record := volume.Record{Key: key, ID: volume.NewID(key, 1), State: state, Generation: 9, Spec: volume.Spec{Size: volume.MiB}}
 	if state == volume.StateAttached {
-		record.Attachment = &volume.Attachment{Node: "n", Mode: volume.ReadWrite}
+		record.Attachments = volume.Attachments{{Node: "holder", Mode: volume.ReadOnly}}
 	}
-	seen := fsm.Observation{Present: true, Size: record.Size, Attachment: record.Attachment}
+	seen := fsm.Observation{Present: true, Size: record.Size, Attachments: record.Attachments}
 	var accepted []string
 	for _, verb := range volume.Verbs() {
-		command := volume.Command{ID: "c", Key: key, Verb: verb, Args: volume.Args{Size: 2 * volume.MiB, Node: "n"}}
+		command := volume.Command{ID: "c", Key: key, Verb: verb, Args: volume.Args{Size: 2 * volume.MiB, Reason: "lost power"}}
+		if verb == volume.VerbAttach {
+			command.Args.Node, command.Args.Mode = "another", volume.ReadOnly
+		}
 		decision, err := fsm.Decide(record, command, time.Unix(0, 0))
 		if err == nil && decision.Action == fsm.ActionObserve {
 			_, err = fsm.Reconcile(record, command, seen, time.Unix(0, 0))
@@ -227,7 +230,7 @@ func TestContract_Record(t *testing.T) {
 	want := jsonNames(t, volume.Record{
 		ID: "v", CreatedAt: time.Unix(0, 0), Owner: volume.Owner{Epoch: 1}, Op: &volume.Op{}, Outcomes: []volume.Outcome{{}}, Spilled: 1,
 		Outbox: []volume.Transition{{}},
-		Spec:   volume.Spec{Backend: "b", Labels: volume.Labels{"a": "b"}, Attachment: &volume.Attachment{}, Drift: "d"},
+		Spec:   volume.Spec{Backend: "b", Labels: volume.Labels{"a": "b"}, Attachments: volume.Attachments{{}}, Drift: "d"},
 	})
 	if !slices.Equal(names, want) {
 		t.Errorf("the table has %q, a record %q", names, want)

@@ -75,8 +75,11 @@ func TestLife_EveryStep_WitnessesAgree(t *testing.T) {
 		{verb: volume.VerbDetach, state: volume.StateAvailable, generation: 8},
 		{verb: volume.VerbReconcile, state: volume.StateAvailable, generation: 9},
 		{verb: volume.VerbResize, args: volume.Args{Size: 128 * volume.MiB}, state: volume.StateAvailable, generation: 11},
-		{verb: volume.VerbDelete, state: volume.StateDeleted, generation: 13},
-		{verb: volume.VerbCreate, args: volume.Args{Size: volume.MiB}, state: volume.StateAvailable, generation: 15},
+		{verb: volume.VerbAttach, args: volume.Args{Node: "node-2"}, state: volume.StateAttached, generation: 13},
+		{verb: volume.VerbNodeGone, args: volume.Args{Node: "node-1", Reason: "lost power"}, state: volume.StateAttached, generation: 15},
+		{verb: volume.VerbNodeGone, args: volume.Args{Node: "node-2", Reason: "lost power"}, state: volume.StateAvailable, generation: 17},
+		{verb: volume.VerbDelete, state: volume.StateDeleted, generation: 19},
+		{verb: volume.VerbCreate, args: volume.Args{Size: volume.MiB}, state: volume.StateAvailable, generation: 21},
 	} {
 		if step.outcome == "" {
 			step.outcome = volume.Succeeded
@@ -165,8 +168,8 @@ func disagreements(record volume.Record, history []volume.Transition, object *ba
 	switch {
 	case record.Exists() != (object != nil):
 		fault("record %s, backend has %v", record.State, object)
-	case object != nil && (object.ID != record.ID || object.Size != record.Size || !reflect.DeepEqual(object.Attachment, record.Attachment)):
-		fault("record %s %s %+v, backend %s %s %+v", record.ID, record.Size, record.Attachment, object.ID, object.Size, object.Attachment)
+	case object != nil && (object.ID != record.ID || object.Size != record.Size || !reflect.DeepEqual(object.Attachments, record.Attachments)):
+		fault("record %s %s %+v, backend %s %s %+v", record.ID, record.Size, record.Attachments, object.ID, object.Size, object.Attachments)
 	}
 	return faults
 }
@@ -193,7 +196,7 @@ func TestDisagreements_PlantedFaults_AreFound(t *testing.T) {
 		"other life":      func(_ *volume.Record, _ *[]volume.Transition, o **backends.Object) { (*o).ID = "p.v.9" },
 		"backend size":    func(_ *volume.Record, _ *[]volume.Transition, o **backends.Object) { (*o).Size++ },
 		"unknown holder": func(_ *volume.Record, _ *[]volume.Transition, o **backends.Object) {
-			(*o).Attachment = &volume.Attachment{Node: "n"}
+			(*o).Attachments = volume.Attachments{{Node: "n"}}
 		},
 		"moved by rejected": func(_ *volume.Record, h *[]volume.Transition, _ **backends.Object) {
 			(*h)[1].Event = volume.EventRejected

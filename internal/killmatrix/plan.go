@@ -72,13 +72,19 @@ type planner struct {
 	key    volume.Key
 	serial int
 	size   volume.Bytes // the volume's, so that a resize is larger
+	shared bool         // nodes only read, and several at once
+	node   int          // that the last attach was for
 }
+
+// nodes is how many there are; one after another gets the volume.
+const nodes = 3
 
 // newPlan makes the plan of a cell and a seed in a project of its own.
 func newPlan(c cell, seed uint64, project volume.Project) plan {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(c.String())) // never fails
 	p := &planner{rng: rand.New(rand.NewPCG(seed, hash.Sum64())), cell: c}
+	p.node = p.rng.IntN(nodes)
 	plan := plan{
 		results:  c.results(),
 		waiting:  c.scenario == waiting,
@@ -181,11 +187,18 @@ func (p *planner) request(verb volume.Verb) ask {
 		p.size += volume.Bytes(1+p.rng.IntN(8)) * volume.MiB
 		request.Args.Size = p.size
 	case volume.VerbAttach:
-		request.Args.Node = volume.Node(fmt.Sprintf("node-%d", p.rng.IntN(3)))
+		p.node++
+		request.Args.Node = volume.Node(fmt.Sprintf("node-%d", p.node%nodes))
 		request.Args.Mode = volume.ReadWrite
-		if p.coin() {
+		if p.shared || p.coin() {
 			request.Args.Mode = volume.ReadOnly
 		}
+	case volume.VerbDetach:
+		if p.shared {
+			request.Args.Node = volume.Node(fmt.Sprintf("node-%d", p.node%nodes))
+		}
+	case volume.VerbNodeGone:
+		request.Args.Node, request.Args.Reason = volume.Node(fmt.Sprintf("node-%d", p.node%nodes)), "a drill"
 	default:
 	}
 	return ask{Request: request, kind: verify.Ordinary}
@@ -245,7 +258,15 @@ func (p *planner) prepare() []ask {
 			return p.life(crowd, volume.VerbDelete)
 		}
 		return nil
-	case string(volume.VerbDetach):
+	case string(volume.VerbAttach):
+		if p.shared = p.coin(); p.shared {
+			return p.life(crowd, volume.VerbAttach)
+		}
+		return p.life(crowd)
+	case string(volume.VerbDetach), string(volume.VerbNodeGone):
+		if p.shared = p.coin(); p.shared { // of two readers one goes
+			return p.life(crowd, volume.VerbAttach, volume.VerbAttach)
+		}
 		return p.life(crowd, volume.VerbAttach)
 	case string(volume.VerbResize), string(volume.VerbReconcile), refused, repeated:
 		if p.coin() {

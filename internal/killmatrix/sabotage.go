@@ -31,8 +31,8 @@ var sabotages = map[string]edit{
 	},
 	"attach-not-repeatable": {
 		"backends/local/change.go",
-		"		if holder.Node != node || holder.Mode != mode {\n			return volume.Attachment{}, heldBy(holder)",
-		"		if true {\n			return volume.Attachment{}, heldBy(holder)",
+		"	if _, held := found.Attachments.Of(node); held {\n		return d.attachment(ref.Key, wanted), d.dir.sync()",
+		"	if _, held := found.Attachments.Of(node); held {\n		return volume.Attachment{}, backends.HeldBy(found.Attachments)",
 	},
 	"no-reset": {
 		"worker/partition.go",

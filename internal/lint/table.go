@@ -62,6 +62,7 @@ var table = map[string]rule{
 	"internal/provision": {layer: engine},
 
 	"snapshots": {layer: systems, tests: []string{"internal/provision"}},
+	"nodes":     {layer: systems, tests: []string{"internal/provision"}},
 	"groups":    {layer: systems, tests: []string{"internal/provision"}},
 	"rollout":   {layer: systems, tests: []string{"internal/provision"}},
 	"sets":      {layer: systems, tests: []string{"internal/provision"}},

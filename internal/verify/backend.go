@@ -8,7 +8,7 @@ import (
 )
 
 // Backend checks records and backend against each other, both ways. A volume that is
-// available or attached has one object of its ID, size and attachment, with a data file
+// available or attached has one object of its ID, size and attachments, with a data file
 // of that size; a volume that is pending or deleted, and a name without a record, has
 // none. What the backend has of a volume in error is open until it is reconciled, and a
 // volume in progress is told by [Records].
@@ -48,10 +48,12 @@ func (r *report) present(record volume.Record, objects []backends.Object) {
 		r.add(Disagreement, record.Key, "record has id %s, backend %s", record.ID, object.ID)
 	case object.Size != record.Size:
 		r.add(Disagreement, record.Key, "record has size %s, backend %s", record.Size, object.Size)
-	case !reflect.DeepEqual(object.Attachment, record.Attachment):
-		r.add(Disagreement, record.Key, "record has attachment %+v, backend %+v", record.Attachment, object.Attachment)
-	case (record.State == volume.StateAttached) != (record.Attachment != nil):
-		r.add(Disagreement, record.Key, "record is %s with attachment %+v", record.State, record.Attachment)
+	case !reflect.DeepEqual(object.Attachments, record.Attachments):
+		r.add(Disagreement, record.Key, "record has attachments %#v, backend %#v", record.Attachments, object.Attachments)
+	case (record.State == volume.StateAttached) != (len(record.Attachments) > 0):
+		r.add(Disagreement, record.Key, "record is %s, held by %s", record.State, record.Attachments)
+	case record.Attachments.Validate() != nil:
+		r.add(Disagreement, record.Key, "record has attachments that cannot be: %v", record.Attachments.Validate())
 	}
 }
 

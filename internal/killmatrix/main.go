@@ -17,7 +17,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -32,6 +31,7 @@ import (
 	"time"
 
 	"github.com/jetvol/jetvol/backends/local"
+	trials "github.com/jetvol/jetvol/internal/trial"
 )
 
 // Defaults of the flags.
@@ -93,7 +93,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.parallel, "parallel", defaultParallel, "trials at a time, each on a server of its own")
 	flags.StringVar(&columns, "columns", "", "only columns that match the expression")
 	flags.StringVar(&points, "points", "", "only points that match the expression")
-	flags.StringVar(&o.backend, "backend", local.DriverName, "driver that the workers use: "+strings.Join(drivers, " or "))
+	flags.StringVar(&o.backend, "backend", local.DriverName, "driver that the workers use: "+strings.Join(trials.Drivers(), " or "))
 	flags.StringVar(&o.root, "root", ".", "directory of the module")
 	flags.StringVar(&o.document, "document", defaultDocument, "file with the table, within the module")
 	flags.StringVar(&o.sabotage, "sabotage", "", "put this fault into the copy, which has to be found: "+sabotageNames())
@@ -112,7 +112,10 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	if o.points, err = regexp.Compile(points); err != nil {
 		return o, fmt.Errorf("%w: -points: %w", errUsage, err)
 	}
-	return o, cmp.Or(validateDriver(o.backend), o.validate(flags.Args()))
+	if err := trials.CheckDriver(o.backend); err != nil {
+		return o, fmt.Errorf("%w: -backend: %w", errUsage, err)
+	}
+	return o, o.validate(flags.Args())
 }
 
 func (o options) validate(rest []string) error {
@@ -173,7 +176,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
-	binary, err := instrument(ctx, o.root, base, in, o.edits())
+	binary, err := instrument(ctx, o.root, base, o.backend, o.edits())
 	if err != nil {
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}

@@ -10,6 +10,9 @@
 // command needs it, receives the command and dies at the point by its own hand. Then
 // another process goes on, and the checks of package verify judge what is left.
 //
+// The volumes are on disk, or with -backend ceph (and -tags ceph,pacific) on a throw-away
+// Ceph cluster that the program starts and ends.
+//
 // A worker that does not die at its point is a failure, and so is one that dies at a
 // point which its column is said not to reach. The last line has the counts; the exit
 // code is 0 if nothing failed, 1 if something did or the run could not be ended, and 2

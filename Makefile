@@ -138,7 +138,7 @@ kill-matrix-short: need-go ## the same once for SAMPLE=150 squares
 
 # Over Ceph each square takes seconds, of which most is the time that a fence waits for the dead.
 .PHONY: kill-matrix-ceph
-kill-matrix-ceph: need-go need-ceph ## the kill matrix over RBD, on a cluster of its own, SEEDS=20 times each
+kill-matrix-ceph: need-go need-ceph ## the kill matrix over RBD, on a cluster of its own, SEEDS=20 times each (10 minutes for one)
 	go run -tags '$(CEPH_TAGS)' ./internal/killmatrix -backend ceph -seeds $(SEEDS) -parallel 8
 
 .PHONY: kill-matrix-ceph-short

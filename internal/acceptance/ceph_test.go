@@ -3,7 +3,6 @@
 package acceptance
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,19 +64,6 @@ func (p *place) driver(t testing.TB) backends.Driver {
 		}
 	})
 	return driver
-}
-
-// object returns what the driver has under the key, nil if it has nothing.
-func object(t testing.TB, driver backends.Driver, key volume.Key) *backends.Object {
-	t.Helper()
-	found, err := driver.Get(t.Context(), key)
-	if errors.Is(err, volume.NotFound) {
-		return nil
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &found
 }
 
 // file writes a configuration whose only backend is the place, and returns its path.

@@ -221,11 +221,6 @@ func (r *run) stillHeld(held []Holding) error {
 }
 
 func (r *run) report() Report {
-	report := Report{Doubtful: r.doubtful}
-	for _, t := range slices.SortedFunc(maps.Values(r.taken), func(a, b Taken) int {
-		return cmp.Compare(a.Key.String(), b.Key.String())
-	}) {
-		report.Taken = append(report.Taken, t)
-	}
-	return report
+	taken := slices.SortedFunc(maps.Values(r.taken), func(a, b Taken) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
+	return Report{Taken: taken, Doubtful: r.doubtful}
 }

@@ -32,7 +32,7 @@ func (d *driver) delete(c *conn, ref backends.Ref) error {
 	case !h.mark.owns(ref.Key): // of a later version, which knows better
 		return foreign(volume.FailedPrecondition, name, h.mark)
 	case len(h.holders.lockers) > 0:
-		return h.holders.heldBy()
+		return backends.HeldBy(h.holders.attachments())
 	case h.snapshots:
 		return d.blocked(c, h.id, backends.Errorf(volume.FailedPrecondition, "image %s has snapshots", name))
 	}

@@ -83,7 +83,7 @@ func TestHolders_ManyReaders_AreAllTold(t *testing.T) {
 	}
 	withConn(t, d, func(c *conn) error {
 		h, err := d.own(c, ref)
-		if got := len(h.holders.nodes()); got != readers || h.holders.mode() != volume.ReadOnly {
+		if got := len(h.holders.attachments()); got != readers || h.holders.mode() != volume.ReadOnly {
 			t.Errorf("holders: got %d (%s), want %d (%s)", got, h.holders.mode(), readers, volume.ReadOnly)
 		}
 		return err

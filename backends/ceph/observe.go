@@ -74,8 +74,8 @@ func (d *driver) own(c *conn, ref backends.Ref) (header, error) {
 
 func (d *driver) object(c *conn, key volume.Key, h header) backends.Object {
 	o := backends.Object{Ref: backends.Ref{Key: key, ID: h.mark.id}, Size: h.size}
-	for _, node := range h.holders.nodes() {
-		o.Attachments = append(o.Attachments, d.attachment(c, key, node, h.holders.mode()))
+	for _, held := range h.holders.attachments() {
+		o.Attachments = append(o.Attachments, d.attachment(c, key, held.Node, held.Mode))
 	}
 	return o
 }

@@ -84,7 +84,6 @@ func (d *driver) confirmAbsence(c *conn) error {
 	return backends.Errorf(volume.Unavailable, "pool %s is another one now", d.cfg.Pool)
 }
 
-
 // beingRemoved is in the entry of an image that a removal put into the trash
 // (TRASH_IMAGE_SOURCE_REMOVING). What people put there is theirs.
 const beingRemoved = 3

@@ -22,8 +22,8 @@ func (c *Cluster) RBD(ctx context.Context, args ...string) ([]byte, error) {
 	return c.run(ctx, "rbd", append([]string{"--conf", c.Conf()}, args...)...)
 }
 
-// RADOS runs the rados tool as the user admin and returns what it prints.
-func (c *Cluster) RADOS(ctx context.Context, args ...string) ([]byte, error) {
+// Rados runs the rados tool as the user admin and returns what it prints.
+func (c *Cluster) Rados(ctx context.Context, args ...string) ([]byte, error) {
 	return c.run(ctx, "rados", append([]string{"--conf", c.Conf()}, args...)...)
 }
 

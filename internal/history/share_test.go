@@ -89,6 +89,10 @@ func TestCheck_PlantedViolationOfReaders_IsFound(t *testing.T) {
 			calls[5].outcome, calls[5].code, calls[5].generation = volume.Succeeded, "", 8
 			return calls[:6]
 		}},
+		{"a detach without a node took both", func(calls []call) []call {
+			calls[5].outcome, calls[5].code, calls[5].generation, calls[5].state = volume.Succeeded, "", 8, volume.StateAvailable
+			return calls[:6]
+		}},
 		{"a detach of one took both", func(calls []call) []call {
 			calls[10].state = volume.StateAvailable
 			return calls[:11]

@@ -41,9 +41,7 @@ func TestCephRoom_ThingsOfNobody_AreNamed(t *testing.T) {
 	if err := os.WriteFile(planted, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cluster.RADOS(t.Context(), "--pool", cephtest.Pool, "--namespace", strings.TrimPrefix(r.Spec(), cephtest.Pool+"/"), "put", "rbd_header.left", planted); err != nil {
-		t.Fatal(err)
-	}
+	cluster.Rados(t, "--pool", cephtest.Pool, "--namespace", strings.TrimPrefix(r.Spec(), cephtest.Pool+"/"), "put", "rbd_header.left", planted)
 
 	var e verify.Evidence
 	if err := r.Read(t.Context(), &e); err != nil {

@@ -119,7 +119,7 @@ func (n *Namespace) images(ctx context.Context) (verify.Files, error) {
 		}
 		files.Data[key] = image.Size
 	}
-	output, err = n.cluster.RADOS(ctx, "--pool", cephproc.Pool, "--namespace", n.name, "ls")
+	output, err = n.cluster.Rados(ctx, "--pool", cephproc.Pool, "--namespace", n.name, "ls")
 	files.Stray = append(files.Stray, strays(string(output), images)...)
 	return files, err
 }

@@ -101,11 +101,9 @@ func TestDial_HundredFailures_LeakNothing(t *testing.T) {
 	if failed := crowd(t, 1, 100, get); failed != 100 {
 		t.Errorf("calls that failed: got %d, want all 100", failed)
 	}
-	soon(t, "the threads to end", func() error {
-		if now := tasks(t); now > before+10 {
-			return backends.Errorf(volume.Internal, "%d threads, %d before", now, before)
-		}
-		return nil
-	})
+	// At once: later the garbage collector may run for another reason. A few may still end.
+	if now := tasks(t); now > before+40 {
+		t.Errorf("threads: got %d, want not many more than the %d before", now, before)
+	}
 	t.Logf("threads: %d before, %d after", before, tasks(t))
 }

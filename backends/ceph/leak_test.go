@@ -4,9 +4,11 @@ package ceph
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,12 +29,12 @@ func TestDriver_ThousandTimedOutCalls_LeakNothing(t *testing.T) {
 	threads, goroutines := tasks(t), runtime.NumGoroutine()
 
 	cluster.Freeze(t, cephtest.OSD)
-	var most int
-	timedOut := crowd(t, calls, calls, func(ctx context.Context) error {
-		_, err := backend.Get(ctx, refOf("a").Key)
+	var volumes atomic.Int64 // one each, as a volume has one call at a time
+	timedOut := crowd(t, 2*concurrency, calls, func(ctx context.Context) error {
+		_, err := backend.Get(ctx, refOf(volume.Name(fmt.Sprint("v", volumes.Add(1)))).Key)
 		return err
 	})
-	most = tasks(t)
+	most := tasks(t)
 	cluster.Resume(t, cephtest.OSD)
 	if timedOut != calls {
 		t.Errorf("calls that timed out: got %d, want %d", timedOut, calls)

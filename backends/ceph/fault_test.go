@@ -220,7 +220,9 @@ func TestDriver_DaemonsFail_UnavailableThenHeals(t *testing.T) {
 		"list":   func() error { return d.List(t.Context(), nil) },
 		"health": func() error { _, err := d.Health(t.Context()); return err },
 	} {
+		began := time.Now()
 		refused(t, within(t, f), call+" with a frozen OSD", volume.Unavailable)
+		t.Logf("%s with a frozen OSD: %s", call, time.Since(began).Round(time.Millisecond))
 	}
 	cluster.Resume(t, cephtest.OSD)
 	// The timed-out create may have happened, or half of it.

@@ -4,9 +4,11 @@ package ceph
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,12 +29,12 @@ func TestDriver_ThousandTimedOutCalls_LeakNothing(t *testing.T) {
 	threads, goroutines := tasks(t), runtime.NumGoroutine()
 
 	cluster.Freeze(t, cephtest.OSD)
-	var most int
-	timedOut := crowd(t, calls, calls, func(ctx context.Context) error {
-		_, err := backend.Get(ctx, refOf("a").Key)
+	var volumes atomic.Int64 // one each, as a volume has one call at a time
+	timedOut := crowd(t, 2*concurrency, calls, func(ctx context.Context) error {
+		_, err := backend.Get(ctx, refOf(volume.Name(fmt.Sprint("v", volumes.Add(1)))).Key)
 		return err
 	})
-	most = tasks(t)
+	most := tasks(t)
 	cluster.Resume(t, cephtest.OSD)
 	if timedOut != calls {
 		t.Errorf("calls that timed out: got %d, want %d", timedOut, calls)
@@ -87,4 +89,23 @@ func tasks(t *testing.T) int {
 	entries, err := os.ReadDir("/proc/self/task")
 	ok(t, err, "list threads")
 	return len(entries)
+}
+
+// TestDial_HundredFailures_LeakNothing: a connection that never came about has to end, too,
+// and go-ceph's Shutdown ends only those that did.
+func TestDial_HundredFailures_LeakNothing(t *testing.T) {
+	cfg := configOf(cephtest.Start(t))
+	cfg.Keyring = "/missing"
+	d := open(t, cfg)
+	get := func(ctx context.Context) error { _, err := d.Get(ctx, refOf("a").Key); return err }
+	crowd(t, 1, 10, get)
+	before := tasks(t)
+	if failed := crowd(t, 1, 100, get); failed != 100 {
+		t.Errorf("calls that failed: got %d, want all 100", failed)
+	}
+	// At once: later the garbage collector may run for another reason. A few may still end.
+	if now := tasks(t); now > before+40 {
+		t.Errorf("threads: got %d, want not many more than the %d before", now, before)
+	}
+	t.Logf("threads: %d before, %d after", before, tasks(t))
 }

@@ -1,7 +1,9 @@
 package fsm
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,13 +38,37 @@ func NextStep(record volume.Record) Step {
 		return Step{Kind: StepNone}
 	case !record.State.Failed():
 		return Step{Kind: StepAct, Action: verbActions[op.Verb]}
-	case op.Failure != nil && op.Failure.Code == volume.ErrCancelled:
+	case ending(*op) != "":
 		return Step{Kind: StepSettle, Action: ActionObserve}
 	case op.NextRetryAt.IsZero():
 		return Step{Kind: StepGiveUp}
 	default:
 		return Step{Kind: StepWait, Until: op.NextRetryAt}
 	}
+}
+
+// refusals are the classes by which a backend says that something keeps it from carrying
+// out a verb, and that it has changed nothing: a node that still has the volume open, a
+// snapshot of it. The volume is then no worse than it was.
+var refusals = map[volume.Verb][]volume.Class{
+	volume.VerbDelete: {volume.FailedPrecondition, volume.Busy},
+	volume.VerbDetach: {volume.FailedPrecondition, volume.Busy},
+	volume.VerbAttach: {volume.FailedPrecondition},
+	volume.VerbResize: {volume.FailedPrecondition},
+}
+
+// ending returns the event with which a failed operation ends where the backend really is,
+// or "" if it goes on or has to be given up.
+func ending(op volume.Op) volume.Event {
+	switch {
+	case op.Failure == nil:
+		return ""
+	case op.Failure.Code == volume.ErrCancelled:
+		return volume.EventCancelled
+	case op.NextRetryAt.IsZero() && slices.Contains(refusals[op.Verb], op.Failure.Class):
+		return volume.EventRefused
+	}
+	return ""
 }
 
 // doneEvents are the events that end an operation well.
@@ -185,18 +211,20 @@ func GiveUp(record volume.Record, now time.Time) (Decision, error) {
 	return fire(record, volume.EventFail, to, now, reason).answer(outcomeOf(op, volume.Failed, op.Failure)), nil
 }
 
-// Settle ends a cancelled operation where the backend really is.
+// Settle ends an operation that was cancelled, or that the backend has refused, where the
+// backend really is.
 func Settle(record volume.Record, seen Observation, now time.Time) (Decision, error) {
 	if record.Op == nil {
 		return Decision{Record: record}, noOperation(record, "settle")
 	}
-	to, err := Next(record.State, volume.EventCancelled, Facts{Observed: &seen})
+	event := cmp.Or(ending(*record.Op), volume.EventCancelled)
+	to, err := Next(record.State, event, Facts{Observed: &seen})
 	if err != nil {
 		return Decision{Record: record}, err
 	}
 	op := *record.Op
 	next := believe(record, seen, to)
-	return fire(next, volume.EventCancelled, to, now, "").answer(outcomeOf(op, volume.Failed, op.Failure)), nil
+	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Failed, op.Failure)), nil
 }
 
 // Reconcile ends a reconcile command with what the backend has. Where the record is

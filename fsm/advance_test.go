@@ -67,7 +67,7 @@ func TestFail_Retry_GiveUp(t *testing.T) {
 			busyState := s.record.State
 			waits := []time.Duration{500 * time.Millisecond, time.Second}
 			for attempt := 1; attempt <= 3; attempt++ {
-				failed := s.fail(errBusy)
+				failed := s.fail(errDown)
 				checkFailedAttempt(t, failed, busyState, attempt)
 				if attempt == 3 {
 					break
@@ -84,7 +84,7 @@ func TestFail_Retry_GiveUp(t *testing.T) {
 				t.Fatalf("got step %+v after the last attempt, want giving up", step)
 			}
 			end := s.giveUp()
-			if o := end.Outcome; o.Result != volume.Failed || o.State != volume.StateError || o.Failure.Code != volume.ErrBackendBusy {
+			if o := end.Outcome; o.Result != volume.Failed || o.State != volume.StateError || o.Failure.Code != volume.ErrBackendUnavailable {
 				t.Errorf("got %+v", o)
 			}
 			if e := end.Transition; e.Event != volume.EventFail || !e.Final || e.Reason != "gave up after attempt 3" || e.Failure == nil {
@@ -94,6 +94,57 @@ func TestFail_Retry_GiveUp(t *testing.T) {
 				t.Errorf("got events %q, want 7 that end with %q", got, want)
 			}
 		})
+	}
+}
+
+// TestFail_Refused_EndsWhereTheBackendIs: a backend that answers, and says that something is
+// in the way, has not broken the volume.
+func TestFail_Refused_EndsWhereTheBackendIs(t *testing.T) {
+	for _, test := range []struct {
+		verb  volume.Verb
+		err   error
+		tries int
+		seen  fsm.Observation
+		want  volume.State
+	}{
+		{volume.VerbDelete, errHeld, 1, present(volume.GiB, nil), volume.StateAvailable},
+		{volume.VerbDelete, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
+		{volume.VerbDelete, errHeld, 1, present(volume.GiB, on("node-9")), volume.StateAttached},
+		{volume.VerbDelete, errHeld, 1, absent, volume.StateDeleted},
+		{volume.VerbDetach, errBusy, 3, present(volume.GiB, on("node-1")), volume.StateAttached},
+		{volume.VerbDetach, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
+		{volume.VerbDetach, errBusy, 3, absent, volume.StateError},
+		{volume.VerbAttach, errHeld, 1, present(volume.GiB, on("node-9")), volume.StateAttached},
+		{volume.VerbResize, errHeld, 1, present(volume.GiB, nil), volume.StateAvailable},
+	} {
+		t.Run(fmt.Sprintf("%s/%s/%s", test.verb, volume.ClassOf(test.err), test.want), func(t *testing.T) {
+			s := before(t, test.verb)
+			s.begin(test.verb)
+			for try := range test.tries {
+				if try > 0 {
+					s.retry()
+				}
+				s.fail(test.err)
+			}
+			if step := fsm.NextStep(s.record); step.Kind != fsm.StepSettle || step.Action != fsm.ActionObserve {
+				t.Fatalf("got step %+v after attempt %d, want to settle", step, test.tries)
+			}
+			end := s.settle(test.seen)
+			if o := end.Outcome; o.Result != volume.Failed || o.State != test.want || o.Failure.Class != volume.ClassOf(test.err) {
+				t.Errorf("got %+v, want failed in %s", o, test.want)
+			}
+			if e := end.Transition; e.Event != volume.EventRefused || !e.Final || e.Failure == nil {
+				t.Errorf("got %#v", e)
+			}
+		})
+	}
+	for _, verb := range []volume.Verb{volume.VerbCreate, volume.VerbNodeGone} { // nobody is in their way
+		s := before(t, verb)
+		s.begin(verb)
+		s.fail(errHeld)
+		if step := fsm.NextStep(s.record); step.Kind != fsm.StepGiveUp {
+			t.Errorf("%s: got step %+v, want giving up", verb, step)
+		}
 	}
 }
 
@@ -114,7 +165,7 @@ func checkFailedAttempt(t *testing.T, d fsm.Decision, busyState volume.State, at
 	if e.Event != volume.EventError || e.From != busyState || e.To != busyState+"_failed" || e.Attempt != attempt || e.Final {
 		t.Errorf("attempt %d: got %#v", attempt, e)
 	}
-	if !e.NextRetryAt.Equal(d.Record.Op.NextRetryAt) || e.Failure == nil || e.Failure.Code != volume.ErrBackendBusy || d.Outcome != nil {
+	if !e.NextRetryAt.Equal(d.Record.Op.NextRetryAt) || e.Failure == nil || e.Failure.Code != volume.ErrBackendUnavailable || d.Outcome != nil {
 		t.Errorf("attempt %d: got next at %s, failure %+v, outcome %v", attempt, e.NextRetryAt, e.Failure, d.Outcome)
 	}
 }

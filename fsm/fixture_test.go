@@ -18,9 +18,10 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 var dbKey = volume.Key{Project: "default", Name: "db-01"}
 
-// Faults of a backend: one that is tried again, and one that is not.
+// Faults of a backend: two that are tried again, and two that are not.
 var (
 	errBusy   = volume.BackendError(fmt.Errorf("image locked: %w", volume.Busy))
+	errDown   = volume.BackendError(fmt.Errorf("no answer: %w", volume.Unavailable))
 	errBroken = volume.BackendError(fmt.Errorf("bad image: %w", volume.Internal))
 	errHeld   = volume.BackendError(fmt.Errorf("held by another node: %w", volume.FailedPrecondition))
 	errCancel = volume.Errorf(volume.ErrCancelled, "cancelled by command c-99")

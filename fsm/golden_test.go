@@ -83,7 +83,7 @@ func reach(state volume.State, event volume.Event) []string {
 	return targets
 }
 
-// TestGolden_FullMatrix holds all 17 × 19 pairs, guards included.
+// TestGolden_FullMatrix holds all 17 × 22 pairs, guards included.
 func TestGolden_FullMatrix(t *testing.T) {
 	var b strings.Builder
 	pairs := 0
@@ -93,8 +93,8 @@ func TestGolden_FullMatrix(t *testing.T) {
 			fmt.Fprintf(&b, "%-17s%-11s%s\n", state, event, outcomes(state, event))
 		}
 	}
-	if pairs != 17*21 {
-		t.Errorf("got %d pairs, want %d", pairs, 17*21)
+	if pairs != 17*22 {
+		t.Errorf("got %d pairs, want %d", pairs, 17*22)
 	}
 	golden(t, "testdata/matrix.golden", b.String())
 }

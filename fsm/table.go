@@ -124,6 +124,20 @@ var edges = []edge{
 	{from: volume.StateEvictingFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
 	{from: volume.StateEvictingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
 	{from: volume.StateEvictingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+
+	// What the backend refuses leaves the volume where the backend really is, too.
+	{from: volume.StateAttachingFailed, event: volume.EventRefused, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateAttachingFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateAttachingFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateDetachingFailed, event: volume.EventRefused, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateDetachingFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateDetachingFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateDeletingFailed, event: volume.EventRefused, to: volume.StateDeleted, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateDeletingFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateDeletingFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateExtendingFailed, event: volume.EventRefused, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateExtendingFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateExtendingFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
 }
 
 // Facts are what the guards look at.

@@ -99,7 +99,7 @@ func (t Transition) Outcome() (Outcome, bool) {
 	switch t.Event {
 	case EventRejected:
 		result = Rejected
-	case EventFail, EventCancelled:
+	case EventFail, EventCancelled, EventRefused:
 		result = Failed
 	}
 	state := t.To

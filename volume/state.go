@@ -81,6 +81,7 @@ const (
 	EventDiscard    Event = "discard"    // a pending or broken volume is deleted
 	EventReconciled Event = "reconciled" // the backend was compared with the record
 	EventCancelled  Event = "cancelled"  // the running operation was given up on request
+	EventRefused    Event = "refused"    // the backend refused the operation and changed nothing
 	EventShare      Event = "share"      // an attach begins beside nodes that only read
 	EventReleased   Event = "released"   // a detach ended, and other nodes hold the volume still
 	EventEvict      Event = "evict"      // a node was declared gone
@@ -94,7 +95,7 @@ func Events() []Event {
 	return []Event{
 		EventCreate, EventReady, EventAttach, EventAttached, EventDetach, EventDetached,
 		EventDelete, EventDeleted, EventError, EventRetry, EventFail,
-		EventExtend, EventExtended, EventRecreate, EventDiscard, EventReconciled, EventCancelled,
+		EventExtend, EventExtended, EventRecreate, EventDiscard, EventReconciled, EventCancelled, EventRefused,
 		EventShare, EventReleased,
 		EventEvict, EventEvicted,
 	}

@@ -47,6 +47,15 @@ func operation(verb volume.Verb) column {
 	}}
 }
 
+// refusable is an operation that ends where the backend is, not in error, when the backend
+// is busy to the end.
+func refusable(verb volume.Verb) column {
+	c := operation(verb)
+	delete(c.reaches, partGiveUp)
+	c.reaches[partSettle] = hopeless
+	return c
+}
+
 // eviction asks the backend what it has in every course, not only after a cancel.
 func eviction() column {
 	c := operation(volume.VerbNodeGone)
@@ -58,9 +67,9 @@ func eviction() column {
 func columns() []column {
 	return []column{
 		operation(volume.VerbCreate),
-		operation(volume.VerbDelete),
+		refusable(volume.VerbDelete),
 		operation(volume.VerbAttach),
-		operation(volume.VerbDetach),
+		refusable(volume.VerbDetach),
 		operation(volume.VerbResize),
 		eviction(),
 		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{

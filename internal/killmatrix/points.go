@@ -14,7 +14,7 @@ const (
 	partFailure  part = "failure"  // an attempt fails
 	partRetry    part = "retry"    // the next attempt begins
 	partGiveUp   part = "give-up"  // the last attempt has failed
-	partSettle   part = "settle"   // a cancelled operation is ended
+	partSettle   part = "settle"   // a cancelled or refused operation is ended
 	partRefusal  part = "refusal"  // a refusal is told as an event
 	partAnswer   part = "answer"   // an answer is stored in the record without an event
 	partClaim    part = "claim"    // an operation of a dead worker is carried on
@@ -37,8 +37,8 @@ var missing = map[part]string{
 	partResult:  "has no event of success: it is refused, or its answer stands elsewhere",
 	partFailure: "has no attempt that could fail",
 	partRetry:   "has no attempt that could fail",
-	partGiveUp:  "has no attempt that could fail",
-	partSettle:  "is not an operation that can be cancelled",
+	partGiveUp:  "has no attempt that could fail, or ends where the backend is when that is busy",
+	partSettle:  "is not an operation that can be cancelled or refused by the backend",
 	partRefusal: "is not refused, or leaves no trace but a dead letter",
 	partAnswer:  "is never answered by a record without an event: only a cancel is",
 	partClaim:   "leaves no operation for another worker",
@@ -85,7 +85,7 @@ var steps = []step{
 	{"failure", partFailure, "failure-%d", [2]int{1, 2}, "of a failed attempt"},
 	{"retry", partRetry, "retry-%d", [2]int{2, 3}, "of the next attempt"},
 	{"give-up", partGiveUp, "giveup", [2]int{}, "that ends the operation after its last attempt"},
-	{"settle", partSettle, "settle", [2]int{}, "that ends a cancelled operation"},
+	{"settle", partSettle, "settle", [2]int{}, "that ends a cancelled or refused operation"},
 }
 
 // points are the rows of the matrix, in the order in which a worker comes by them.

@@ -159,7 +159,7 @@ func resultOf(event volume.Event) volume.Result {
 	switch event {
 	case volume.EventRejected:
 		return volume.Rejected
-	case volume.EventFail, volume.EventCancelled:
+	case volume.EventFail, volume.EventCancelled, volume.EventRefused:
 		return volume.Failed
 	default:
 		return volume.Succeeded

@@ -42,21 +42,33 @@ func (d *driver) create(c *conn, ref backends.Ref, size volume.Bytes) error {
 // makeImage calls rbd_create4. It returns EEXIST for an image of that name, also for half
 // of one.
 func (d *driver) makeImage(c *conn, name string, size volume.Bytes) error {
-	options := rbd.NewRbdImageOptions()
+	options, err := d.imageOptions()
+	if err != nil {
+		return err
+	}
 	defer options.Destroy()
-	if err := options.SetUint64(rbd.ImageOptionFeatures, uint64(d.features)); err != nil {
-		return misconfigured(err, "features %v", d.cfg.Features)
-	}
-	if d.cfg.DataPool != "" {
-		if err := options.SetString(rbd.ImageOptionDataPool, d.cfg.DataPool); err != nil {
-			return misconfigured(err, "data pool %s", d.cfg.DataPool)
-		}
-	}
-	err := rbd.CreateImage(c.io, name, uint64(size), options) //nolint:gosec // the Backend lets no negative size through
+	err = rbd.CreateImage(c.io, name, uint64(size), options) //nolint:gosec // the Backend lets no negative size through
 	if err == nil || is(err, syscall.EEXIST) {
 		return err
 	}
 	return misconfigured(err, "create image %s in pool %s, data pool %q", name, d.cfg.Pool, d.cfg.DataPool)
+}
+
+// imageOptions are those of every new image. The caller destroys them.
+func (d *driver) imageOptions() (*rbd.ImageOptions, error) {
+	options := rbd.NewRbdImageOptions()
+	if err := options.SetUint64(rbd.ImageOptionFeatures, uint64(d.features)); err != nil {
+		options.Destroy()
+		return nil, misconfigured(err, "features %v", d.cfg.Features)
+	}
+	if d.cfg.DataPool == "" {
+		return options, nil
+	}
+	if err := options.SetString(rbd.ImageOptionDataPool, d.cfg.DataPool); err != nil {
+		options.Destroy()
+		return nil, misconfigured(err, "data pool %s", d.cfg.DataPool)
+	}
+	return options, nil
 }
 
 func (d *driver) markNamed(c *conn, name string, ref backends.Ref) error {
@@ -79,6 +91,11 @@ func (d *driver) createOver(c *conn, ref backends.Ref, size volume.Bytes) error 
 		return d.remake(c, ref, size)
 	case err != nil:
 		return err
+	case h.parent && !h.mark.owns(ref.Key):
+		if err := d.removeUnfinished(c, ref.Key, h); err != nil {
+			return err
+		}
+		return d.remake(c, ref, size)
 	case h.mark.none():
 		return d.createOverUnmarked(c, ref, size, h)
 	case !h.mark.owns(ref.Key):

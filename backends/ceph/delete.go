@@ -3,7 +3,6 @@
 package ceph
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,9 +13,7 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// Delete removes the image; see [backends.Driver]. Besides a node's reservation, snapshots
-// and children are FailedPrecondition and a client that has the image open is Busy; the
-// error names them. An image that is not ours is left alone.
+// Delete removes the image; see [backends.Driver]. An image that is not ours is left alone.
 func (d *driver) Delete(ctx context.Context, ref backends.Ref) error {
 	return d.change(ctx, ref, func(c *conn) error { return d.delete(c, ref) })
 }
@@ -36,14 +33,14 @@ func (d *driver) delete(c *conn, ref backends.Ref) error {
 		return d.remove(c, name)
 	case err != nil:
 		return err
+	case h.parent && !h.mark.owns(ref.Key):
+		return d.deleteUnfinished(c, name, h)
 	case h.mark.none():
 		return d.deleteHalf(c, name, h)
 	case h.mark.id != ref.ID:
 		return nil
-	case len(h.holders.lockers) > 0:
-		return h.holders.heldBy()
-	case h.snapshots:
-		return d.blocked(c, h.id, backends.Errorf(volume.FailedPrecondition, "image %s has snapshots", name))
+	case len(h.holders.lockers) > 0, h.snapshots:
+		return d.blocked(c, h.id, h.holders, backends.Errorf(volume.Busy, "image %s was in use a moment ago", name))
 	}
 	return d.remove(c, name)
 }
@@ -77,7 +74,7 @@ func (d *driver) remove(c *conn, name string) error {
 	case absent(cause):
 		return backends.Errorf(volume.Unavailable, "image %s is still there after its removal: %w", name, cause)
 	}
-	return d.blocked(c, id, cause)
+	return d.blocked(c, id, holders{}, cause)
 }
 
 // confirmAbsence returns nil if the pool is the one that was opened. In a pool that was
@@ -92,57 +89,6 @@ func (d *driver) confirmAbsence(c *conn) error {
 		return misconfigured(err, "pool %s", d.cfg.Pool)
 	}
 	return backends.Errorf(volume.Unavailable, "pool %s is another one now", d.cfg.Pool)
-}
-
-// blocked explains why an image cannot be removed: by snapshots, by children or by clients
-// that have it open, if there are any, and by the cause otherwise.
-func (d *driver) blocked(c *conn, id string, cause error) error {
-	var found obstacles
-	if err := c.look(id, func(image *rbd.Image) (err error) {
-		found, err = c.obstacles(image)
-		return err
-	}); err != nil {
-		return fmt.Errorf("%w (who is in the way could not be read: %w)", classify(cause), err)
-	}
-	return cmp.Or(found.err(), classify(cause))
-}
-
-// obstacles are what keeps an image from being removed.
-type obstacles struct {
-	snapshots []string
-	children  []string // pool/image
-	watchers  []string // addresses
-}
-
-func (c *conn) obstacles(image *rbd.Image) (found obstacles, err error) {
-	snapshots, err := image.GetSnapshotNames()
-	if err != nil {
-		return found, err
-	}
-	for _, snapshot := range snapshots {
-		found.snapshots = append(found.snapshots, snapshot.Name)
-	}
-	pools, images, err := image.ListChildren()
-	if err != nil {
-		return found, err
-	}
-	for i, child := range images {
-		found.children = append(found.children, pools[i]+"/"+child)
-	}
-	found.watchers, err = c.watchers(image)
-	return found, err
-}
-
-func (o obstacles) err() error {
-	switch {
-	case len(o.children) > 0:
-		return backends.Errorf(volume.FailedPrecondition, "has snapshots %q with clones %q", o.snapshots, o.children)
-	case len(o.snapshots) > 0:
-		return backends.Errorf(volume.FailedPrecondition, "has snapshots %q", o.snapshots)
-	case len(o.watchers) > 0:
-		return backends.Errorf(volume.Busy, "opened by clients %q", o.watchers)
-	}
-	return nil
 }
 
 // watchers returns the addresses of the clients that have the image open for writing, this

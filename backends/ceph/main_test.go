@@ -5,6 +5,7 @@ package ceph
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -16,7 +17,16 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-func TestMain(m *testing.M) { os.Exit(cephtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if served, err := serveCall(); served {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(cephtest.Main(m))
+}
 
 // harness is a namespace of the shared cluster for one test.
 type harness struct{ cfg Config }

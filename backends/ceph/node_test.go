@@ -201,8 +201,8 @@ func TestResize_WhileNodeHasItOpen_GrowsIt(t *testing.T) {
 
 // holdersOf are the nodes that an object tells.
 func holdersOf(o backends.Object) []volume.Node {
-	if o.Attachment == nil {
+	if len(o.Attachments) == 0 {
 		return nil
 	}
-	return []volume.Node{o.Attachment.Node}
+	return []volume.Node{o.Attachments[0].Node}
 }

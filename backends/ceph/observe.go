@@ -34,7 +34,11 @@ func (d *driver) find(c *conn, key volume.Key) (header, error) {
 	if err == nil {
 		h, err = c.header(id)
 	}
-	if err == nil && h.mark.none() {
+	switch {
+	case err != nil:
+	case h.parent && !h.mark.owns(key):
+		err = d.unfinishedClone(c, name, h)
+	case h.mark.none():
 		err = d.unmarked(c, name, h)
 	}
 	switch {

@@ -4,6 +4,7 @@ package ceph
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/ceph/go-ceph/rbd"
@@ -21,9 +22,18 @@ func (d *driver) blocked(c *conn, id string, held holders, cause error) error {
 		by = append(by, more...)
 		return err
 	}); err != nil {
-		return fmt.Errorf("%w (who is in the way could not be read: %w)", classify(cause), err)
+		return errors.Join(classify(cause), fmt.Errorf("who is in the way could not be read: %w", classify(err)))
 	}
 	return cmp.Or(backends.Blocked(by...), classify(cause))
+}
+
+// clear refuses to remove an image that is in use, and otherwise removes the remains of
+// its snapshots.
+func (d *driver) clear(c *conn, h header) error {
+	if err := d.blocked(c, h.id, h.holders, nil); err != nil || !h.snapshots {
+		return err
+	}
+	return d.sweep(c, h.id)
 }
 
 // blockers are the nodes that have the image reserved.

@@ -4,6 +4,7 @@ package ceph
 
 import (
 	"context"
+	"fmt"
 	"syscall"
 
 	"github.com/ceph/go-ceph/rbd"
@@ -35,7 +36,7 @@ func (d *driver) Clone(ctx context.Context, source backends.Ref, name volume.Sna
 		if err != nil {
 			return err
 		}
-		from, err := c.snapshot(parent.id, name)
+		from, err := c.snapshot(parent, name)
 		if err != nil {
 			return err
 		}
@@ -83,7 +84,7 @@ func (d *driver) clone(c *conn, parent string, from backends.Snapshot, target ba
 	case is(err, syscall.EEXIST):
 		return backends.Errorf(volume.Busy, "image %s is being made by somebody else: %w", name, err)
 	case absent(err): // the snapshot went meanwhile
-		return errNoSnapshot
+		return fmt.Errorf("%w: %w", errNoSnapshot, err)
 	case err != nil:
 		return err
 	}

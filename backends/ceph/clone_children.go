@@ -22,7 +22,7 @@ func (d *driver) Children(ctx context.Context, ref backends.Ref, name volume.Sna
 		if err != nil {
 			return err
 		}
-		if _, err := c.snapshot(h.id, name); err != nil {
+		if _, err := c.snapshot(h, name); err != nil {
 			return err
 		}
 		children, err := d.childrenOf(c, h.id, name)

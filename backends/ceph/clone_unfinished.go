@@ -12,7 +12,7 @@ import (
 // unfinished reports whether a clone that is not marked for the volume of its name is what
 // a killed Clone left: its metadata is nobody's or, because rbd_clone3 copies the parent's
 // at the end, that of the volume which it was cloned from; and there is nothing in it that
-// somebody could miss, as driver.half says. It returns ENOENT if the image goes meanwhile.
+// somebody could miss. It returns the errors of driver.half.
 func (d *driver) unfinished(c *conn, h header) (bool, error) {
 	if h.snapshots || len(h.holders.lockers) > 0 {
 		return false, nil
@@ -22,12 +22,8 @@ func (d *driver) unfinished(c *conn, h header) (bool, error) {
 		if copied, err := copiedMark(image, h.mark); !copied || err != nil {
 			return err
 		}
-		watchers, err := image.ListWatchers()
-		if err != nil || len(watchers) > 0 {
-			return err
-		}
-		data, err := hasData(image, h.size)
-		unused = !data
+		var err error
+		unused, err = c.unused(image, h.size)
 		return err
 	})
 	return unused, err
@@ -52,10 +48,10 @@ func copiedMark(image *rbd.Image, m mark) (bool, error) {
 // unfinishedClone is ENOENT for what a killed Clone left, and the refusal of a stranger's.
 func (d *driver) unfinishedClone(c *conn, name string, h header) error {
 	switch unfinished, err := d.unfinished(c, h); {
+	case unfinished: // also while somebody has it open
+		return errAbsent
 	case err != nil:
 		return err
-	case unfinished:
-		return errAbsent
 	}
 	return foreign(volume.FailedPrecondition, name, h.mark)
 }

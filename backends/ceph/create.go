@@ -161,24 +161,29 @@ func (c *conn) anything(name string) (header, error) {
 
 // half reports whether an image without a mark is what a killed Create left: under our
 // name, with our features, and without anything that somebody could miss: no snapshot, no
-// reservation, nobody who has it open, not one object of data. It returns ENOENT if the
-// image goes meanwhile.
+// reservation, not one object of data. It returns ENOENT if the image goes meanwhile, and
+// a BlockedError while somebody has it open: a Clone that is in progress, or was killed
+// less than 30 s ago, or a stranger.
 func (d *driver) half(c *conn, h header) (bool, error) {
 	const dataPool = 1 << 7 // RBD_FEATURE_DATA_POOL is set by librbd for Config.DataPool
 	if h.features&^dataPool != uint64(d.features) || h.snapshots || len(h.holders.lockers) > 0 {
 		return false, nil
 	}
 	unused := false
-	err := c.look(h.id, func(image *rbd.Image) error {
-		watchers, err := image.ListWatchers()
-		if err != nil || len(watchers) > 0 {
-			return err
-		}
-		data, err := hasData(image, h.size)
-		unused = !data
+	err := c.look(h.id, func(image *rbd.Image) (err error) {
+		unused, err = c.unused(image, h.size)
 		return err
 	})
 	return unused, err
+}
+
+// unused reports whether an image has no data; see half for an empty one that is open.
+func (c *conn) unused(image *rbd.Image, size volume.Bytes) (bool, error) {
+	data, err := hasData(image, size)
+	if err != nil || data {
+		return false, err
+	}
+	return true, c.unwatched(image)
 }
 
 // hasData asks the object map (rbd_diff_iterate2 for whole objects, from the beginning).

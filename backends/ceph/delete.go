@@ -40,7 +40,9 @@ func (d *driver) delete(c *conn, ref backends.Ref) error {
 	case h.mark.id != ref.ID:
 		return nil
 	case len(h.holders.lockers) > 0, h.snapshots:
-		return d.blocked(c, h.id, h.holders, backends.Errorf(volume.Busy, "image %s was in use a moment ago", name))
+		if err := d.clear(c, h); err != nil {
+			return err
+		}
 	}
 	return d.remove(c, name)
 }

@@ -63,7 +63,8 @@ func (h *harness) Foreign(t testing.TB, key volume.Key) (differs func() error) {
 	withConn(t, d, func(c *conn) error { return d.makeImage(c, name, small) })
 	h.WriteContent(t, backends.Ref{Key: key}, want, 0)
 	t.Cleanup(func() {
-		withConn(t, open(t, h.cfg), func(c *conn) error { return rbd.RemoveImage(c.io, name) })
+		err := d.use(context.WithoutCancel(t.Context()), func(c *conn) error { return rbd.RemoveImage(c.io, name) })
+		ok(t, err, "remove what is foreign")
 	})
 	return func() error {
 		got := make([]byte, len(want))

@@ -59,10 +59,10 @@ func (d *driver) find(c *conn, key volume.Key) (header, error) {
 func (d *driver) unmarked(c *conn, name string, h header) error {
 	half, err := d.half(c, h)
 	switch {
+	case half: // also while somebody has it open
+		return errAbsent
 	case err != nil:
 		return err
-	case half:
-		return errAbsent
 	}
 	return foreign(volume.FailedPrecondition, name, h.mark)
 }

@@ -38,21 +38,29 @@ func (d *driver) CreateSnapshot(ctx context.Context, ref backends.Ref, name volu
 	return made, err
 }
 
-// takeSnapshot returns the snapshot of that name, whoever made it.
+// takeSnapshot returns the snapshot of that name, whoever made it, and makes one in place
+// of half of one.
 func (c *conn) takeSnapshot(h header, name volume.SnapshotName) (backends.Snapshot, error) {
+	half := false
 	if h.snapshots { // a look costs less than opening for writing
-		if made, err := c.snapshot(h.id, name); !errors.Is(err, errNoSnapshot) {
+		made, err := c.snapshot(h, name)
+		if half = errors.Is(err, errHalfSnapshot); !half && !errors.Is(err, errNoSnapshot) {
 			return made, err
 		}
 	}
 	err := c.edit(h.id, func(image *rbd.Image) error {
+		if half {
+			if err := image.GetSnapshot(string(name)).Remove(); err != nil && !absent(err) {
+				return err
+			}
+		}
 		_, err := image.CreateSnapshot(string(name))
 		return err
 	})
 	if err != nil && !is(err, syscall.EEXIST) {
 		return backends.Snapshot{}, err
 	}
-	return c.snapshot(h.id, name)
+	return c.snapshot(h, name)
 }
 
 // ListSnapshots reads the image's header; see [backends.Snapshotter].
@@ -71,12 +79,21 @@ func (d *driver) ListSnapshots(ctx context.Context, ref backends.Ref) ([]backend
 	return listed, err
 }
 
-// errNoSnapshot says that the volume is there and its snapshot is not.
-var errNoSnapshot = backends.Errorf(volume.NotFound, "no such snapshot")
+var (
+	// errNoSnapshot says that the volume is there and its snapshot is not.
+	errNoSnapshot = backends.Errorf(volume.NotFound, "no such snapshot")
 
-// snapshot returns the snapshot of that name, or errNoSnapshot.
-func (c *conn) snapshot(id string, name volume.SnapshotName) (found backends.Snapshot, err error) {
-	err = c.look(id, func(image *rbd.Image) error {
+	// errHalfSnapshot says that CreateSnapshot was killed after librbd had entered the
+	// snapshot in the header and before it had written its object map, without which
+	// nobody can open it: clones get ENOENT for ever.
+	errHalfSnapshot = backends.Errorf(volume.NotFound, "half of a snapshot, to be made again")
+)
+
+// snapshot returns the snapshot of that name, errNoSnapshot or errHalfSnapshot.
+func (c *conn) snapshot(h header, name volume.SnapshotName) (backends.Snapshot, error) {
+	var found backends.Snapshot
+	var number uint64
+	err := c.look(h.id, func(image *rbd.Image) error {
 		listed, err := snapshotsOf(image)
 		if err != nil {
 			return err
@@ -86,8 +103,16 @@ func (c *conn) snapshot(id string, name volume.SnapshotName) (found backends.Sna
 			return fmt.Errorf("%s: %w", name, errNoSnapshot)
 		}
 		found = listed[at]
-		return nil
+		number, err = image.GetSnapID(string(name))
+		return err
 	})
+	if err != nil || h.features&rbd.FeatureObjectMap == 0 { // somebody has taken the feature away
+		return found, err
+	}
+	_, err = c.io.Stat(fmt.Sprintf("%s%s.%016x", objectMapObject, h.id, number))
+	if absent(err) {
+		err = fmt.Errorf("%s: %w", name, errHalfSnapshot)
+	}
 	return found, err
 }
 

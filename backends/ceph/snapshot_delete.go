@@ -29,27 +29,32 @@ func (d *driver) DeleteSnapshot(ctx context.Context, ref backends.Ref, name volu
 		case h.mark.id != ref.ID, !h.snapshots:
 			return nil
 		}
-		err = d.deleteSnapshot(c, h.id, name)
-		if absent(err) || errors.Is(err, errNoSnapshot) {
+		err = d.deleteSnapshot(c, h, name)
+		if errors.Is(err, errNoSnapshot) {
+			err = d.sweep(c, h.id) // its removal may have been killed
+		}
+		if absent(err) {
 			return nil
 		}
 		return err
 	})
 }
 
-func (d *driver) deleteSnapshot(c *conn, id string, name volume.SnapshotName) error {
-	found, err := c.snapshot(id, name)
-	if err != nil {
+func (d *driver) deleteSnapshot(c *conn, h header, name volume.SnapshotName) error {
+	found, err := c.snapshot(h, name)
+	if err != nil && !errors.Is(err, errHalfSnapshot) {
 		return err
 	}
-	children, err := d.childrenOf(c, id, name)
-	if err != nil {
-		return err
+	if err == nil { // half of one cannot be opened, and has no children
+		children, err := d.childrenOf(c, h.id, name)
+		if err != nil {
+			return err
+		}
+		if err := backends.Blocked(childBlockers(children)...); err != nil {
+			return err
+		}
 	}
-	if err := backends.Blocked(childBlockers(children)...); err != nil {
-		return err
-	}
-	err = c.edit(id, func(image *rbd.Image) error {
+	err = c.edit(h.id, func(image *rbd.Image) error {
 		snapshot := image.GetSnapshot(string(name))
 		if found.Protected {
 			// EINVAL: somebody else has unprotected it.
@@ -73,4 +78,54 @@ func (d *driver) childrenOf(c *conn, id string, name volume.SnapshotName) ([]chi
 	}
 	defer image.Close() //nolint:errcheck // nothing was written
 	return d.children(c, image)
+}
+
+// sweep removes the snapshots that are in the trash for no reason: librbd puts each there
+// first, under another name, and a kill before it goes on leaves it for ever. Those with
+// clones stay; librbd removes them with the last one.
+func (d *driver) sweep(c *conn, id string) error {
+	left, err := c.orphans(id)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	return c.edit(id, func(image *rbd.Image) error {
+		for _, number := range left {
+			if err := image.RemoveSnapByID(number); err != nil && !absent(err) { // rbd_snap_remove_by_id
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// orphans returns the numbers of the snapshots in the trash that no clone needs.
+func (c *conn) orphans(id string) ([]uint64, error) {
+	var left []uint64
+	err := c.look(id, func(image *rbd.Image) error {
+		infos, err := image.GetSnapshotNames()
+		if err != nil {
+			return err
+		}
+		for _, info := range infos {
+			kind, err := image.GetSnapNamespaceType(info.Id)
+			if err != nil {
+				return err
+			}
+			if kind != rbd.SnapNamespaceTypeTrash {
+				continue
+			}
+			if err := image.SetSnapByID(info.Id); err != nil {
+				return err
+			}
+			children, err := image.ListChildrenAttributes()
+			if err != nil {
+				return err
+			}
+			if len(children) == 0 {
+				left = append(left, info.Id)
+			}
+		}
+		return nil
+	})
+	return left, err
 }

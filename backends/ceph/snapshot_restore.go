@@ -21,7 +21,7 @@ func (d *driver) Restore(ctx context.Context, ref backends.Ref, name volume.Snap
 		if err != nil {
 			return err
 		}
-		if _, err := c.snapshot(h.id, name); err != nil {
+		if _, err := c.snapshot(h, name); err != nil {
 			return err
 		}
 		if err := backends.Blocked(h.holders.blockers()...); err != nil {

@@ -75,6 +75,11 @@ func attempt[T any](ctx context.Context, b *Backend, c call, f func(context.Cont
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
 	defer cancel()
+	// gofail: var backendHeld string
+	// if err := held(backendHeld, c.method); err != nil {
+	// 	release()
+	// 	return none, err
+	// }
 	done := start(ctx, release, f)
 	select {
 	case out := <-done:

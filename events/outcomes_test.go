@@ -3,6 +3,7 @@ package events_test
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/jetvol/jetvol/events"
@@ -42,6 +43,7 @@ func TestOutcomes(t *testing.T) {
 	id := volume.NewID(dbKey, 1)
 	want := []volume.Outcome{
 		{CommandID: "c-1", Digest: "d1", Verb: "create", Result: volume.Succeeded, State: volume.StateAvailable, Generation: 2, VolumeID: id},
+		{CommandID: "c-2", Digest: "d1", Verb: "create", Result: volume.Rejected, State: volume.StatePending, Generation: 2, VolumeID: id},
 		{CommandID: "c-3", Digest: "d1", Verb: "create", Result: volume.Failed, State: volume.StateError, Generation: 5, VolumeID: id, Failure: failure},
 		{CommandID: "c-4", Digest: "d1", Verb: "create", Result: volume.Succeeded, State: volume.StateAvailable, Generation: 6, VolumeID: id},
 	}
@@ -53,6 +55,36 @@ func TestOutcomes(t *testing.T) {
 			t.Errorf("got %s first, want c-1", outcome.CommandID)
 		}
 		break
+	}
+}
+
+// An event that can end a command and is not read would have the command done again, if it
+// comes again after its volume's tombstone has expired.
+func TestOutcomes_EveryEventThatCanEndACommand_IsRead(t *testing.T) {
+	goOn := []volume.Event{ // with these a command never ends
+		volume.EventCreate, volume.EventRecreate, volume.EventAttach, volume.EventShare, volume.EventDetach,
+		volume.EventDelete, volume.EventDiscard, volume.EventExtend, volume.EventEvict, volume.EventError, volume.EventRetry,
+	}
+	tr := newTrail(t)
+	var want []volume.CommandID
+	last := uint64(0)
+	for i, event := range volume.Events() {
+		e := transition(dbKey, uint64(i+1), event)
+		e.CommandID, e.Final = volume.CommandID(event), !slices.Contains(goOn, event)
+		last = tr.publish(e, last)
+		if e.Final {
+			want = append(want, e.CommandID)
+		}
+	}
+	var got []volume.CommandID
+	for outcome, err := range events.Outcomes(testContext(t), tr.js, dbKey) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, outcome.CommandID)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got answers told by %v, want by %v", got, want)
 	}
 }
 

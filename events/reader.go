@@ -35,35 +35,21 @@ type Filter struct {
 	Last bool
 	// Follow goes on with new events until the context ends.
 	Follow bool
-
-	// anyOf selects several events, in place of Event.
-	anyOf []volume.Event
 }
 
-func (f Filter) subjects() []string {
-	if len(f.anyOf) == 0 {
-		return []string{f.subject(f.Event)}
-	}
-	subjects := make([]string, 0, len(f.anyOf))
-	for _, event := range f.anyOf {
-		subjects = append(subjects, f.subject(event))
-	}
-	return subjects
-}
-
-func (f Filter) subject(event volume.Event) string {
+func (f Filter) subject() string {
 	token := func(s string) string {
 		if s == "" {
 			return "*"
 		}
 		return s
 	}
-	return storedPrefix + token(string(f.Project)) + "." + token(string(f.Volume)) + "." + token(string(event))
+	return storedPrefix + token(string(f.Project)) + "." + token(string(f.Volume)) + "." + token(string(f.Event))
 }
 
 func (f Filter) consumer() jetstream.OrderedConsumerConfig {
 	config := jetstream.OrderedConsumerConfig{
-		FilterSubjects: f.subjects(), DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: inactiveThreshold,
+		FilterSubjects: []string{f.subject()}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: inactiveThreshold,
 	}
 	switch {
 	case f.From > 0:
@@ -176,19 +162,12 @@ func readError(err error) error {
 	return fmt.Errorf("read events: %w: %w", volume.Unavailable, err)
 }
 
-// endings are the events with which a command that did something can end. A refusal is
-// not among them, so that nobody ever has to read a long row of refusals.
-var endings = []volume.Event{
-	volume.EventReady, volume.EventAttached, volume.EventDetached, volume.EventDeleted,
-	volume.EventExtended, volume.EventReconciled, volume.EventCancelled, volume.EventFail,
-}
-
-// Outcomes tells the answers to the commands of a volume that were carried out, oldest
-// first, from its events. It reads the volume's whole history and is meant for names
-// whose record has expired. Any error ends it.
+// Outcomes tells the answers to the commands of a volume, oldest first, from its events.
+// It reads the volume's whole history and is meant for names whose record has expired. Any
+// error ends it.
 func Outcomes(ctx context.Context, js jetstream.JetStream, key volume.Key) iter.Seq2[volume.Outcome, error] {
 	return func(yield func(volume.Outcome, error) bool) {
-		for stored, err := range Read(ctx, js, Filter{Project: key.Project, Volume: key.Name, anyOf: endings}) {
+		for stored, err := range Read(ctx, js, Filter{Project: key.Project, Volume: key.Name}) {
 			if err != nil {
 				yield(volume.Outcome{}, err)
 				return

@@ -322,9 +322,7 @@ func cancelTarget(record volume.Record, command volume.Command) (volume.Outcome,
 	return volume.Outcome{}, false
 }
 
-// Reject records a refusal: an event without a new generation, and the answer. If the
-// volume does not exist, the decision's record is not to be stored; the answer then
-// belongs in the bucket `outcomes`.
+// Reject records a refusal: an event without a new generation, and the answer.
 func Reject(record volume.Record, command volume.Command, why error, now time.Time) Decision {
 	next := record
 	next.SchemaVersion = volume.SchemaVersion

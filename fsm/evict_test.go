@@ -76,13 +76,13 @@ func TestNodeGone_NoReason_IsRefused(t *testing.T) {
 // an attempt fenced before it failed.
 func TestNodeGone_EventsTellWhyAndWhatWasFenced(t *testing.T) {
 	s := in(t, volume.StateAttached)
-	before := len(s.told)
+	begun := len(s.told)
 	s.begin(volume.VerbNodeGone)
 	fence := func(clients ...string) {
 		given := withSpareRoom(s.record)
-		print := fingerprint(t, given)
+		before := fingerprint(t, given)
 		s.record = fsm.Fenced(given, clients)
-		if fingerprint(t, given) != print {
+		if fingerprint(t, given) != before {
 			t.Error("the record that went in was changed")
 		}
 	}
@@ -93,7 +93,7 @@ func TestNodeGone_EventsTellWhyAndWhatWasFenced(t *testing.T) {
 	end := s.evicted(present(volume.GiB, nil))
 
 	want := [][]string{nil, {"10.0.0.1:0/1"}, {"10.0.0.1:0/1"}, {"10.0.0.1:0/1", "10.0.0.1:0/2"}}
-	for i, told := range s.told[before:] {
+	for i, told := range s.told[begun:] {
 		e := told.Eviction
 		if e == nil || e.Node != "n1" || e.Reason != "lost power" || !slices.Equal(e.Clients, want[i]) || told.Actor != "alice" {
 			t.Errorf("%s by %q: got %+v, want n1, lost power, %q", told.Event, told.Actor, e, want[i])

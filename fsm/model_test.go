@@ -22,28 +22,6 @@ type model struct {
 	back   fsm.Observation
 }
 
-// holders are the nodes that have a volume, each with its mode.
-type holders map[volume.Node]volume.Mode
-
-func holdersOf(all volume.Attachments) holders {
-	h := holders{}
-	for _, one := range all {
-		h[one.Node] = one.Mode
-	}
-	return h
-}
-
-// sharedWith reports whether one more node may have it.
-func (h holders) sharedWith(node volume.Node, mode volume.Mode) bool {
-	_, again := h[node]
-	for _, other := range h {
-		if other != volume.ReadOnly {
-			return false
-		}
-	}
-	return mode == volume.ReadOnly && !again
-}
-
 // accepts says whether a command is taken up, or with which code it is refused.
 func (m *model) accepts(c volume.Command) volume.Code {
 	switch {
@@ -111,23 +89,6 @@ func (m *model) act(op *volume.Op) {
 		m.back.Attachments = m.back.Attachments.Without(op.Args.Node)
 	default: // the others do nothing
 	}
-}
-
-// takes says whether the backend, which may have been tampered with, lets the node in.
-func (m *model) takes(op *volume.Op) bool {
-	have := holdersOf(m.back.Attachments)
-	mode, held := have[op.Args.Node]
-	return len(have) == 0 || held && mode == op.Args.Mode || have.sharedWith(op.Args.Node, op.Args.Mode)
-}
-
-// leaving is the node that a detach is about.
-func (m *model) leaving(op *volume.Op) volume.Node {
-	for node := range m.nodes {
-		if op.Args.Node == "" {
-			return node // the only one
-		}
-	}
-	return op.Args.Node
 }
 
 // done is the end of an operation that succeeded.

@@ -15,10 +15,17 @@ func cleanRun(t *testing.T) []fsm.Decision {
 	decisions := []fsm.Decision{s.begin(volume.VerbCreate), s.fail(errBusy), s.retry(), s.succeed()} // 0 to 3
 	refused := s.usual(volume.VerbDetach)
 	_, why := s.decide(refused)
-	decisions = append(decisions, s.reject(refused, why)) // 4
-	return append(decisions,
+	decisions = append(decisions,
+		s.reject(refused, why),                  // 4
 		s.begin(volume.VerbAttach), s.succeed(), // 5, 6
 		s.begin(volume.VerbDetach), s.succeed()) // 7, 8
+	reader := func(verb volume.Verb, node volume.Node) fsm.Decision {
+		return s.take(verb, volume.Args{Node: node, Mode: volume.ReadOnly})
+	}
+	return append(decisions,
+		reader(volume.VerbAttach, "n2"), s.succeed(), // 9, 10
+		reader(volume.VerbAttach, "n1"), s.succeed(), // 11, 12
+		reader(volume.VerbDetach, "n2"), s.succeed()) // 13, 14
 }
 
 func firstFault(decisions []fsm.Decision) error {
@@ -101,6 +108,30 @@ func TestChecker_SeesAPlantedViolation(t *testing.T) {
 			edit(&d[8], func(e *volume.Transition) { e.Spec = d[8].Record.Spec })
 			return d
 		},
+		"a writer beside readers": func(d []fsm.Decision) []fsm.Decision {
+			d[12].Record.Attachments = volume.Attachments{*onAs("n1", volume.ReadOnly), *on("n2")}
+			edit(&d[12], func(e *volume.Transition) { e.Spec = d[12].Record.Spec })
+			return d
+		},
+		"nodes out of order": func(d []fsm.Decision) []fsm.Decision {
+			d[12].Record.Attachments = volume.Attachments{*onAs("n2", volume.ReadOnly), *onAs("n1", volume.ReadOnly)}
+			edit(&d[12], func(e *volume.Transition) { e.Spec = d[12].Record.Spec })
+			return d
+		},
+		"attaching beside a writer": func(d []fsm.Decision) []fsm.Decision {
+			d[11].Record.Attachments = volume.Attachments{*on("n2")}
+			edit(&d[11], func(e *volume.Transition) { e.Spec = d[11].Record.Spec })
+			return d
+		},
+		"nobody left after a release": func(d []fsm.Decision) []fsm.Decision {
+			d[14].Record.Attachments = nil
+			edit(&d[14], func(e *volume.Transition) { e.Spec = d[14].Record.Spec })
+			return d
+		},
+		"event tells other holders": func(d []fsm.Decision) []fsm.Decision {
+			edit(&d[12], func(e *volume.Transition) { e.Spec.Attachments = d[10].Record.Attachments })
+			return d
+		},
 		"held by nobody after an attach": func(d []fsm.Decision) []fsm.Decision {
 			d[6].Record.Attachments = nil
 			edit(&d[6], func(e *volume.Transition) { e.Spec = d[6].Record.Spec })
@@ -152,9 +183,13 @@ func TestCheckEnds_SeesAPlantedViolation(t *testing.T) {
 // TestStory_SeesARecordThatIsChanged: the check that all other tests rely on.
 func TestStory_SeesARecordThatIsChanged(t *testing.T) {
 	changes := map[string]func(volume.Record){
-		"operation": func(r volume.Record) { r.Op.Attempt++ },
-		"labels":    func(r volume.Record) { r.Labels["team"] = "web" },
-		"outbox":    func(r volume.Record) { r.Outbox[0].Final = true },
+		"operation":   func(r volume.Record) { r.Op.Attempt++ },
+		"attachments": func(r volume.Record) { r.Attachments[0].Mode = volume.ReadOnly },
+		"behind the attachments": func(r volume.Record) {
+			_ = append(r.Attachments, volume.Attachment{Node: "planted"})
+		},
+		"labels": func(r volume.Record) { r.Labels["team"] = "web" },
+		"outbox": func(r volume.Record) { r.Outbox[0].Final = true },
 		"behind the outbox": func(r volume.Record) {
 			_ = append(r.Outbox, volume.Transition{ID: "planted"})
 		},
@@ -163,7 +198,7 @@ func TestStory_SeesARecordThatIsChanged(t *testing.T) {
 		},
 	}
 	for name, change := range changes {
-		given := withSpareRoom(in(t, volume.StateCreating).record)
+		given := withSpareRoom(in(t, volume.StateDetaching).record)
 		before := fingerprint(t, given)
 		change(given)
 		if fingerprint(t, given) == before {

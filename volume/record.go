@@ -102,9 +102,13 @@ func (t Transition) Outcome() (Outcome, bool) {
 	case EventFail, EventCancelled:
 		result = Failed
 	}
+	state := t.To
+	if t.VolumeID == "" { // a volume that never was has no state
+		state = ""
+	}
 	return Outcome{
 		CommandID: t.CommandID, Digest: t.CommandDigest, Verb: t.Verb, Result: result,
-		State: t.To, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
+		State: state, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
 	}, t.Final
 }
 

@@ -13,6 +13,7 @@ import (
 type delivery struct {
 	commands.Incoming
 	msg      jetstream.Msg // nil if it was read from the stream, not delivered
+	number   uint64        // of this delivery, as the server counts them
 	attempts uint64        // how often the server has delivered it
 	envelope commands.Envelope
 	err      error // why it cannot be decoded
@@ -20,7 +21,7 @@ type delivery struct {
 
 func newDelivery(msg jetstream.Msg, meta *jetstream.MsgMetadata) *delivery {
 	header := maps.Clone(msg.Headers())
-	d := &delivery{msg: msg, attempts: meta.NumDelivered, Incoming: commands.Incoming{
+	d := &delivery{msg: msg, number: meta.Sequence.Consumer, attempts: meta.NumDelivered, Incoming: commands.Incoming{
 		Subject:  msg.Subject(),
 		Header:   header,
 		Data:     msg.Data(),

@@ -101,9 +101,9 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	if err != nil || !decision.Stores() {
 		return decision.Outcome, err
 	}
-	if e.head.mayHaveSpilled() && e.head.revision == 0 {
+	if e.head.recordLost() {
 		// The new record hides that the name was known before. A late repeat from then
-		// must still be recognised: of a refusal, or of the delete that ended the last life.
+		// must still be recognised.
 		if decision.Record.Spilled, err = e.head.spillEarlierLife(ctx, e.worker); err != nil {
 			return nil, err
 		}

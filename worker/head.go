@@ -202,16 +202,12 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 func (h *head) settled(ctx context.Context) (uint64, error) { return h.last.Wait(ctx) }
 
 // mayHaveSpilled reports whether answers of this volume can be in the bucket of
-// outcomes: some were moved there, or there is no record now but there were events.
-func (h *head) mayHaveSpilled() bool {
-	return h.record.Spilled > 0 || h.revision == 0 && h.lastEvent != ""
-}
+// outcomes: some were moved there, or the record that would tell is lost.
+func (h *head) mayHaveSpilled() bool { return h.record.Spilled > 0 || h.recordLost() }
 
-// recordLost reports whether the volume lived once and its record is gone: its tombstone
+// recordLost reports whether the name once had a record and has none now: its tombstone
 // has run out, or somebody deleted it. The events still know its commands.
-func (h *head) recordLost() bool {
-	return h.revision == 0 && (h.record.ID != "" || h.record.State == volume.StateDeleted)
-}
+func (h *head) recordLost() bool { return h.revision == 0 && h.lastEvent != "" }
 
 // makeRoom moves the older half of a full ring of outcomes to their bucket, before the
 // record lets go of them: an answer is always in at least one of the two.
@@ -229,13 +225,9 @@ func (h *head) makeRoom(ctx context.Context, w *Worker) error {
 	return nil
 }
 
-// spillEarlierLife stores the answers to the commands of a life whose record is
-// gone, as its events tell them. It returns how many there are, at least 1: the
-// refusals of a name without a record are in the bucket already and are not counted.
+// spillEarlierLife stores the answers that a lost record held, as the volume's events
+// tell them, and returns how many there are, at least 1.
 func (h *head) spillEarlierLife(ctx context.Context, w *Worker) (uint64, error) {
-	if !h.recordLost() {
-		return 1, nil
-	}
 	var outcomes []volume.Outcome
 	for outcome, err := range events.Outcomes(ctx, w.js, h.record.Key) {
 		if err != nil {

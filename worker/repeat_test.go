@@ -9,6 +9,7 @@ import (
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
 )
@@ -91,6 +92,37 @@ func TestWorker_RefusalForMissingVolume_IsRemembered(t *testing.T) {
 	s.wantWitnesses("ghost", volume.EventRejected, volume.EventCreate, volume.EventReady)
 }
 
+// awaitRecordGone waits until the server puts its marker where an expired record was.
+func (s *system) awaitRecordGone(name string) {
+	s.t.Helper()
+	bucket, err := s.js.KeyValue(s.ctx, kv.VolumesBucket)
+	s.must(err)
+	watcher, err := bucket.Watch(s.ctx, key(name).String())
+	s.must(err)
+	for entry := range watcher.Updates() {
+		if entry != nil && entry.Operation() != jetstream.KeyValuePut {
+			break
+		}
+	}
+	s.must(watcher.Stop())
+}
+
+// A refusal for a name that never lived is kept as long as any answer.
+func TestWorker_RefusalExpired_IsStillRemembered(t *testing.T) {
+	s := start(t, func(c *worker.Config) { c.TombstoneTTL = time.Second })
+	attach := commands.Request{Key: key("ghost"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}, ID: "early"}
+	first := s.do(attach)
+	s.wantReply(first, volume.Rejected, "", volume.ErrVolumeNotFound)
+	s.awaitRecordGone("ghost")
+	must(t, s.stop())
+	s.startWorker()
+
+	s.wantSame(attach, first)
+	s.create("ghost", volume.MiB)
+	s.wantSame(attach, first) // now it would be accepted
+	s.wantWitnesses("ghost", volume.EventRejected, volume.EventCreate, volume.EventReady)
+}
+
 // After the tombstone's time the record is gone. Generations still go on, and what was
 // carried out is still known by its events.
 func TestWorker_TombstoneExpired_NameLivesOnAndAnswersAreFound(t *testing.T) {
@@ -98,16 +130,7 @@ func TestWorker_TombstoneExpired_NameLivesOnAndAnswersAreFound(t *testing.T) {
 	create := commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}, ID: "create-v"}
 	remove := commands.Request{Key: key("v"), Verb: volume.VerbDelete, ID: "delete-v"}
 	first, firstRemove := s.do(create), s.do(remove)
-	bucket, err := s.js.KeyValue(s.ctx, "volumes")
-	must(t, err)
-	watcher, err := bucket.Watch(s.ctx, key("v").String())
-	must(t, err)
-	for entry := range watcher.Updates() { // until the server puts its marker where the record was
-		if entry != nil && entry.Operation() != jetstream.KeyValuePut {
-			break
-		}
-	}
-	must(t, watcher.Stop())
+	s.awaitRecordGone("v")
 	must(t, s.stop())
 	s.startWorker() // which remembers nothing
 

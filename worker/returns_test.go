@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -102,6 +103,33 @@ func (c *trapped) Write(b []byte) (int, error) {
 		})
 	}
 	return c.Conn.Write(b)
+}
+
+// sieve dials connections that lose the first thing written that matches.
+type sieve struct {
+	lost *regexp.Regexp
+	once sync.Once
+}
+
+func (s *sieve) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.DialTimeout(network, address, limit)
+	return &sieved{Conn: conn, sieve: s}, err
+}
+
+type sieved struct {
+	net.Conn
+	sieve *sieve
+}
+
+func (c *sieved) Write(b []byte) (int, error) {
+	rest := b
+	if at := c.sieve.lost.FindIndex(b); at != nil {
+		c.sieve.once.Do(func() { rest = slices.Concat(b[:at[0]], b[at[1]:]) })
+	}
+	if _, err := c.Conn.Write(rest); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // TestWorker_RefusedAndAcceptedByTwoOwners_HasOneEnd: the refusal of a command for a volume without
@@ -261,4 +289,18 @@ func TestWorker_CommandForgottenByItsConsumer_IsAnswered(t *testing.T) {
 	}
 	s.awaitEvent("v", ofCommand(receipt.CommandID))
 	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventDelete, volume.EventDeleted)
+}
+
+// TestWorker_LostAcknowledgement_IsMadeUp: acknowledgements have no answer. One that goes
+// down with a connection or a leader would leave its command in the stream until AckWait.
+func TestWorker_LostAcknowledgement_IsMadeUp(t *testing.T) {
+	s := prepare(t)
+	lost := &sieve{lost: regexp.MustCompile(`PUB \$JS\.ACK\.\S+ 4\r\n\+ACK\r\n`)}
+	stop := s.startOn(s.server.Connect(t, nats.SetCustomDialer(lost)), s.config)
+	t.Cleanup(func() { must(t, stop()) })
+	s.create("v", volume.MiB)
+	s.attach("v", "n1")
+	lost.once.Do(func() { t.Error("no acknowledgement was lost") })
+	s.await("an empty queue", func() bool { return s.queued("v") == 0 })
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventAttach, volume.EventAttached)
 }

@@ -95,10 +95,10 @@ func (t *tenure) consume(consumer jetstream.Consumer) error {
 	// flushAndKillAt(t.partition.worker.nc, afterConsume, "takeover")
 
 	t.claim.Serving()
-	ended := consuming.Closed() // asked once: a later one does not wait for the last delivery
-	err = t.keep(ended)
+	over := consuming.Closed() // asked once: a later one does not wait for the last delivery
+	err = t.keep(over)
 	consuming.Stop()
-	<-ended
+	<-over
 	if err != nil {
 		t.partition.buryNext(t.lanes, t.last.Load())
 	}
@@ -107,7 +107,7 @@ func (t *tenure) consume(consumer jetstream.Consumer) error {
 
 // keep tells the server that held commands are being worked on, and looks now and then
 // whether its deliveries come here, until the claim or the partition is lost.
-func (t *tenure) keep(closed <-chan struct{}) error {
+func (t *tenure) keep(over <-chan struct{}) error {
 	extending := time.NewTicker(t.partition.worker.config.AckWait / 3)
 	defer extending.Stop()
 	looking := time.NewTicker(lookInterval)
@@ -116,13 +116,18 @@ func (t *tenure) keep(closed <-chan struct{}) error {
 		select {
 		case <-t.taking.Done():
 			return t.whyLost()
-		case <-closed:
+		case <-over:
 			return errConsumeEnded
 		case <-extending.C:
 			t.extend()
 		case <-looking.C:
 			var err error
-			if seen, err = t.look(seen); err != nil {
+			if seen, err = t.look(seen); errors.Is(err, errForgotten) || errors.Is(err, errAckLost) {
+				// Nobody else has the partition: what is under way may end in order.
+				t.partition.log.Warn().Err(err).Msg("partition is taken over again")
+				t.stopTaking()
+				return nil
+			} else if err != nil {
 				return err
 			}
 		}

@@ -141,6 +141,17 @@ func (d shareListsOne) List(ctx context.Context, yield func(backends.Object) boo
 	})
 }
 
+type shareFull struct{ *null.Driver }
+
+const fifty = 50
+
+func (d shareFull) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
+	if held := holders(ctx, d.Driver, ref); len(held) >= fifty {
+		return volume.Attachment{}, backends.Errorf(volume.ResourceExhausted, "no room")
+	}
+	return d.Driver.Attach(ctx, ref, node, mode)
+}
+
 // shareRaces writes back who it found when others have gone on meanwhile. One process has
 // one call for a volume at a time, so it is the count of holders that shows it here.
 type shareRaces struct{ *null.Driver }

@@ -55,6 +55,7 @@ var plants = map[string]struct {
 	"detach takes all readers away":      {func(d *null.Driver) backends.Driver { return shareDetachesAll{d} }, "Share_DetachOfOne_KeepsTheOthers"},
 	"detach refuses a reader's repeat":   {func(d *null.Driver) backends.Driver { return shareDetachOnce{d} }, "Share_DetachOfOne_KeepsTheOthers"},
 	"delete looks for two readers":       {func(d *null.Driver) backends.Driver { return shareDeletes{d} }, "Share_Delete_IsRefusedUntilTheLastDetach"},
+	"attach has room for fifty readers":  {func(d *null.Driver) backends.Driver { return shareFull{d} }, "Share_MostNodesWithTheLongestNames_HoldIt"},
 	"list tells the first reader":        {func(d *null.Driver) backends.Driver { return shareListsOne{d} }, "Share_Listed_AgreesWithGet"},
 	"readers at once lose each other":    {func(d *null.Driver) backends.Driver { return shareRaces{d} }, "Share_ManyNodesAtOnce_AllHoldIt"},
 	"resize takes smaller for done":      {func(d *null.Driver) backends.Driver { return resizeShrinks{d} }, "Resize_Smaller_IsRefused"},

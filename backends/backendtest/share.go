@@ -120,6 +120,14 @@ var shareCases = []testCase{
 		ref, holders := s.shared(nodeB, nodeA)
 		wantListed(s, s.list(), backends.Object{Ref: ref, Size: small, Attachments: holders})
 	}},
+	{"Share_MostNodesWithTheLongestNames_HoldIt", func(s *subject) {
+		nodes := make([]volume.Node, volume.MaxAttachments)
+		for i := range nodes {
+			nodes[i] = volume.Node(fmt.Sprintf("n%02d", i)) + longNode[3:]
+		}
+		ref, holders := s.shared(nodes...)
+		s.heldBy(ref, small, holders)
+	}},
 	{"Share_ManyNodesAtOnce_AllHoldIt", func(s *subject) {
 		ref, backend := s.created("a", small), s.backend()
 		holders := make(volume.Attachments, callers)

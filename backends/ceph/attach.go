@@ -3,6 +3,7 @@
 package ceph
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -55,17 +56,7 @@ func (d *driver) attach(c *conn, ref backends.Ref, node volume.Node, mode volume
 // admit reports whether the node holds the image in this mode already, and refuses it if
 // others keep it from doing so.
 func (h holders) admit(node volume.Node, mode volume.Mode) (done bool, err error) {
-	switch {
-	case len(h.lockers) == 0:
-		return false, nil
-	case h.mode() != mode:
-		return false, h.heldBy()
-	case h.has(node):
-		return true, nil
-	case mode == volume.ReadWrite:
-		return false, h.heldBy()
-	}
-	return false, nil
+	return h.has(node), backends.CheckAttach(h.attachments(), node, mode)
 }
 
 // Detach ends the reservation of the node; see [backends.Driver]. It returns Busy with the
@@ -75,13 +66,8 @@ func (h holders) admit(node volume.Node, mode volume.Mode) (done bool, err error
 func (d *driver) Detach(ctx context.Context, ref backends.Ref, node volume.Node) error {
 	return d.change(ctx, ref, func(c *conn) error {
 		h, err := d.own(c, ref)
-		switch {
-		case err != nil:
-			return err
-		case len(h.holders.lockers) == 0:
-			return nil
-		case !h.holders.has(node) && h.holders.exclusive:
-			return h.holders.heldBy()
+		if err != nil || !h.holders.has(node) {
+			return cmp.Or(err, backends.CheckDetach(h.holders.attachments(), node))
 		}
 		if h.holders.exclusive {
 			if err := d.confirmClosed(ctx, c, h.id); err != nil {

@@ -4,6 +4,7 @@ package ceph
 
 import (
 	"context"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -95,6 +96,12 @@ func (cs *connections) take() (*conn, *attempt) {
 // timeout, and callers may not want to wait so long.
 func (cs *connections) dial(a *attempt) {
 	c, err := dial(cs.cfg)
+	if err != nil {
+		// go-ceph has rados_shutdown for connections that came about only. It ends the
+		// others, with four threads each, when the garbage collector finds them, which
+		// does not know how large they are.
+		runtime.GC()
+	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.current, cs.attempt, a.err = c, nil, err

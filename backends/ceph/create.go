@@ -151,7 +151,10 @@ func (d *driver) remake(c *conn, ref backends.Ref, size volume.Bytes) error {
 func (c *conn) anything(name string) (header, error) {
 	id, err := c.listed(name)
 	if absent(err) {
-		id, err = c.named(name)
+		// A removal has met a create in the middle. librbd removes what is listed only.
+		if id, err = c.named(name); err == nil {
+			err = c.enlist(name, id)
+		}
 	}
 	if err != nil {
 		return header{}, err

@@ -82,18 +82,20 @@ func (d *driver) change(ctx context.Context, ref backends.Ref, f func(*conn) err
 		if err != nil {
 			return err
 		}
-		ended := false
-		defer func() { c.fences.guard.end(pass, !ended || outcomeUnknown(err)) }()
+		began, returned := time.Now(), false
+		defer func() { c.fences.guard.end(pass, !returned || d.mayGoOn(err, time.Since(began))) }()
 		err = f(c)
-		ended = true // f has not panicked
+		returned = true // f has not panicked
 		return err
 	})
 }
 
-// outcomeUnknown reports whether an OSD may still carry out what the call has asked for:
-// librados forgets an operation that has timed out, but its request may wait in the socket
-// of an OSD that hangs.
-func outcomeUnknown(err error) bool { return is(err, syscall.ETIMEDOUT) }
+// mayGoOn reports whether an OSD may still carry out what a call has asked for: librados
+// forgets an operation that has timed out, but its request may wait in the socket of an
+// OSD that hangs. librbd may tell another error then, but not sooner.
+func (d *driver) mayGoOn(err error, took time.Duration) bool {
+	return err != nil && (is(err, syscall.ETIMEDOUT) || took >= d.cfg.OpTimeout)
+}
 
 // fence makes one fence; the package's comment on fences tells why in this order.
 func (r *registration) fence(ctx context.Context, ref backends.Ref) error {
@@ -116,7 +118,7 @@ func (r *registration) fence(ctx context.Context, ref backends.Ref) error {
 	if err != nil {
 		return err
 	}
-	if err := r.evict(ctx, silent(members, answers)); err != nil {
+	if err := r.evictSilent(ctx, members, answers); err != nil {
 		return err
 	}
 	for id, answer := range answers {
@@ -149,7 +151,24 @@ func silent(members []member, answers map[uint64]string) []member {
 	})
 }
 
-// errSilent is the error of a process that did not hear itself.
+// evictSilent evicts the members without an answer, but not those that have left the
+// registry meanwhile, which they do when no call of theirs runs any more.
+func (r *registration) evictSilent(ctx context.Context, members []member, answers map[uint64]string) error {
+	if len(silent(members, answers)) == 0 {
+		return nil
+	}
+	left, err := r.members()
+	if err != nil {
+		return err
+	}
+	asked := slices.DeleteFunc(left, func(m member) bool {
+		return !slices.ContainsFunc(members, func(before member) bool { return before.id == m.id })
+	})
+	return r.evict(ctx, silent(asked, answers))
+}
+
+// errSilent is the error of a fencer that did not hear itself. It must not blame others:
+// rados_notify times out, too, if the OSD with the registry hangs.
 var errSilent = errors.New("own watch did not answer")
 
 // evict shuts the given members out and marks them in the registry.
@@ -193,7 +212,7 @@ func (r *registration) members() ([]member, error) {
 	if len(fresh) == 0 {
 		return members, nil
 	}
-	if err := r.cluster.WaitForLatestOSDMap(); err != nil { // rados_wait_for_latest_osdmap
+	if err := awaitMap(r.cluster); err != nil {
 		return nil, err
 	}
 	for _, m := range fresh {
@@ -205,7 +224,7 @@ func (r *registration) members() ([]member, error) {
 // forget removes what nobody needs any more: the marks of evictions that are over, and the
 // fences made before the oldest process that is left began.
 func (r *registration) forget(members []member, stored []storedFence, now time.Time) error {
-	oldest := now.Add(-fenceRest)
+	oldest := now
 	var over []string
 	for _, m := range members {
 		if m.Evicted != nil && now.Sub(*m.Evicted) > evictedFor {

@@ -31,8 +31,18 @@ func blocklist(ctx context.Context, conn *rados.Conn, expiry time.Duration, addr
 			return fmt.Errorf("blocklist client %s: %w", address, err)
 		}
 	}
+	return awaitMap(conn)
+}
+
+// awaitMap returns when conn has the latest OSD map. The wait itself has no timeout in
+// librados: it lasts until some monitor answers. A command, which has one, comes first and
+// finds out whether any does.
+func awaitMap(conn *rados.Conn) error {
+	if _, _, err := conn.MonCommand([]byte(`{"prefix":"osd stat"}`)); err != nil { // rados_mon_command
+		return fmt.Errorf("ask for the OSD map: %w", err)
+	}
 	if err := conn.WaitForLatestOSDMap(); err != nil { // rados_wait_for_latest_osdmap
-		return fmt.Errorf("wait for the OSD map that blocklists: %w", err)
+		return fmt.Errorf("wait for the latest OSD map: %w", err)
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func loadFences(io *rados.IOContext) ([]storedFence, error) {
 		for name, value := range entries {
 			f, err := parseFence(name, string(value))
 			if err != nil {
-				return nil, backends.Errorf(volume.Internal, "object %s: %v", object, err)
+				return nil, backends.Errorf(volume.Internal, "object %s: entry %s: %v", object, name, err)
 			}
 			all = append(all, f)
 		}

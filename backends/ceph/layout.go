@@ -34,6 +34,9 @@ const (
 	// trashObject has an omap with an entry for every image that is being removed.
 	trashObject = "rbd_trash"
 
+	rbdClass     = "rbd" // of the OSDs
+	enlistMethod = "dir_add_image"
+
 	sizeKey        = "size"
 	featuresKey    = "features"
 	parentKey      = "parent"
@@ -94,6 +97,17 @@ func (c *conn) named(name string) (string, error) {
 		return "", err
 	}
 	return rbdString(buffer[:n])
+}
+
+// enlist enters an image in the directory (dir_add_image of cls_rbd).
+func (c *conn) enlist(name, id string) error {
+	e := &encoder{}
+	e.text(name)
+	e.text(id)
+	op := rados.CreateWriteOp()
+	defer op.Release()
+	op.Exec(rbdClass, enlistMethod, e.body)
+	return op.Operate(c.io, directoryObject, rados.OperationNoFlag)
 }
 
 // omap reads the given keys of an object.

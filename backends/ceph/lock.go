@@ -3,7 +3,6 @@
 package ceph
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/ceph/go-ceph/rados"
@@ -45,14 +44,16 @@ type holders struct {
 	lockers   []holder
 }
 
-// nodes returns the nodes in order, each once.
-func (h holders) nodes() []volume.Node {
-	nodes := make([]volume.Node, 0, len(h.lockers))
+// attachments are the holders in the order of their nodes, each node once, without the
+// way to the image; nil for none.
+func (h holders) attachments() volume.Attachments {
+	var all volume.Attachments
 	for _, locker := range h.lockers {
-		nodes = append(nodes, locker.node)
+		if _, told := all.Of(locker.node); !told {
+			all = all.With(volume.Attachment{Node: locker.node, Mode: h.mode()})
+		}
 	}
-	slices.Sort(nodes)
-	return slices.Compact(nodes)
+	return all
 }
 
 // mode is how the nodes hold the image.
@@ -66,11 +67,6 @@ func (h holders) mode() volume.Mode {
 // has reports whether the node is among the holders.
 func (h holders) has(node volume.Node) bool {
 	return slices.ContainsFunc(h.lockers, func(l holder) bool { return l.node == node })
-}
-
-// heldBy is the refusal that names the holders.
-func (h holders) heldBy() error {
-	return backends.Errorf(volume.FailedPrecondition, "held by %s (%s)", h.nodes(), h.mode())
 }
 
 // reserve takes the lock for the node in one operation that does nothing if the header is
@@ -135,9 +131,6 @@ func decodeLockInfo(reply []byte) (holders, error) {
 	if fields.failed {
 		return holders{}, errDamagedLock
 	}
-	slices.SortFunc(h.lockers, func(a, b holder) int {
-		return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.number, b.number))
-	})
 	return h, nil
 }
 

@@ -25,7 +25,17 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(cephtest.Main(m))
+	if cfg, found := os.LookupEnv(victimVariable); found {
+		os.Exit(liveUntilKilled(cfg, os.Stdout))
+	}
+	child, isChild := children[os.Getenv(childVariable)]
+	if !isChild {
+		os.Exit(cephtest.Main(m))
+	}
+	if err := child(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // harness is a namespace of the shared cluster for one test.

@@ -92,13 +92,30 @@ func TestDetach_WhileNodeHasItOpen_IsBusyNamingTheClient(t *testing.T) {
 		t.Errorf("error text: got %v, want the client's address in it", err)
 	}
 	found, err := d.Get(t.Context(), ref.Key)
-	if ok(t, err, "get"); len(holdersOf(found)) != 1 {
+	if ok(t, err, "get"); len(found.Attachments) != 1 {
 		t.Errorf("after a refused detach: got %+v, want it held", found)
 	}
 
 	n1.does(t, "quit", "") // closes the image in order
 	soon(t, "detach after the node has closed it", func() error { return d.Detach(t.Context(), ref, "n1") })
 	ok(t, d.Delete(t.Context(), ref), "delete")
+}
+
+// A detach is repeated when the worker that made it has died, and the others read on.
+func TestDetach_RepeatedBesideOtherReader_IsSuccess(t *testing.T) {
+	d := open(t, inNamespace(t))
+	ref := created(t, d, "shared")
+	attached(t, d, ref, "node-1", volume.ReadOnly)
+	attached(t, d, ref, "node-2", volume.ReadOnly)
+	for range 2 {
+		ok(t, d.Detach(t.Context(), ref, "node-1"), "detach node-1")
+	}
+	ok(t, d.Detach(t.Context(), ref, "node-2"), "detach node-2")
+	ok(t, d.Detach(t.Context(), ref, "node-2"), "detach node-2 again")
+	attached(t, d, ref, "node-3", volume.ReadWrite)
+	refused(t, d.Detach(t.Context(), ref, "node-1"), "detach node-1 while node-3 writes", volume.FailedPrecondition)
+	ok(t, d.Detach(t.Context(), ref, "node-3"), "detach node-3")
+	ok(t, d.Detach(t.Context(), ref, "node-1"), "detach node-1 from nobody's volume")
 }
 
 func TestDelete_WhileSomebodyHasItOpen_IsBusyNamingTheClient(t *testing.T) {
@@ -197,12 +214,4 @@ func TestResize_WhileNodeHasItOpen_GrowsIt(t *testing.T) {
 	if ok(t, err, "get"); found.Size != 2*small {
 		t.Errorf("size: got %s, want %s", found.Size, 2*small)
 	}
-}
-
-// holdersOf are the nodes that an object tells.
-func holdersOf(o backends.Object) []volume.Node {
-	if len(o.Attachments) == 0 {
-		return nil
-	}
-	return []volume.Node{o.Attachments[0].Node}
 }

@@ -78,41 +78,26 @@ func (d *driver) own(c *conn, ref backends.Ref) (header, error) {
 
 func (d *driver) object(c *conn, key volume.Key, h header) backends.Object {
 	o := backends.Object{Ref: backends.Ref{Key: key, ID: h.mark.id}, Size: h.size}
-	for _, node := range h.holders.nodes() {
-		o.Attachments = append(o.Attachments, d.attachment(c, key, node, h.holders.mode()))
+	for _, held := range h.holders.attachments() {
+		o.Attachments = append(o.Attachments, d.attachment(c, key, held.Node, held.Mode))
 	}
 	return o
 }
-
-// listPage is how many names are read in one operation.
-const listPage = 512
 
 // List tells the images in the order of their names; see [backends.Lister]. It reads the
 // pool's directory, page by page, and the header of each image under our names; those
 // without our mark are left out.
 func (d *driver) List(ctx context.Context, yield func(backends.Object) bool) error {
 	return d.use(ctx, func(c *conn) error {
-		prefix, after := namePrefix+imagePrefix, ""
-		for {
-			page, err := c.io.GetOmapValues(directoryObject, after, prefix, listPage)
-			switch {
-			case absent(err): // the first image makes the directory
-				return d.confirmAbsence(c)
-			case err != nil:
-				return err
-			}
-			names := slices.Sorted(maps.Keys(page))
-			for _, name := range names {
-				again, err := d.tell(ctx, c, name, page[name], yield)
-				if err != nil || !again {
-					return err
-				}
-			}
-			if len(names) < listPage {
-				return nil
-			}
-			after = names[len(names)-1]
+		told := 0
+		err := c.pages(directoryObject, namePrefix+imagePrefix, func(entry string, value []byte) (bool, error) {
+			told++
+			return d.tell(ctx, c, entry, value, yield)
+		})
+		if err == nil && told == 0 {
+			return d.confirmAbsence(c)
 		}
+		return err
 	})
 }
 
@@ -137,4 +122,29 @@ func (d *driver) tell(ctx context.Context, c *conn, entry string, value []byte, 
 		return true, nil // a stranger's, half an image, or a copy under another name
 	}
 	return yield(d.object(c, key, h)), nil
+}
+
+// pageSize is how many entries are read in one operation.
+const pageSize = 512
+
+// pages calls f for the entries of an object's omap whose keys have the prefix, in the
+// order of the keys, until f returns false. An object that is not there has none.
+func (c *conn) pages(object, prefix string, f func(key string, value []byte) (again bool, err error)) error {
+	after := ""
+	for {
+		page, err := c.io.GetOmapValues(object, after, prefix, pageSize)
+		if err != nil && !absent(err) {
+			return err
+		}
+		for _, key := range slices.Sorted(maps.Keys(page)) {
+			again, err := f(key, page[key])
+			if err != nil || !again {
+				return err
+			}
+			after = key
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
 }

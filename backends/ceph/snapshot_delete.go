@@ -71,7 +71,7 @@ func (d *driver) deleteSnapshot(c *conn, h header, name volume.SnapshotName) err
 }
 
 // childrenOf returns the clones of one snapshot.
-func (d *driver) childrenOf(c *conn, id string, name volume.SnapshotName) ([]child, error) {
+func (d *driver) childrenOf(c *conn, id string, name volume.SnapshotName) ([]dependant, error) {
 	image, err := rbd.OpenImageByIdReadOnly(c.io, id, string(name))
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func (d *driver) Restore(ctx context.Context, ref backends.Ref, name volume.Snap
 		if _, err := c.snapshot(h, name); err != nil {
 			return err
 		}
-		if err := backends.Blocked(h.holders.blockers()...); err != nil {
+		if err := backends.Blocked(backends.Holders(h.holders.attachments())...); err != nil {
 			return err
 		}
 		return c.rollback(h.id, name)

@@ -138,8 +138,9 @@ func (d *directory) open(name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// maxRead bounds what is read of a file, in bytes; a real one has a few hundred.
-const maxRead = 16 << 10
+// maxRead bounds what is read of a file, in bytes; a real one has a few hundred, and up to
+// 300 more for each of [volume.MaxAttachments] nodes.
+const maxRead = 64 << 10
 
 // read returns the content of a small regular file, or fs.ErrNotExist.
 func (d *directory) read(name string) ([]byte, error) {

@@ -19,6 +19,7 @@ var (
 	_ backends.Driver  = absent{}
 	_ backends.Resizer = absent{}
 	_ backends.Fencer  = absent{}
+	_ backends.Evictor = absent{}
 )
 
 func (a absent) err() error {
@@ -42,6 +43,10 @@ func (a absent) Detach(context.Context, backends.Ref, volume.Node) error { retur
 func (a absent) Resize(context.Context, backends.Ref, volume.Bytes) error { return a.err() }
 
 func (a absent) Fence(context.Context, backends.Ref) error { return a.err() }
+
+func (a absent) Evict(context.Context, backends.Ref, volume.Node) (backends.Eviction, error) {
+	return backends.Eviction{}, a.err()
+}
 
 func (a absent) Health(context.Context) (backends.Health, error) { return backends.Health{}, a.err() }
 

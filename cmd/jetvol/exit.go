@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/nodes"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -47,6 +48,7 @@ func unavailable(err error) bool {
 func exitCode(err error) int {
 	answered, isAnswered := errors.AsType[*outcomeError](err)
 	_, isUsage := errors.AsType[*usageError](err)
+	_, isHeld := errors.AsType[*nodes.HeldError](err)
 	_, isPending := errors.AsType[*commands.PendingError](err)
 	switch {
 	case err == nil:
@@ -59,6 +61,8 @@ func exitCode(err error) int {
 		return exitFailed
 	case isPending:
 		return exitPending
+	case isHeld: // whatever the backend's reason was
+		return exitFailed
 	case unavailable(err):
 		return exitUnavailable
 	default:

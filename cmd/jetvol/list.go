@@ -168,7 +168,7 @@ func (l *listing) add(r storedRecord) error {
 	return err
 }
 
-// nodesText is `n1`, or `n1 +2` if two others hold the volume too, or `-`.
+// nodesText is `n1`, or `n1,+2` if two others hold the volume too, or `-`.
 func nodesText(holders volume.Attachments) string {
 	switch len(holders) {
 	case 0:
@@ -176,7 +176,7 @@ func nodesText(holders volume.Attachments) string {
 	case 1:
 		return string(holders[0].Node)
 	default:
-		return fmt.Sprintf("%s +%d", holders[0].Node, len(holders)-1)
+		return fmt.Sprintf("%s,+%d", holders[0].Node, len(holders)-1)
 	}
 }
 

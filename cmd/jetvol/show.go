@@ -35,6 +35,13 @@ func troubleText(t volume.Transition) string {
 	if t.Reason != "" {
 		text.WriteString("  " + t.Reason)
 	}
+	switch {
+	case t.Eviction == nil:
+	case t.Event == volume.EventEvict:
+		fmt.Fprintf(&text, "  node %s: %s", t.Eviction.Node, plain(t.Eviction.Reason))
+	case t.Event == volume.EventEvicted:
+		text.WriteString("  fenced " + fencedText(t.Eviction))
+	}
 	if t.Failure != nil {
 		text.WriteString("  " + failureText(t.Failure))
 	}

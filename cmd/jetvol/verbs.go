@@ -28,7 +28,8 @@ func verbSpecs() []verbSpec {
 		{
 			volume.VerbAttach, "attach NAME --node NODE", "Give a volume to a node",
 			`  jetvol volume attach db-01 --node node-1
-  jetvol volume attach db-01 --node node-1 --mode read-only --if-state available`,
+  jetvol volume attach db-01 --node node-1 --mode read-only --if-state available
+  jetvol volume attach db-01 --node node-2 --mode read-only`,
 			attachFlags,
 		},
 		{
@@ -36,7 +37,7 @@ func verbSpecs() []verbSpec {
 			`  jetvol volume detach db-01
   jetvol volume detach db-01 --node node-1`,
 			func(c *cobra.Command, args *volume.Args) {
-				c.Flags().StringVar((*string)(&args.Node), "node", "", "refuse if another node holds the volume")
+				c.Flags().StringVar((*string)(&args.Node), "node", "", "node that lets go; may be left out if only one holds the volume")
 			},
 		},
 		{
@@ -54,6 +55,11 @@ func verbSpecs() []verbSpec {
 			volume.VerbReconcile, "reconcile NAME", "Compare a volume with its backend and settle what differs",
 			`  jetvol volume reconcile db-01`,
 			nil,
+		},
+		{
+			volume.VerbNodeGone, "node-gone NAME --node NODE --reason TEXT", "Fence a node that is dead and take a volume from it",
+			`  jetvol volume node-gone db-01 --node node-1 --reason "rack 4 lost power"`,
+			nodeGoneArguments,
 		},
 		{
 			volume.VerbCancel, "cancel NAME", "Give up a command that is under way",
@@ -78,6 +84,13 @@ func attachFlags(c *cobra.Command, args *volume.Args) {
 	modes := []volume.Mode{volume.ReadWrite, volume.ReadOnly}
 	args.Mode = volume.ReadWrite
 	choice(c, &oneOf[volume.Mode]{&args.Mode, modes, "MODE"}, "mode", "read-write or read-only", words(modes))
+}
+
+func nodeGoneArguments(c *cobra.Command, args *volume.Args) {
+	c.Flags().StringVar((*string)(&args.Node), "node", "", "node that is gone")
+	required(c, "node")
+	c.Flags().StringVar(&args.Reason, "reason", "", "how it is known that the node is gone")
+	required(c, "reason")
 }
 
 func sizeFlag(c *cobra.Command, args *volume.Args) {
@@ -123,6 +136,9 @@ func commandLine(program string, request commands.Request) string {
 	}
 	if request.Args.Node != "" {
 		line += " --node " + string(request.Args.Node)
+	}
+	if request.Args.Mode == volume.ReadOnly {
+		line += " --mode " + string(request.Args.Mode)
 	}
 	return line
 }

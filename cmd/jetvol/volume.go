@@ -121,7 +121,7 @@ func (a *app) send(c *cobra.Command, f *requestFlags, request commands.Request) 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := f.context(c.Context())
+	ctx, cancel := bounded(c.Context(), f.wait)
 	defer cancel()
 	if f.noWait {
 		err = a.publish(ctx, client, f, request)
@@ -131,11 +131,12 @@ func (a *app) send(c *cobra.Command, f *requestFlags, request commands.Request) 
 	return errors.Join(err, client.Close())
 }
 
-func (f *requestFlags) context(ctx context.Context) (context.Context, context.CancelFunc) {
-	if f.wait == 0 {
+// bounded returns a context that ends after the wait, or never by itself if that is 0.
+func bounded(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
+	if wait == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, f.wait)
+	return context.WithTimeout(ctx, wait)
 }
 
 func (a *app) publish(ctx context.Context, client *commands.Client, f *requestFlags, request commands.Request) error {

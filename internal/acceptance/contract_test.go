@@ -155,7 +155,7 @@ func TestContract_Replies(t *testing.T) {
 		names = append(names, words(row[0])...)
 	}
 	slices.Sort(names)
-	want := jsonNames(t, commands.Reply{VolumeID: "v", State: volume.StateError, Failure: &volume.Failure{}})
+	want := jsonNames(t, commands.Reply{VolumeID: "v", State: volume.StateError, Failure: &volume.Failure{}, Eviction: &volume.Eviction{}})
 	if !slices.Equal(names, want) {
 		t.Errorf("the table has %q, a reply %q", names, want)
 	}
@@ -205,7 +205,7 @@ func acceptedVerbs(state volume.State) []string {
 	seen := fsm.Observation{Present: true, Size: record.Size, Attachments: record.Attachments}
 	var accepted []string
 	for _, verb := range volume.Verbs() {
-		command := volume.Command{ID: "c", Key: key, Verb: verb, Args: volume.Args{Size: 2 * volume.MiB}}
+		command := volume.Command{ID: "c", Key: key, Verb: verb, Args: volume.Args{Size: 2 * volume.MiB, Reason: "lost power"}}
 		if verb == volume.VerbAttach {
 			command.Args.Node, command.Args.Mode = "another", volume.ReadOnly
 		}

@@ -20,7 +20,8 @@
 //
 // # Tools
 //
-// JETVOL_BIN names the jetvol binary, which is built if it is not set. JETVOL_NATS_CLI
+// JETVOL_BIN names the jetvol binary, which is built if it is not set. With the build tag
+// ceph it is JETVOL_CEPH_BIN, and there are tests on a Ceph cluster, named TestCeph_…. JETVOL_NATS_CLI
 // names the nats CLI, bin/nats of this repository by default. Without it the tests
 // fail: a document that was not tried is not known to be right.
 package acceptance

@@ -75,8 +75,11 @@ func TestLife_EveryStep_WitnessesAgree(t *testing.T) {
 		{verb: volume.VerbDetach, state: volume.StateAvailable, generation: 8},
 		{verb: volume.VerbReconcile, state: volume.StateAvailable, generation: 9},
 		{verb: volume.VerbResize, args: volume.Args{Size: 128 * volume.MiB}, state: volume.StateAvailable, generation: 11},
-		{verb: volume.VerbDelete, state: volume.StateDeleted, generation: 13},
-		{verb: volume.VerbCreate, args: volume.Args{Size: volume.MiB}, state: volume.StateAvailable, generation: 15},
+		{verb: volume.VerbAttach, args: volume.Args{Node: "node-2"}, state: volume.StateAttached, generation: 13},
+		{verb: volume.VerbNodeGone, args: volume.Args{Node: "node-1", Reason: "lost power"}, state: volume.StateAttached, generation: 15},
+		{verb: volume.VerbNodeGone, args: volume.Args{Node: "node-2", Reason: "lost power"}, state: volume.StateAvailable, generation: 17},
+		{verb: volume.VerbDelete, state: volume.StateDeleted, generation: 19},
+		{verb: volume.VerbCreate, args: volume.Args{Size: volume.MiB}, state: volume.StateAvailable, generation: 21},
 	} {
 		if step.outcome == "" {
 			step.outcome = volume.Succeeded
@@ -108,6 +111,17 @@ type witnesses struct {
 
 func readWitnesses(t *testing.T, s *server, js jetstream.JetStream, key volume.Key) (volume.Record, witnesses) {
 	t.Helper()
+	driver, err := local.Open(local.Options{Dir: filepath.Dir(s.file(key.String()))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer driver.Close()
+	return readWitnessesOf(t, js, driver, key)
+}
+
+// readWitnessesOf returns the record, and what the events and the driver say.
+func readWitnessesOf(t *testing.T, js jetstream.JetStream, driver backends.Driver, key volume.Key) (volume.Record, witnesses) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var seen witnesses
@@ -117,11 +131,6 @@ func readWitnesses(t *testing.T, s *server, js jetstream.JetStream, key volume.K
 		}
 		seen.events = append(seen.events, event.Data)
 	}
-	driver, err := local.Open(local.Options{Dir: filepath.Dir(s.file(key.String()))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer driver.Close()
 	object, err := driver.Get(ctx, key)
 	if err == nil {
 		seen.object = &object

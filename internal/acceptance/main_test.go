@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/jetvol/jetvol/internal/cephtest"
 )
 
 // natsCLIVersion is the version of the nats CLI that the documents show.
@@ -19,16 +21,22 @@ const root = "../.."
 // tools is a directory with the programs jetvol and nats, for PATH.
 var tools string
 
-func TestMain(m *testing.M) {
-	code, err := runWithTools(m)
+func TestMain(m *testing.M) { os.Exit(cephtest.Main(suite{m})) }
+
+// suite is the tests with their tools.
+type suite struct{ *testing.M }
+
+// Run runs the tests and returns the exit code.
+func (s suite) Run() int {
+	code, err := s.runWithTools()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "acceptance:", err)
-		code = 1
+		return 1
 	}
-	os.Exit(code)
+	return code
 }
 
-func runWithTools(m *testing.M) (code int, err error) {
+func (s suite) runWithTools() (code int, err error) {
 	tools, err = os.MkdirTemp("", "jetvol-acceptance-")
 	if err != nil {
 		return 1, err
@@ -40,7 +48,7 @@ func runWithTools(m *testing.M) (code int, err error) {
 	if err := provideJetvol(filepath.Join(tools, "jetvol")); err != nil {
 		return 1, err
 	}
-	return m.Run(), nil
+	return s.M.Run(), nil
 }
 
 func provideNATS(as string) error {
@@ -60,10 +68,10 @@ func provideNATS(as string) error {
 }
 
 func provideJetvol(as string) error {
-	if binary := os.Getenv("JETVOL_BIN"); binary != "" {
+	if binary := os.Getenv(binaryVariable); binary != "" {
 		return link(binary, as)
 	}
-	build := exec.Command("go", "build", "-o", as, "./cmd/jetvol")
+	build := exec.Command("go", "build", "-tags", binaryTags, "-o", as, "./cmd/jetvol")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build jetvol: %w\n%s", err, out)

@@ -22,6 +22,11 @@ func (c *Cluster) RBD(ctx context.Context, args ...string) ([]byte, error) {
 	return c.run(ctx, "rbd", append([]string{"--conf", c.Conf()}, args...)...)
 }
 
+// Rados runs the rados tool as the user admin and returns what it prints.
+func (c *Cluster) Rados(ctx context.Context, args ...string) ([]byte, error) {
+	return c.run(ctx, "rados", append([]string{"--conf", c.Conf()}, args...)...)
+}
+
 // CreatePool makes a pool for RBD images and returns when it answers, and a user of the
 // same name who may do there what [Volumes] may in [Pool].
 func (c *Cluster) CreatePool(ctx context.Context, name string) error {

@@ -19,7 +19,7 @@ const Packages = "ceph-mon ceph-mgr ceph-osd ceph-common"
 const waitDelay = time.Second
 
 // programs are all that this package runs.
-var programs = []string{"ceph-mon", "ceph-mgr", "ceph-osd", "ceph-authtool", "monmaptool", "rbd", "ceph"}
+var programs = []string{"ceph-mon", "ceph-mgr", "ceph-osd", "ceph-authtool", "monmaptool", "rbd", "rados", "ceph"}
 
 // MissingError says that programs of Ceph are not installed.
 type MissingError struct{ Programs []string }

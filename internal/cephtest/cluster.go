@@ -116,6 +116,12 @@ func (c *Cluster) RBD(t testing.TB, args ...string) string {
 	return c.ask(t, func(ctx context.Context) ([]byte, error) { return c.Cluster.RBD(ctx, args...) })
 }
 
+// Rados runs the rados tool as the user admin and returns what it prints.
+func (c *Cluster) Rados(t testing.TB, args ...string) string {
+	t.Helper()
+	return c.ask(t, func(ctx context.Context) ([]byte, error) { return c.Cluster.Rados(ctx, args...) })
+}
+
 // SetQuota limits the bytes in a pool; 0 lifts the limit. See [Cluster.AwaitFull].
 func (c *Cluster) SetQuota(t testing.TB, pool string, limit int64) {
 	t.Helper()

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/jetvol/jetvol/internal/cephproc"
@@ -39,9 +38,12 @@ var shared struct {
 	err     error
 }
 
+// Tests are a [testing.M], or what is wrapped around one.
+type Tests interface{ Run() int }
+
 // Main runs the tests and then ends the shared cluster, if there is one. It returns the
 // exit code for TestMain. The cluster ends, too, if the test binary is killed.
-func Main(m *testing.M) int {
+func Main(m Tests) int {
 	if dir, found := os.LookupEnv(keeperVariable); found {
 		return keep(dir, os.Stdin, os.Stderr)
 	}

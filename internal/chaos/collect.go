@@ -16,7 +16,15 @@ import (
 // ends that worker again and reads its files.
 func (s *storm) collect(ctx context.Context) (verify.Evidence, error) {
 	var e verify.Evidence
-	err := connected(s.servers.urls(), func(js jetstream.JetStream) error { return trial.AwaitEmpty(ctx, js) })
+	err := connected(s.servers.urls(), func(js jetstream.JetStream) error {
+		if err := trial.AwaitEmpty(ctx, js); err != nil {
+			return err
+		}
+		for _, line := range trial.Left(ctx, js) {
+			s.say("left in the stream: %s", line)
+		}
+		return nil
+	})
 	if err != nil {
 		return e, err
 	}
@@ -45,7 +53,7 @@ func (s *storm) collect(ctx context.Context) (verify.Evidence, error) {
 	}
 	e.Commands, e.Kills, e.Stops = s.clients.Ledger().Commands(), s.crew.ends, s.crew.stops
 	s.crew.drainAll()
-	return e, s.place.ReadDisk(ctx, &e)
+	return e, s.crew.store.Read(ctx, &e)
 }
 
 // readTries is how often everything is asked for: in a cluster that has just been started

@@ -53,7 +53,11 @@ func (c *check) draw(path string) error {
 func describeOperation(input, output any) string {
 	c, answer := input.(verify.Command), output.(commands.Reply)
 	var args []string
-	for _, arg := range []string{string(c.Args.Node), string(c.Args.Target)} {
+	mode := ""
+	if c.Args.Mode == volume.ReadOnly {
+		mode = string(c.Args.Mode)
+	}
+	for _, arg := range []string{string(c.Args.Node), mode, string(c.Args.Target)} {
 		if arg != "" {
 			args = append(args, arg)
 		}
@@ -82,7 +86,7 @@ func describeState(state any) string {
 		text = "never was"
 	}
 	if m.state == volume.StateAttached {
-		text += fmt.Sprintf(" to %q", m.node)
+		text += " to " + m.held.String()
 	}
 	return text
 }

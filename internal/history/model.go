@@ -17,10 +17,9 @@ type model struct {
 	generation uint64
 	// The size is somewhere between these two, which differ after a resize that failed.
 	minSize, maxSize volume.Bytes
-	node             volume.Node // that it is attached to
-	nodeUnknown      bool        // the backend was believed and did not tell clients
-	looked           int         // looks taken at this generation
-	facts            *facts      // of the whole history
+	held             holders
+	looked           int    // looks taken at this generation
+	facts            *facts // of the whole history
 }
 
 // unknownSize is more than any volume has.
@@ -63,7 +62,7 @@ func (m model) operate(c verify.Command, answer commands.Reply) (next model, pos
 	next.generation = answer.Generation
 	if c.Verb == volume.VerbCreate {
 		next.id = volume.NewID(c.Key, m.generation+1)
-		next.minSize, next.maxSize, next.node, next.nodeUnknown = c.Args.Size, c.Args.Size, "", false
+		next.minSize, next.maxSize, next.held = c.Args.Size, c.Args.Size, holders{}
 	}
 	if answer.Outcome == volume.Succeeded {
 		next, possible = next.succeeded(c, answer.State, steps)
@@ -126,10 +125,11 @@ func (m model) admission(c verify.Command) volume.Code {
 var takenIn = map[volume.Verb][]volume.State{
 	volume.VerbCreate:    {volume.StatePending, volume.StateDeleted},
 	volume.VerbDelete:    {volume.StateAvailable, volume.StatePending, volume.StateError},
-	volume.VerbAttach:    {volume.StateAvailable},
+	volume.VerbAttach:    {volume.StateAvailable, volume.StateAttached},
 	volume.VerbDetach:    {volume.StateAttached},
 	volume.VerbResize:    {volume.StateAvailable, volume.StateAttached},
 	volume.VerbReconcile: {volume.StateAvailable, volume.StateAttached, volume.StatePending, volume.StateError},
+	volume.VerbNodeGone:  {volume.StateAvailable, volume.StateAttached, volume.StateError},
 }
 
 // allows reports whether the command can get that code here; the empty code says that it
@@ -155,12 +155,32 @@ func (m model) allowsArguments(c verify.Command, code volume.Code) bool {
 		return code == volume.ErrInvalidSize && c.Args.Size <= m.maxSize
 	case c.Verb == volume.VerbResize:
 		return c.Args.Size > m.minSize
-	case c.Verb == volume.VerbDetach && refused:
-		return code == volume.ErrNodeMismatch && c.Args.Node != "" && (m.nodeUnknown || c.Args.Node != m.node)
+	case c.Verb == volume.VerbAttach && m.state == volume.StateAttached:
+		return m.allowsShare(c.Args, code)
 	case c.Verb == volume.VerbDetach:
-		return c.Args.Node == "" || m.nodeUnknown || c.Args.Node == m.node
+		return m.allowsDetach(c.Args.Node, code)
 	}
 	return !refused
+}
+
+// allowsShare is for an attach of a volume that is attached.
+func (m model) allowsShare(args volume.Args, code volume.Code) bool {
+	if code == "" {
+		return m.held.admits(args)
+	}
+	return code == volume.ErrInvalidTransition && m.held.refuses(args)
+}
+
+func (m model) allowsDetach(node volume.Node, code volume.Code) bool {
+	switch code {
+	case "":
+		return node == "" && m.held.onlyOne() || node != "" && m.held.mayBe(node)
+	case volume.ErrNodeRequired:
+		return node == "" && m.held.several()
+	case volume.ErrNodeMismatch:
+		return node != "" && (m.held.unknown || !m.held.sure.has(node))
+	}
+	return false
 }
 
 func codeOf(answer commands.Reply) volume.Code {

@@ -23,19 +23,55 @@ func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model
 	case volume.VerbCreate:
 		return m, to == volume.StateAvailable
 	case volume.VerbAttach:
-		m.node, m.nodeUnknown = c.Args.Node, false
+		if from == volume.StateAttached {
+			m.held = m.held.joined(c.Args.Node)
+		} else {
+			m.held = one(c.Args)
+		}
 		return m, to == volume.StateAttached
 	case volume.VerbDetach:
-		m.node, m.nodeUnknown = "", false
-		return m, to == volume.StateAvailable
+		return m.detached(c.Args.Node)
+	case volume.VerbNodeGone:
+		return m.gone(c.Args.Node, from)
 	case volume.VerbDelete:
-		m.node, m.nodeUnknown = "", false
+		m.held = holders{}
 		return m, to == volume.StateDeleted
 	case volume.VerbResize:
 		m.minSize, m.maxSize = c.Args.Size, c.Args.Size
 		return m, to == from
 	default:
 		return m, false
+	}
+}
+
+// detached returns the volume after its node has gone, from which it is available or still
+// attached.
+func (m model) detached(node volume.Node) (model, bool) {
+	switch {
+	case m.state == volume.StateAttached && node != "":
+		left, possible := m.held.left(node)
+		m.held = left
+		return m, possible
+	case m.state == volume.StateAvailable:
+		possible := m.held.emptied(node)
+		m.held = holders{}
+		return m, possible
+	}
+	return m, false
+}
+
+// gone returns the volume after a node that perhaps held it was evicted. A volume in error
+// is then what the backend says.
+func (m model) gone(node volume.Node, from volume.State) (model, bool) {
+	switch from {
+	case volume.StateAttached:
+		return m.detached(node)
+	case volume.StateError:
+		m.minSize, m.maxSize = 0, unknownSize
+		m.held = holders{unknown: m.state == volume.StateAttached}
+		return m, m.state == volume.StateAvailable || m.state == volume.StateAttached
+	default:
+		return m, m.state == from
 	}
 }
 
@@ -50,7 +86,7 @@ func (m model) reconciled(from volume.State, steps uint64) (model, bool) {
 		return m, m.state == from || m.state == volume.StateError
 	}
 	m.minSize, m.maxSize = 0, unknownSize
-	m.node, m.nodeUnknown = "", m.state == volume.StateAttached
+	m.held = holders{unknown: m.state == volume.StateAttached}
 	return m, slices.Contains([]volume.State{volume.StatePending, volume.StateAvailable, volume.StateAttached}, m.state)
 }
 
@@ -64,19 +100,37 @@ func (m model) failed(c verify.Command, to volume.State, steps uint64, code volu
 	}
 	m.maxSize = max(m.maxSize, c.Args.Size)
 	if to == volume.StateError {
-		m.nodeUnknown = true // an attach or detach may have got through
+		m.held = anybody() // an attach or detach may have got through
 		return m, true
 	}
 	if code != volume.ErrCancelled {
 		return m, false
 	}
-	if c.Verb == volume.VerbAttach && to == volume.StateAttached {
-		m.node, m.nodeUnknown = c.Args.Node, false
+	if stayed := to == from && c.Verb != volume.VerbCreate; !stayed && !slices.Contains(cancelledIn[c.Verb], to) {
+		return m, false
 	}
-	if to == volume.StateAvailable {
-		m.node, m.nodeUnknown = "", false
+	return m.cancelled(c, from)
+}
+
+// cancelled returns the volume, which is in its new state, after an operation was
+// cancelled that had perhaps been done.
+func (m model) cancelled(c verify.Command, from volume.State) (model, bool) {
+	switch {
+	case m.state == volume.StateAvailable && c.Verb == volume.VerbDetach,
+		m.state == volume.StateAvailable && c.Verb == volume.VerbNodeGone && from == volume.StateAttached:
+		return m.detached(c.Args.Node)
+	case m.state != volume.StateAttached:
+		m.held = holders{}
+	case c.Verb == volume.VerbAttach && from == volume.StateAvailable:
+		m.held = one(c.Args)
+	case c.Verb == volume.VerbAttach:
+		m.held = m.held.mayHaveJoined(c.Args.Node)
+	case c.Verb == volume.VerbDetach, c.Verb == volume.VerbNodeGone && from == volume.StateAttached:
+		m.held = m.held.mayHaveLeft(c.Args.Node)
+	case from != volume.StateAttached:
+		m.held = anybody()
 	}
-	return m, to == from && c.Verb != volume.VerbCreate || slices.Contains(cancelledIn[c.Verb], to)
+	return m, true
 }
 
 // cancelledIn are the states in which a cancelled operation can leave a volume, besides
@@ -85,6 +139,8 @@ var cancelledIn = map[volume.Verb][]volume.State{
 	volume.VerbCreate: {volume.StatePending, volume.StateAvailable},
 	volume.VerbAttach: {volume.StateAttached},
 	volume.VerbDetach: {volume.StateAvailable},
+	// From error it is where the backend has it.
+	volume.VerbNodeGone: {volume.StateAvailable, volume.StateAttached},
 	// A volume in error or pending may turn out to be there.
 	volume.VerbDelete: {volume.StateDeleted, volume.StateAvailable, volume.StateAttached},
 }

@@ -47,6 +47,13 @@ func operation(verb volume.Verb) column {
 	}}
 }
 
+// eviction asks the backend what it has in every course, not only after a cancel.
+func eviction() column {
+	c := operation(volume.VerbNodeGone)
+	c.reaches[partObserve] = plain
+	return c
+}
+
 // columns are the columns of the matrix.
 func columns() []column {
 	return []column{
@@ -55,6 +62,7 @@ func columns() []column {
 		operation(volume.VerbAttach),
 		operation(volume.VerbDetach),
 		operation(volume.VerbResize),
+		eviction(),
 		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partOwner: waiting, partObserve: plain,
 			partResult: plain, partReply: plain, partAck: plain,

@@ -160,7 +160,7 @@ func (t *trial) collectAnswers(ctx context.Context) error {
 		}
 		faults = append(faults, err)
 		if e.ask.ID == t.plan.command.ID {
-			t.busy.release()
+			t.release()
 		}
 	}
 	t.open = nil

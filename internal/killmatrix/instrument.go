@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	trials "github.com/jetvol/jetvol/internal/trial"
 )
 
 // failpointMark begins a failpoint in the source.
@@ -30,9 +32,9 @@ type edit struct {
 }
 
 // instrument copies the module at root to a new directory in base, turns the failpoints
-// there into code, applies the edits and builds jetvol. It returns the binary. The
+// there into code, applies the edits and builds jetvol with the driver. It returns the binary. The
 // module itself is only read.
-func instrument(ctx context.Context, root, base string, edits []edit) (string, error) {
+func instrument(ctx context.Context, root, base, driver string, edits []edit) (string, error) {
 	module := filepath.Join(base, "module")
 	packages, err := copyModule(root, module)
 	if err != nil {
@@ -50,22 +52,23 @@ func instrument(ctx context.Context, root, base string, edits []edit) (string, e
 		return "", err
 	}
 	binary, tool := filepath.Join(base, "jetvol"), filepath.Join(base, "gofail")
+	environment, flags := trials.Building(driver)
 	for _, line := range [][]string{
 		{filepath.Join(module, gofailModule), "go", "build", "-o", tool, "go.etcd.io/gofail"},
 		append([]string{module, tool, "enable"}, packages...),
-		{module, "go", "build", "-trimpath", "-o", binary, "./cmd/jetvol"},
+		slices.Concat([]string{module, "go", "build", "-trimpath", "-o", binary}, flags, []string{"./cmd/jetvol"}),
 	} {
-		if err := command(ctx, line[0], line[1], line[2:]...); err != nil {
+		if err := command(ctx, environment, line[0], line[1], line[2:]...); err != nil {
 			return "", err
 		}
 	}
 	return binary, nil
 }
 
-func command(ctx context.Context, dir, name string, args ...string) error {
+func command(ctx context.Context, environment []string, dir, name string, args ...string) error {
 	c := exec.CommandContext(ctx, name, args...)
 	c.Dir = dir
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	c.Env = append(os.Environ(), environment...)
 	if output, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
 	}

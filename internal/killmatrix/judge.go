@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -96,7 +95,7 @@ func (t *trial) evidence(ctx context.Context) (verify.Evidence, error) {
 	if e.ColdStart.Queued, err = t.queued(ctx); err != nil {
 		return e, err
 	}
-	return e, trials.ReadBackend(ctx, filepath.Join(t.dir, volumesDir), t.journal(), &e)
+	return e, t.room.Read(ctx, &e)
 }
 
 // deadLetters counts the dead letters of each command of the trial.

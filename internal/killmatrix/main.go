@@ -10,6 +10,9 @@
 // command needs it, receives the command and dies at the point by its own hand. Then
 // another process goes on, and the checks of package verify judge what is left.
 //
+// The volumes are on disk, or with -backend ceph (and -tags ceph,pacific) on a throw-away
+// Ceph cluster that the program starts and ends.
+//
 // A worker that does not die at its point is a failure, and so is one that dies at a
 // point which its column is said not to reach. The last line has the counts; the exit
 // code is 0 if nothing failed, 1 if something did or the run could not be ended, and 2
@@ -26,8 +29,12 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jetvol/jetvol/backends/local"
+	trials "github.com/jetvol/jetvol/internal/trial"
 )
 
 // Defaults of the flags.
@@ -73,6 +80,7 @@ type options struct {
 	root     string
 	document string
 	sabotage string
+	backend  string
 	update   bool
 	keep     bool
 }
@@ -88,6 +96,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.parallel, "parallel", defaultParallel, "trials at a time, each on a server of its own")
 	flags.StringVar(&columns, "columns", "", "only columns that match the expression")
 	flags.StringVar(&points, "points", "", "only points that match the expression")
+	flags.StringVar(&o.backend, "backend", local.DriverName, "driver that the workers use: "+strings.Join(trials.Drivers(), " or "))
 	flags.StringVar(&o.root, "root", ".", "directory of the module")
 	flags.StringVar(&o.document, "document", defaultDocument, "file with the table, within the module")
 	flags.StringVar(&o.sabotage, "sabotage", "", "put this fault into the copy, which has to be found: "+sabotageNames())
@@ -106,6 +115,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	if o.points, err = regexp.Compile(points); err != nil {
 		return o, fmt.Errorf("%w: -points: %w", errUsage, err)
 	}
+	if err := trials.CheckDriver(o.backend); err != nil {
+		return o, fmt.Errorf("%w: -backend: %w", errUsage, err)
+	}
 	return o, o.validate(flags.Args())
 }
 
@@ -119,6 +131,8 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("%w: want -seeds ≥ 1, -parallel ≥ 1 and -sample ≥ 0", errUsage)
 	case o.sabotage != "" && !known:
 		return fmt.Errorf("%w: -sabotage %q: want one of %s", errUsage, o.sabotage, sabotageNames())
+	case o.update && o.backend != local.DriverName:
+		return fmt.Errorf("%w: -update is for the table over the backend %s", errUsage, local.DriverName)
 	case o.update && (partial || o.sabotage != ""):
 		return fmt.Errorf("%w: -update needs the whole matrix", errUsage)
 	}
@@ -150,7 +164,7 @@ func (o options) chosen() []cell {
 }
 
 // execute builds, makes all trials and prints the result.
-func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parseOptions(args, stderr)
 	if err != nil {
 		return err
@@ -160,13 +174,18 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	began := time.Now()
-	binary, err := instrument(ctx, o.root, base, o.edits())
+	in, err := newStore(ctx, o.backend, base)
+	if err != nil {
+		return fmt.Errorf("%w (directory %s is kept)", err, base)
+	}
+	defer func() { err = errors.Join(err, in.close()) }()
+	binary, err := instrument(ctx, o.root, base, o.backend, o.edits())
 	if err != nil {
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}
 	fmt.Fprintf(stderr, "killmatrix: built in %s, in %s\n", time.Since(began).Round(time.Millisecond), base)
 	chosen := o.chosen()
-	r := &run{binary: binary, base: base, parallel: o.parallel, stderr: stderr, jobs: jobsOf(chosen, o.seeds, o.first)}
+	r := &run{binary: binary, base: base, store: in, parallel: o.parallel, stderr: stderr, jobs: jobsOf(chosen, o.seeds, o.first)}
 	if err := r.do(ctx); err != nil {
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}
@@ -183,6 +202,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	if o.keep {
 		return nil
+	}
+	if err := in.close(); err != nil {
+		return err
 	}
 	return os.RemoveAll(base)
 }

@@ -54,6 +54,7 @@ type result struct {
 type run struct {
 	binary   string
 	base     string
+	store    store
 	parallel int
 	stderr   io.Writer
 	jobs     []job
@@ -181,7 +182,7 @@ func (r *run) try(ctx context.Context, s *site, dir string, j job) result {
 	began := time.Now()
 	done := result{job: j, dir: dir}
 	plan := newPlan(j.cell, j.seed, s.project())
-	t, err := newTrial(s, r.binary, dir, plan)
+	t, err := newTrial(ctx, s, r.binary, r.store, dir, plan)
 	switch {
 	case err != nil:
 	case len(j.quiet) > 0:

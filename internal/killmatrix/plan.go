@@ -72,13 +72,19 @@ type planner struct {
 	key    volume.Key
 	serial int
 	size   volume.Bytes // the volume's, so that a resize is larger
+	shared bool         // nodes only read, and several at once
+	node   int          // that the last attach was for
 }
+
+// nodes is how many there are; one after another gets the volume.
+const nodes = 3
 
 // newPlan makes the plan of a cell and a seed in a project of its own.
 func newPlan(c cell, seed uint64, project volume.Project) plan {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(c.String())) // never fails
 	p := &planner{rng: rand.New(rand.NewPCG(seed, hash.Sum64())), cell: c}
+	p.node = p.rng.IntN(nodes)
 	plan := plan{
 		results:  c.results(),
 		waiting:  c.scenario == waiting,
@@ -181,19 +187,28 @@ func (p *planner) request(verb volume.Verb) ask {
 		p.size += volume.Bytes(1+p.rng.IntN(8)) * volume.MiB
 		request.Args.Size = p.size
 	case volume.VerbAttach:
-		request.Args.Node = volume.Node(fmt.Sprintf("node-%d", p.rng.IntN(3)))
+		p.node++
+		request.Args.Node = volume.Node(fmt.Sprintf("node-%d", p.node%nodes))
 		request.Args.Mode = volume.ReadWrite
-		if p.coin() {
+		if p.shared || p.coin() {
 			request.Args.Mode = volume.ReadOnly
 		}
+	case volume.VerbDetach:
+		if p.shared {
+			request.Args.Node = volume.Node(fmt.Sprintf("node-%d", p.node%nodes))
+		}
+	case volume.VerbNodeGone:
+		request.Args.Node, request.Args.Reason = volume.Node(fmt.Sprintf("node-%d", p.node%nodes)), "a drill"
 	default:
 	}
 	return ask{Request: request, kind: verify.Ordinary}
 }
 
-// refusal makes a command that is refused whatever the state.
-func (p *planner) refusal() ask {
-	a := p.request(p.oneOf(volume.VerbDelete, volume.VerbAttach, volume.VerbDetach, volume.VerbReconcile))
+// refusal makes a command that is refused whatever the state. The verbs are those that it
+// may have besides: a refused reconcile has made its worker the owner of a volume at rest,
+// and so reaches points that other refusals do not.
+func (p *planner) refusal(verbs ...volume.Verb) ask {
+	a := p.request(p.oneOf(append(verbs, volume.VerbDelete, volume.VerbAttach, volume.VerbDetach)...))
 	generation := uint64(never)
 	a.IfGeneration = &generation
 	return a
@@ -215,7 +230,10 @@ var malformedPayloads = []string{`{`, `[]`, `{"size":"0"}`, `{"size":"1GiB","col
 func (p *planner) command(sofar plan) ask {
 	switch p.cell.column.name {
 	case refused:
-		return p.refusal()
+		if p.cell.point.name == "" { // a trial without a kill; see refusal
+			return p.refusal()
+		}
+		return p.refusal(volume.VerbReconcile)
 	case unknown:
 		return p.request(p.oneOf(volume.VerbDelete, volume.VerbAttach, volume.VerbDetach, volume.VerbReconcile))
 	case malformed:
@@ -245,7 +263,15 @@ func (p *planner) prepare() []ask {
 			return p.life(crowd, volume.VerbDelete)
 		}
 		return nil
-	case string(volume.VerbDetach):
+	case string(volume.VerbAttach):
+		if p.shared = p.coin(); p.shared {
+			return p.life(crowd, volume.VerbAttach)
+		}
+		return p.life(crowd)
+	case string(volume.VerbDetach), string(volume.VerbNodeGone):
+		if p.shared = p.coin(); p.shared { // of two readers one goes
+			return p.life(crowd, volume.VerbAttach, volume.VerbAttach)
+		}
 		return p.life(crowd, volume.VerbAttach)
 	case string(volume.VerbResize), string(volume.VerbReconcile), refused, repeated:
 		if p.coin() {

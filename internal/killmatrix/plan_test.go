@@ -81,6 +81,34 @@ func TestNewPlan_Seeds_Differ(t *testing.T) {
 	}
 }
 
+// Half of all attaches and detaches are of a volume that another node reads, and stays so.
+func TestNewPlan_AttachAndDetach_AreSharedAtTimes(t *testing.T) {
+	for _, verb := range []volume.Verb{volume.VerbAttach, volume.VerbDetach} {
+		c, why := at(operation(verb), pointNamed(t, "after-ack"))
+		if why != "" {
+			t.Fatal(why)
+		}
+		shared := 0
+		for seed := range uint64(20) {
+			var holders volume.Attachments
+			p := newPlan(c, seed, "p")
+			for _, a := range p.prepare {
+				if a.Verb == volume.VerbAttach {
+					holders = holders.With(volume.Attachment{Node: a.Args.Node, Mode: a.Args.Mode})
+				}
+			}
+			_, held := holders.Of(p.command.Args.Node)
+			if verb == volume.VerbAttach && len(holders) == 1 && holders.Admits(p.command.Args.Mode) && !held ||
+				verb == volume.VerbDetach && len(holders) == 2 && holders.ReadOnly() && held {
+				shared++
+			}
+		}
+		if shared < 4 || shared > 16 {
+			t.Errorf("%s: shared in %d of 20 plans, want about half", verb, shared)
+		}
+	}
+}
+
 func pointNamed(t *testing.T, name string) point {
 	t.Helper()
 	for _, p := range points() {
@@ -93,7 +121,7 @@ func pointNamed(t *testing.T, name string) point {
 }
 
 func TestEnvironment_Terms(t *testing.T) {
-	got := environment([]arming{
+	got := environment(nil, []arming{
 		{places: []string{"a", "b"}, fact: "result attach/2"},
 		{places: []string{"c"}, fact: "spill", skip: 3},
 	})

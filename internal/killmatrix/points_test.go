@@ -31,10 +31,14 @@ func TestPoints_EachIsNamedOnceAndExplained(t *testing.T) {
 
 var failpoint = regexp.MustCompile(`// gofail: var (\w+) string\n\s*// (?:killAt|flushAndKillAt)\(([^\n]*)\)\n`)
 
+// heldFailpoint is the one that kills nobody: it makes the backend busy.
+const heldFailpoint = failpointMark + heldPlace + " string\n\t// if err := held(" + heldPlace + ", c.method); err != nil {\n"
+
 // The source has the failpoints that the points name, and no others.
 func TestPoints_Places_AreTheFailpointsOfTheSource(t *testing.T) {
 	var inSource, wanted []string
 	for name, source := range sources(t) {
+		source = strings.Replace(source, heldFailpoint, "", 1)
 		found := failpoint.FindAllStringSubmatch(source, -1)
 		if marks := strings.Count(source, failpointMark); marks != len(found) {
 			t.Errorf("%s: %d failpoints, %d in the form that is read here", name, marks, len(found))

@@ -70,6 +70,8 @@ func TestParseOptions_WrongFlags_AreUsageErrors(t *testing.T) {
 		{"-points", "("},
 		{"-columns", "("},
 		{"-sabotage", "x"},
+		{"-backend", "tape"},
+		{"-update", "-backend", "ceph"},
 		{"-update", "-sample", "3"},
 		{"-update", "-points", "ack"},
 		{"-update", "-sabotage", "no-reset"},

@@ -23,7 +23,7 @@ func (t *trial) runQuiet(ctx context.Context, quiet []point) error {
 	if err != nil {
 		return err
 	}
-	t.busy.release()
+	t.release()
 	if err := t.end(ctx, survivor); err != nil {
 		return err
 	}

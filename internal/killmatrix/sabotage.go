@@ -34,6 +34,16 @@ var sabotages = map[string]edit{
 		"	if _, held := found.Attachments.Of(node); held {\n		return d.attachment(ref.Key, wanted), d.dir.sync()",
 		"	if _, held := found.Attachments.Of(node); held {\n		return volume.Attachment{}, backends.HeldBy(found.Attachments)",
 	},
+	"ceph-attach-not-repeatable": {
+		"backends/ceph/attach.go",
+		"	return h.has(node), backends.CheckAttach(h.attachments(), node, mode)\n",
+		"	if h.has(node) {\n		return false, backends.HeldBy(h.attachments())\n	}\n	return false, backends.CheckAttach(h.attachments(), node, mode)\n",
+	},
+	"ceph-image-left": {
+		"backends/ceph/remove.go",
+		"	switch err := rbd.RemoveImage(c.io, name); {\n",
+		"	if err := c.io.SetOmap(\"rbd_header.left\", map[string][]byte{\"size\": nil}); err != nil {\n		return err\n	}\n	switch err := rbd.RemoveImage(c.io, name); {\n",
+	},
 	"no-reset": {
 		"worker/partition.go",
 		"	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,32 +20,32 @@ import (
 // trialTimeout bounds one trial.
 const trialTimeout = 3 * time.Minute
 
-// volumesDir is where a worker's local backend keeps its files, within --dir.
-const volumesDir = "volumes"
-
 // trial is one kill: a cell with a seed.
 type trial struct {
 	site   *site
 	binary string
-	dir    string
 	plan   plan
 	log    *os.File
 
 	ledger   ledger
 	open     []*exchange        // issued and not yet answered
 	failures *nats.Subscription // failed attempts of the volume
-	busy     *hold              // nil while the backend is free
+	room     room
+	release  func() // frees the backend, if it is held
 	workers  []*process
 	other    *process    // one that is running when the last one dies, or nil
 	kills    []time.Time // when the dead were found
 }
 
-func newTrial(s *site, binary, dir string, p plan) (*trial, error) {
-	if err := os.MkdirAll(filepath.Join(dir, volumesDir), 0o700); err != nil {
+func newTrial(ctx context.Context, s *site, binary string, in store, dir string, p plan) (*trial, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	t := &trial{site: s, binary: binary, dir: dir, plan: p}
+	t := &trial{site: s, binary: binary, plan: p, release: func() {}}
 	var err error
+	if t.room, err = in.room(ctx, dir); err != nil {
+		return nil, err
+	}
 	if t.log, err = os.OpenFile(filepath.Join(dir, "workers.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (t *trial) clear() {
 	for _, p := range t.workers {
 		p.end()
 	}
-	t.busy.release()
+	t.release()
 	_ = t.failures.Unsubscribe() // fails only if the connection is closed
 	_ = t.log.Close()            // for people only
 }
@@ -89,9 +90,8 @@ func (t *trial) start(armed ...arming) (*process, error) {
 	id := workerID(len(t.workers) + 1)
 	args := []string{
 		"worker", "--server", t.site.server.URL(), "--no-provision", "--id", id, "--log-level", "debug",
-		"--dir", t.dir, "--local-journal", t.journal(),
 	}
-	p, err := startProcess(t.binary, id, args, environment(armed), t.log)
+	p, err := startProcess(t.binary, id, append(args, t.room.Flags()...), environment(t.room.failpoints(), armed), t.log)
 	if err == nil {
 		t.workers = append(t.workers, p)
 	}
@@ -107,8 +107,8 @@ func (t *trial) startReady(ctx context.Context, armed ...arming) (*process, erro
 }
 
 // environment is the value of GOFAIL_FAILPOINTS.
-func environment(armed []arming) string {
-	var terms []string
+func environment(always []string, armed []arming) string {
+	terms := slices.Clone(always)
 	for _, a := range armed {
 		for _, place := range a.places {
 			term := fmt.Sprintf("return(%q)", a.fact)
@@ -136,7 +136,7 @@ func (t *trial) die(ctx context.Context) error {
 		return err
 	}
 	if !t.plan.untilEnd {
-		t.busy.release()
+		t.release()
 	}
 	return nil
 }
@@ -253,14 +253,15 @@ func (t *trial) store(ctx context.Context) error {
 // lead prepares the volume, makes the backend busy if the plan says so, and issues what
 // comes before the command.
 func (t *trial) lead(ctx context.Context) error {
-	err := t.do(ctx, t.plan.prepare)
-	if err != nil {
+	if err := t.do(ctx, t.plan.prepare); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	if t.plan.locked {
-		if t.busy, err = holdVolumes(filepath.Join(t.dir, volumesDir)); err != nil {
+		release, err := t.room.hold()
+		if err != nil {
 			return err
 		}
+		t.release = release
 	}
 	return t.issue(ctx, t.plan.lead...)
 }
@@ -309,5 +310,3 @@ func (t *trial) askAgain(ctx context.Context) error {
 	}
 	return nil
 }
-
-func (t *trial) journal() string { return filepath.Join(t.dir, "journal.jsonl") }

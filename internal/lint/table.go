@@ -62,6 +62,7 @@ var table = map[string]rule{
 	"internal/provision": {layer: engine},
 
 	"snapshots": {layer: systems, tests: []string{"internal/provision"}},
+	"nodes":     {layer: systems, tests: []string{"internal/provision"}},
 	"groups":    {layer: systems, tests: []string{"internal/provision"}},
 	"rollout":   {layer: systems, tests: []string{"internal/provision"}},
 	"sets":      {layer: systems, tests: []string{"internal/provision"}},
@@ -101,6 +102,6 @@ var reserved = []struct {
 	users   []string
 	inTests bool
 }{
-	{module: goCeph, users: []string{"backends/ceph"}},
+	{module: goCeph, users: []string{"backends/ceph", "internal/acceptance"}},
 	{module: natsServer, users: []string{"internal/embednats", "internal/natstest"}, inTests: true},
 }

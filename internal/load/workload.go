@@ -19,13 +19,14 @@ var fitting = map[volume.State][]volume.Verb{
 	volume.StatePending:   {volume.VerbCreate, volume.VerbReconcile, volume.VerbDelete},
 	volume.StateDeleted:   {volume.VerbCreate},
 	volume.StateAvailable: {volume.VerbAttach, volume.VerbAttach, volume.VerbResize, volume.VerbDelete, volume.VerbReconcile},
-	volume.StateAttached:  {volume.VerbDetach, volume.VerbDetach, volume.VerbResize, volume.VerbReconcile},
-	volume.StateError:     {volume.VerbReconcile, volume.VerbDelete},
+	volume.StateAttached:  {volume.VerbDetach, volume.VerbDetach, volume.VerbAttach, volume.VerbAttach, volume.VerbResize, volume.VerbReconcile},
+	volume.StateError:     {volume.VerbReconcile, volume.VerbDelete, volume.VerbNodeGone},
 }
 
 // unfitting are all verbs that need no target.
 var unfitting = []volume.Verb{
 	volume.VerbCreate, volume.VerbDelete, volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbReconcile,
+	volume.VerbNodeGone,
 }
 
 // workload makes up the requests of one client.
@@ -82,11 +83,13 @@ func (w *workload) args(verb volume.Verb) volume.Args {
 		args.Size = volume.Bytes(1+w.rng.IntN(256)) * volume.MiB
 	case volume.VerbAttach:
 		args.Node, args.Mode = w.node(), volume.ReadWrite
-		if w.percent(30) {
+		if w.percent(60) { // beside others that read, one more is taken
 			args.Mode = volume.ReadOnly
 		}
+	case volume.VerbNodeGone: // often one that holds nothing
+		args.Node, args.Reason = w.node(), "a drill"
 	case volume.VerbDetach:
-		if w.percent(25) { // often the wrong one, which is refused
+		if w.percent(50) { // at times the wrong one, which is refused; else there may be several
 			args.Node = w.node()
 		}
 	default:

@@ -29,6 +29,32 @@ const (
 	eventStream   = events.StreamName
 )
 
+// Left describes the commands that are still in the stream, a line for each partition that
+// has some, by what its consumer says of them. It says nothing if there are none.
+func Left(ctx context.Context, js jetstream.JetStream) (lines []string) {
+	for number := range commands.Partitions {
+		stream, err := js.Stream(ctx, commandStream)
+		if err != nil {
+			return append(lines, err.Error())
+		}
+		first, err := stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(commands.PartitionFilter(number)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return append(lines, err.Error())
+		}
+		consumer, err := stream.Consumer(ctx, fmt.Sprintf("partition-%d", number))
+		if err != nil {
+			return append(lines, err.Error())
+		}
+		info := consumer.CachedInfo()
+		lines = append(lines, fmt.Sprintf("partition %d: %s at sequence %d; delivered %+v, floor %+v, %d pending, %d unacknowledged",
+			number, first.Subject, first.Sequence, info.Delivered, info.AckFloor, info.NumPending, info.NumAckPending))
+	}
+	return lines
+}
+
 // Marks are the last sequences of streams, before a start that should find nothing to do,
 // and how many commands are still in theirs.
 type Marks struct {

@@ -147,7 +147,7 @@ func (r *report) buried(c Command, letters int) {
 func replyOf(t volume.Transition) commands.Reply {
 	outcome := volume.Outcome{
 		CommandID: t.CommandID, Verb: t.Verb, Result: resultOf(t.Event),
-		Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure,
+		Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
 	}
 	if t.VolumeID != "" { // a volume that never was has no state
 		outcome.State = t.To

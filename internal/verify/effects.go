@@ -22,8 +22,13 @@ import (
 // from the server, goes on with it later: its change must come before the operation's end
 // or not at all, whoever ends the operation. Times of events and effects must be of one
 // clock.
+//
+// A backend that keeps no journal is not checked.
 func Effects(e Evidence) []Fault {
 	var r report
+	if e.NoJournal {
+		return nil
+	}
 	operations := operationsOf(e.Transitions)
 	lives := map[volume.ID]map[fsm.Action]int{}
 	for _, effect := range e.Effects {
@@ -79,6 +84,7 @@ var beginnings = map[volume.Event]fsm.Action{
 	volume.EventExtend:   fsm.ActionResize,
 	volume.EventDelete:   fsm.ActionDelete,
 	volume.EventDiscard:  fsm.ActionDelete,
+	volume.EventEvict:    fsm.ActionEvict,
 }
 
 // operationsOf returns the operations of each life of each volume, in their order.
@@ -122,6 +128,7 @@ func (r *report) life(key volume.Key, id volume.ID, operations []*operation, eff
 		}
 	}
 	for _, op := range operations {
+		r.evicted(op)
 		switch {
 		case len(op.effects) > 1:
 			r.add(Doubled, key, "command %s: %d effects %s of %s, at %s and %s", op.begin.CommandID,
@@ -135,9 +142,26 @@ func (r *report) life(key volume.Key, id volume.ID, operations []*operation, eff
 }
 
 // mustHaveEffect reports whether the operation cannot have ended as it did without
-// changing the backend. What is discarded may never have been there.
+// changing the backend. What is discarded may never have been there, and a node that is
+// gone may hold nothing.
 func (op *operation) mustHaveEffect() bool {
-	return op.end.ID != "" && resultOf(op.end.Event) == volume.Succeeded && op.begin.Event != volume.EventDiscard
+	if op.begin.Event == volume.EventEvict {
+		_, held := op.begin.Spec.Attachments.Of(op.node())
+		return held && op.succeeded() && op.begin.From != volume.StateError
+	}
+	return op.succeeded() && op.begin.Event != volume.EventDiscard
+}
+
+func (op *operation) succeeded() bool {
+	return op.end.ID != "" && resultOf(op.end.Event) == volume.Succeeded
+}
+
+// node returns the node that the operation declares gone.
+func (op *operation) node() volume.Node {
+	if op.begin.Eviction == nil {
+		return ""
+	}
+	return op.begin.Eviction.Node
 }
 
 func (op *operation) overlaps(spans []Span) bool {
@@ -148,7 +172,7 @@ func (op *operation) overlaps(spans []Span) bool {
 
 // asOrdered checks that the effect is the one that the operation's end tells of.
 func (r *report) asOrdered(op *operation) {
-	if op.end.ID == "" || resultOf(op.end.Event) != volume.Succeeded {
+	if !op.succeeded() {
 		return
 	}
 	effect, spec := op.effects[0], op.end.Spec
@@ -157,6 +181,24 @@ func (r *report) asOrdered(op *operation) {
 		r.add(Disagreement, op.begin.Key, "command %s: %s to %s, event %s says %s", op.begin.CommandID, op.action, effect.Size, op.end.ID, spec.Size)
 	case op.action == fsm.ActionAttach || op.action == fsm.ActionDetach:
 		r.asHeld(op, effect.Node)
+	case op.action == fsm.ActionEvict && effect.Node != op.node():
+		r.add(Disagreement, op.begin.Key, "command %s: evicted node %s, event %s says %s", op.begin.CommandID, effect.Node, op.begin.ID, op.node())
+	case op.action == fsm.ActionEvict && op.begin.From != volume.StateError:
+		r.asHeld(op, effect.Node)
+	}
+}
+
+// evicted checks that a node_gone tells why, from its first event on, and that a node which
+// is gone holds the volume no more, whether or not it had to be evicted.
+func (r *report) evicted(op *operation) {
+	if op.action != fsm.ActionEvict {
+		return
+	}
+	if e := op.begin.Eviction; e == nil || e.Reason == "" {
+		r.add(Lost, op.begin.Key, "command %s: event %s evicts without a reason", op.begin.CommandID, op.begin.ID)
+	}
+	if _, held := op.end.Spec.Attachments.Of(op.node()); held && op.succeeded() {
+		r.add(Disagreement, op.begin.Key, "command %s: event %s says that node %s still holds the volume", op.begin.CommandID, op.end.ID, op.node())
 	}
 }
 

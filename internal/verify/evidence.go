@@ -24,8 +24,10 @@ type Evidence struct {
 	Objects []backends.Object // as the backend lists them
 	Files   Files
 	Effects []Effect // the backend's journal, in its order
-	Kills   []Span   // of processes that use the backend, by SIGKILL
-	Stops   []Span   // of such processes, by SIGSTOP until SIGCONT
+	// NoJournal says that the backend keeps none: there are no effects to be checked.
+	NoJournal bool
+	Kills     []Span // of processes that use the backend, by SIGKILL
+	Stops     []Span // of such processes, by SIGSTOP until SIGCONT
 
 	ColdStart ColdStart
 }
@@ -70,7 +72,8 @@ const (
 	Malformed    Kind = "malformed"     // a dead letter and an answer that says why
 )
 
-// Files is the local backend's directory as the file system shows it.
+// Files is what the backend has, as something else than its driver shows it: the local
+// backend's directory, or a Ceph pool by Ceph's own tools.
 type Files struct {
 	Data  map[volume.Key]volume.Bytes // size of each data file
 	Stray []string                    // files that belong to no object

@@ -7,8 +7,9 @@ import (
 
 // Generations checks that the transitions of each volume are numbered 1, 2, 3 … on the
 // stream without a gap or a double, that each begins in the state in which the one
-// before it ended, and that the state machine allows it. A rejected event takes no
-// generation: it tells the one that it found.
+// before it ended, that the state machine allows it, and that it tells of nodes that may
+// hold the volume in that state. A rejected event takes no generation: it tells the one
+// that it found.
 func Generations(e Evidence) []Fault {
 	var r report
 	all := e.transitionsByVolume()
@@ -34,6 +35,7 @@ func (r *report) chain(key volume.Key, transitions []volume.Transition) {
 			continue
 		}
 		r.link(t, state, generation)
+		r.held(t)
 		state, generation = t.To, max(generation, t.Generation)
 	}
 }
@@ -51,5 +53,16 @@ func (r *report) link(t volume.Transition, state volume.State, generation uint64
 	}
 	if !fsm.CanTransition(t.From, t.Event) {
 		r.add(Disagreement, t.Key, "event %s: the state machine has no %s from %s", t.ID, t.Event, t.From)
+	}
+}
+
+// held checks who holds the volume after one transition.
+func (r *report) held(t volume.Transition) {
+	holders := t.Spec.Attachments
+	if err := holders.Validate(); err != nil {
+		r.add(Disagreement, t.Key, "event %s (%s): holders that cannot be: %v", t.ID, t.Event, err)
+	}
+	if t.To == volume.StateAttached && len(holders) == 0 || t.To == volume.StateAvailable && len(holders) > 0 {
+		r.add(Disagreement, t.Key, "event %s (%s): %s held by %s", t.ID, t.Event, t.To, holders)
 	}
 }

@@ -59,7 +59,11 @@ func (h *history) command(id volume.CommandID, verb volume.Verb, args volume.Arg
 	h.commit(decision)
 	for step := fsm.NextStep(h.record); step.Kind == fsm.StepAct; step = fsm.NextStep(h.record) {
 		attachment := h.act(step.Action)
-		decision, err = fsm.Succeed(h.record, attachment, h.tick())
+		if step.Action == fsm.ActionEvict {
+			decision, err = fsm.Evicted(h.record, h.seen(), h.tick())
+		} else {
+			decision, err = fsm.Succeed(h.record, attachment, h.tick())
+		}
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -79,14 +83,17 @@ func (h *history) cancelled(id, by volume.CommandID, verb volume.Verb, args volu
 	h.must(decision, err)
 	h.act(fsm.NextStep(h.record).Action)
 	h.must(fsm.Fail(h.record, volume.Errorf(volume.ErrCancelled, "cancelled by command %s", by), fsm.DefaultRetryPolicy(), h.tick()))
-	seen := fsm.Observation{Present: true, Size: h.object.Size, Attachments: h.object.Attachments}
-	decision, err = fsm.Settle(h.record, seen, h.tick())
+	decision, err = fsm.Settle(h.record, h.seen(), h.tick())
 	h.must(decision, err)
 	h.evidence.Commands = append(h.evidence.Commands, Command{
 		Key: db01, ID: id, Verb: verb, Kind: Ordinary, Asked: 1,
 		Answers: []commands.Reply{commands.NewReply(db01, *decision.Outcome, false)},
 	})
 	h.command(by, volume.VerbCancel, volume.Args{Target: id})
+}
+
+func (h *history) seen() fsm.Observation {
+	return fsm.Observation{Present: true, Size: h.object.Size, Attachments: h.object.Attachments}
 }
 
 func (h *history) must(decision fsm.Decision, err error) {
@@ -122,6 +129,12 @@ func (h *history) act(action fsm.Action) *volume.Attachment {
 	case fsm.ActionDetach:
 		effect.Node = fsm.DetachNode(h.record)
 		h.object.Attachments = h.object.Attachments.Without(effect.Node)
+	case fsm.ActionEvict:
+		if _, held := h.object.Attachments.Of(args.Node); !held {
+			return nil
+		}
+		effect.Node = args.Node
+		h.object.Attachments = h.object.Attachments.Without(args.Node)
 	case fsm.ActionDelete:
 		h.object = nil
 	default:
@@ -156,6 +169,11 @@ func cleanRun(t *testing.T) Evidence {
 	h.command("c2", volume.VerbCreate, volume.Args{Size: volume.MiB})
 	h.command("c3", volume.VerbDelete, volume.Args{})
 	h.command("c4", volume.VerbCreate, volume.Args{Size: 2 * volume.MiB})
+	h.command("g1", volume.VerbAttach, volume.Args{Node: "n3", Mode: volume.ReadOnly})
+	h.command("g2", volume.VerbAttach, volume.Args{Node: "n4", Mode: volume.ReadOnly})
+	h.command("g3", volume.VerbNodeGone, volume.Args{Node: "n3", Reason: "lost power"})
+	h.command("g4", volume.VerbNodeGone, volume.Args{Node: "n3", Reason: "lost power"}) // holds nothing
+	h.command("g5", volume.VerbNodeGone, volume.Args{Node: "n4", Reason: "lost power"})
 	h.cancelled("c5", "c6", volume.VerbAttach, volume.Args{Node: "n1", Mode: volume.ReadOnly})
 	h.command("c7", volume.VerbDetach, volume.Args{})
 	h.command("c8", volume.VerbAttach, volume.Args{Node: "n2", Mode: volume.ReadWrite})
@@ -178,6 +196,21 @@ func cleanRun(t *testing.T) Evidence {
 			{CommandID: "v1", Outcome: volume.Valid},
 		}})
 	return e
+}
+
+// sharedRun ends with a volume that two nodes read, of three.
+func sharedRun(t *testing.T) Evidence {
+	h := newHistory(t)
+	reader := func(node volume.Node) volume.Args { return volume.Args{Node: node, Mode: volume.ReadOnly} }
+	h.command("c1", volume.VerbCreate, volume.Args{Size: volume.MiB})
+	h.command("c2", volume.VerbAttach, reader("n2"))
+	h.command("c3", volume.VerbAttach, reader("n3"))
+	h.command("c4", volume.VerbAttach, reader("n1"))
+	h.command("c5", volume.VerbAttach, volume.Args{Node: "n4", Mode: volume.ReadWrite}) // rejected: others read
+	h.command("c6", volume.VerbDetach, volume.Args{})                                   // rejected: which one?
+	h.command("c7", volume.VerbDetach, volume.Args{Node: "n3"})
+	h.command("c8", volume.VerbResize, volume.Args{Size: 2 * volume.MiB})
+	return h.rest()
 }
 
 func (c *Command) repeat() {

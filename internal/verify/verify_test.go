@@ -18,6 +18,16 @@ func TestAll_CleanRun_NoFault(t *testing.T) {
 	}
 }
 
+func TestAll_SharedRun_NoFault(t *testing.T) {
+	e := sharedRun(t)
+	if faults := All(e); len(faults) > 0 {
+		t.Errorf("got faults in a clean run:\n%s", lines(faults))
+	}
+	if got := e.Records[db01].Attachments.String(); got != "node n1 (read-only), node n2 (read-only)" {
+		t.Errorf("the run ends held by %s, want n1 and n2", got)
+	}
+}
+
 func TestAll_NothingHappened_NoFault(t *testing.T) {
 	if faults := All(Evidence{}); len(faults) > 0 {
 		t.Errorf("got faults in an empty run:\n%s", lines(faults))
@@ -117,7 +127,7 @@ var plants = []struct {
 		again := e.Transitions[e.event("c8", 1)]
 		again.ID += "-again"
 		e.Transitions = append(e.Transitions, again)
-	}, Doubled, "generation 13 after 15"},
+	}, Doubled, "generation 23 after 25"},
 	{"an event is doubled", Generations, func(e *Evidence) {
 		e.Transitions = append(e.Transitions, e.Transitions[0])
 	}, Doubled, "twice"},
@@ -143,12 +153,12 @@ var plants = []struct {
 	}, Stuck, "with operation c10"},
 	{"a record is behind its events", Records, func(e *Evidence) {
 		e.changeRecord(func(r *volume.Record) { r.Generation-- })
-	}, Disagreement, "record is attached at generation 14"},
+	}, Disagreement, "record is attached at generation 24"},
 	{"a record has another spec", Records, func(e *Evidence) {
 		e.changeRecord(func(r *volume.Record) { r.Drift = "size" })
 	}, Disagreement, "record has spec"},
 	{"an event stayed in the outbox", Records, func(e *Evidence) {
-		e.changeRecord(func(r *volume.Record) { r.Outbox = []volume.Transition{{ID: "default.db-01/16"}} })
+		e.changeRecord(func(r *volume.Record) { r.Outbox = []volume.Transition{{ID: "default.db-01/99"}} })
 	}, Lost, "not on the stream"},
 	{"a record is missing", Records, func(e *Evidence) { delete(e.Records, db01) }, Lost, "no record"},
 	{"a refused name without the event of a refusal", Records, func(e *Evidence) {
@@ -194,6 +204,22 @@ var plants = []struct {
 	{"an effect on a volume that never was", Effects, func(e *Evidence) {
 		e.Effects = append(e.Effects, Effect{Time: e.Effects[0].Time, Change: fsm.ActionCreate, ID: "default.x.1"})
 	}, Doubled, "in no operation"},
+	{"a gone node was evicted and nobody journaled it", Effects, func(e *Evidence) {
+		lost := e.effect("g3")
+		e.Effects = slices.Delete(e.Effects, lost, lost+1)
+	}, Lost, "without an effect"},
+	{"another node was evicted", Effects, func(e *Evidence) {
+		e.Effects[e.effect("g3")].Node = "n4"
+	}, Disagreement, "evicted node n4"},
+	{"an eviction took the other reader too", Effects, func(e *Evidence) {
+		e.Transitions[e.event("g3", 1)].Spec.Attachments = nil
+	}, Disagreement, "evict of node n3"},
+	{"a node that was evicted still holds the volume", Effects, func(e *Evidence) {
+		e.Transitions[e.event("g4", 1)].Spec.Attachments = volume.Attachments{{Node: "n3", Mode: volume.ReadOnly}}
+	}, Disagreement, "still holds the volume"},
+	{"an eviction without a reason", Effects, func(e *Evidence) {
+		e.Transitions[e.event("g3", 0)].Eviction = nil
+	}, Lost, "without a reason"},
 	{"the journal lacks an effect and nobody was killed", Effects, func(e *Evidence) {
 		lost := e.effect("c8")
 		e.Effects = slices.Delete(e.Effects, lost, lost+1)
@@ -236,6 +262,64 @@ func TestChecks_PlantedViolation_IsFound(t *testing.T) {
 			}
 			if all := All(e); len(all) < len(faults) {
 				t.Errorf("All found %d faults, the check alone %d", len(all), len(faults))
+			}
+		})
+	}
+}
+
+// sharedPlants are violations that only a volume with several readers shows.
+var sharedPlants = []struct {
+	name  string
+	check Check
+	plant func(*Evidence)
+	says  string
+}{
+	{"a reader is missing at the backend", Backend, func(e *Evidence) {
+		e.Objects[0].Attachments = e.Objects[0].Attachments.Without("n1")
+	}, "record has attachments"},
+	{"a reader is missing in the record", Backend, func(e *Evidence) {
+		e.changeRecord(func(r *volume.Record) { r.Attachments = r.Attachments.Without("n1") })
+	}, "record has attachments"},
+	{"a writer came in", Backend, func(e *Evidence) {
+		both := e.Objects[0].Attachments.With(volume.Attachment{Node: "n4", Mode: volume.ReadWrite})
+		e.Objects[0].Attachments = both
+		e.changeRecord(func(r *volume.Record) { r.Attachments = both })
+	}, "attachments that cannot be"},
+	{"an attach put another reader out", Effects, func(e *Evidence) {
+		end := &e.Transitions[e.event("c4", 1)]
+		end.Spec.Attachments = end.Spec.Attachments.Without("n2")
+	}, "attach of node n1"},
+	{"a detach took another reader with it", Effects, func(e *Evidence) {
+		end := &e.Transitions[e.event("c7", 1)]
+		end.Spec.Attachments = end.Spec.Attachments.Without("n1")
+	}, "detach of node n3"},
+	{"a detach was told and its node holds on", Effects, func(e *Evidence) {
+		e.Transitions[e.event("c7", 1)].Spec = e.Transitions[e.event("c7", 0)].Spec
+	}, "detach of node n3"},
+	{"a detach was of another node", Effects, func(e *Evidence) { e.Effects[e.effect("c7")].Node = "n1" }, "detach of node n1"},
+	{"an attach was of a node that held it", Effects, func(e *Evidence) { e.Effects[e.effect("c4")].Node = "n2" }, "attach of node n2"},
+	{"released, and nobody is left", Generations, func(e *Evidence) {
+		e.Transitions[e.event("c7", 1)].Spec.Attachments = nil
+	}, "attached held by no node"},
+	{"available, and somebody is there", Generations, func(e *Evidence) {
+		e.Transitions[e.event("c1", 1)].Spec.Attachments = e.Transitions[e.event("c2", 1)].Spec.Attachments
+	}, "available held by node n2"},
+	{"a writer beside readers", Generations, func(e *Evidence) {
+		end := &e.Transitions[e.event("c4", 1)].Spec
+		end.Attachments = end.Attachments.With(volume.Attachment{Node: "n4", Mode: volume.ReadWrite})
+	}, "holders that cannot be"},
+}
+
+func TestChecks_PlantedViolationOfReaders_IsFound(t *testing.T) {
+	for _, test := range sharedPlants {
+		t.Run(test.name, func(t *testing.T) {
+			e := sharedRun(t)
+			test.plant(&e)
+			faults := test.check(e)
+			if !slices.ContainsFunc(faults, func(f Fault) bool {
+				return f.Class == Disagreement && strings.Contains(f.String(), test.says)
+			}) {
+				t.Errorf("got faults:\n%s\nwant one that says %q", lines(faults), test.says)
 			}
 		})
 	}

@@ -67,14 +67,13 @@ type Member struct {
 	beats  chan struct{} // asks for a renewal at once
 	served chan struct{} // closed when first everything assigned was served
 
-	mu       sync.Mutex // guards all below
-	lease    Lease      // this worker's, without what it holds
-	view     map[string]Lease
-	owners   []string
-	claims   map[int]*Claim
-	busy     map[volume.Key]int // what this worker is in the middle of, by volume
-	draining bool
-	changed  chan struct{} // closed and replaced whenever something above changes
+	mu      sync.Mutex // guards all below
+	lease   Lease      // this worker's, without what it holds
+	view    map[string]Lease
+	owners  []string
+	claims  map[int]*Claim
+	busy    map[volume.Key]int // what this worker is in the middle of, by volume
+	changed chan struct{}      // closed and replaced whenever something above changes
 
 	current  bool      // view has been complete once, with this worker in it
 	caughtAt time.Time // when the watch had told what was there; zero until then
@@ -129,7 +128,6 @@ func (m *Member) Leases() map[string]Lease {
 func (m *Member) Drain() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.draining = true
 	m.lease.Draining = true
 	m.update()
 	m.beat()
@@ -245,7 +243,7 @@ func (m *Member) tryAcquire(partition int, overdue bool) (claim *Claim, held boo
 }
 
 func (m *Member) assigned(partition int) bool {
-	return m.current && !m.draining && m.owners[partition] == m.config.ID
+	return m.current && !m.lease.Draining && m.owners[partition] == m.config.ID
 }
 
 // holder returns another worker whose lease says that it holds the partition.
@@ -340,7 +338,7 @@ func (m *Member) checkServed() {
 		return
 	default:
 	}
-	if !m.current || m.draining {
+	if !m.current || m.lease.Draining {
 		return
 	}
 	for partition, owner := range m.owners {

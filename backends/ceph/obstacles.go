@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ceph/go-ceph/rbd"
 
@@ -15,8 +16,8 @@ import (
 
 // blocked explains why an image cannot be removed: by the holders, snapshots, children and
 // clients that have it open, all of them, and by the cause if there are none.
-func (d *driver) blocked(c *conn, id string, held holders, cause error) error {
-	by := held.blockers()
+func (d *driver) blocked(c *conn, id string, held volume.Attachments, cause error) error {
+	by := backends.Holders(held)
 	if err := c.look(id, func(image *rbd.Image) error {
 		more, err := d.blockers(c, image)
 		by = append(by, more...)
@@ -30,19 +31,10 @@ func (d *driver) blocked(c *conn, id string, held holders, cause error) error {
 // clear refuses to remove an image that is in use, and otherwise removes the remains of
 // its snapshots.
 func (d *driver) clear(c *conn, h header) error {
-	if err := d.blocked(c, h.id, h.holders, nil); err != nil || !h.snapshots {
+	if err := d.blocked(c, h.id, h.holders.attachments(), nil); err != nil || !h.snapshots {
 		return err
 	}
 	return d.sweep(c, h.id)
-}
-
-// blockers are the nodes that have the image reserved.
-func (h holders) blockers() []backends.Blocker {
-	var by []backends.Blocker
-	for _, node := range h.nodes() {
-		by = append(by, backends.Blocker{Kind: backends.BlockedByNode, Name: string(node)})
-	}
-	return by
 }
 
 // blockers are what keeps an image from being removed, besides reservations. A snapshot
@@ -64,7 +56,7 @@ func (d *driver) blockers(c *conn, image *rbd.Image) ([]backends.Blocker, error)
 	return append(append(by, childBlockers(children)...), watcherBlockers(watchers)...), err
 }
 
-func childBlockers(children []child) []backends.Blocker {
+func childBlockers(children []dependant) []backends.Blocker {
 	var by []backends.Blocker
 	for _, one := range children {
 		by = append(by, backends.Blocker{Kind: backends.BlockedByChild, Name: one.String()})
@@ -80,32 +72,32 @@ func watcherBlockers(addrs []string) []backends.Blocker {
 	return by
 }
 
-// child is an image that needs a snapshot of another.
-type child struct {
+// dependant is an image that needs a snapshot of another.
+type dependant struct {
 	key  volume.Key // of the volume, if ours
 	ours bool
 	spec string // pool/namespace/image
 }
 
 // String is how people know the child.
-func (c child) String() string {
-	if c.ours {
-		return c.key.String()
+func (d dependant) String() string {
+	if d.ours {
+		return d.key.String()
 	}
-	return c.spec
+	return d.spec
 }
 
 // children returns the clones of the snapshot that the image is opened at, or of all its
 // snapshots (rbd_list_children3), in whatever pool. Those in the trash count: their
 // removal was interrupted.
-func (d *driver) children(c *conn, image *rbd.Image) ([]child, error) {
+func (d *driver) children(c *conn, image *rbd.Image) ([]dependant, error) {
 	specs, err := image.ListChildrenAttributes()
 	if err != nil {
 		return nil, err
 	}
-	children := make([]child, 0, len(specs))
+	children := make([]dependant, 0, len(specs))
 	for _, spec := range specs {
-		one := child{spec: joinSpec(spec.PoolName, spec.PoolNamespace, spec.ImageName)}
+		one := dependant{spec: joinSpec(spec.PoolName, spec.PoolNamespace, spec.ImageName)}
 		if spec.PoolName == d.cfg.Pool && spec.PoolNamespace == d.cfg.Namespace {
 			switch h, err := c.header(spec.ImageID); {
 			case absent(err):
@@ -120,4 +112,38 @@ func (d *driver) children(c *conn, image *rbd.Image) ([]child, error) {
 		children = append(children, one)
 	}
 	return children, nil
+}
+
+// watchers returns the addresses of the clients that have the image open for writing, this
+// connection excepted. Who reads only makes no watch and cannot be seen.
+func (c *conn) watchers(image *rbd.Image) ([]string, error) {
+	list, err := image.ListWatchers()
+	if err != nil {
+		return nil, err
+	}
+	var addrs []string
+	for _, watcher := range list {
+		if addr := bareAddr(watcher.Addr); !slices.Contains(c.addrs, addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	slices.Sort(addrs)
+	return slices.Compact(addrs), nil
+}
+
+// owners returns the addresses of the clients that have librbd's exclusive lock, this
+// connection excepted: of rados_list_lockers, as rbd_lock_get_owners refuses an image
+// opened for reading. One that is no watcher any more is dead or cut off.
+func (c *conn) owners(id string) ([]string, error) {
+	list, err := c.io.ListLockers(headerObject+id, exclusiveLockName)
+	if err != nil {
+		return nil, err
+	}
+	var addrs []string
+	for _, addr := range list.Addrs {
+		if addr = bareAddr(addr); !slices.Contains(c.addrs, addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs, nil
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/jetvol/jetvol/backends/local"
+	trials "github.com/jetvol/jetvol/internal/trial"
+)
+
+// localStore keeps volumes in the directories of the trials.
+type localStore struct{}
+
+func (localStore) close() error { return nil }
+
+func (localStore) room(_ context.Context, dir string) (room, error) {
+	r := localRoom{trials.Disk{Dir: dir, Journal: filepath.Join(dir, "journal.jsonl")}}
+	return r, os.MkdirAll(r.Volumes(), 0o700)
+}
+
+// localRoom is a directory.
+type localRoom struct{ trials.Disk }
+
+func (r localRoom) failpoints() []string { return nil }
+
+// ofdSetLock is F_OFD_SETLK of fcntl(2): a lock that belongs to an open file.
+const ofdSetLock = 37
+
+// volumeLocks are the bytes of the lock file that stand for volumes: all but the first.
+func volumeLocks(kind int16) *syscall.Flock_t {
+	return &syscall.Flock_t{Type: kind, Start: 1, Len: 0}
+}
+
+// hold locks every volume of a backend that has been opened before, as another process at
+// work on them would.
+func (r localRoom) hold() (release func(), err error) {
+	f, err := os.OpenFile(filepath.Join(r.Volumes(), local.FencesDir, "lock"), os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.FcntlFlock(f.Fd(), ofdSetLock, volumeLocks(syscall.F_WRLCK)); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
+	}
+	return func() {
+		// Unlock and not only close: a process that is being started at this moment may
+		// have inherited the file. Both fail if it is closed already.
+		_ = syscall.FcntlFlock(f.Fd(), ofdSetLock, volumeLocks(syscall.F_UNLCK))
+		_ = f.Close()
+	}, nil
+}

@@ -63,12 +63,7 @@ func TestCeph_WorkerKilled_NoOrphanImages(t *testing.T) {
 		}
 	}
 	k.place.wantNoOrphans(t, k.js)
-	for _, record := range records(t, k.js) {
-		if record.Exists() {
-			reply := do(t, k.client, commands.Request{Key: record.Key, Verb: volume.VerbDelete, Actor: "test"})
-			wantReply(t, reply, volume.Succeeded, volume.StateDeleted, "")
-		}
-	}
+	k.deleteAll(t)
 	k.place.wantNoOrphans(t, k.js)
 	last.kill()
 }
@@ -133,6 +128,42 @@ func (k *killer) round(t *testing.T, verb volume.Verb) {
 	for _, record := range records(t, k.js) {
 		if record.Op != nil {
 			k.interrupted[record.State]++
+		}
+	}
+}
+
+// watchTimeout is more than the 30 s for which Ceph keeps the watch of a client that died,
+// unless the next worker has had a reason to fence it.
+const watchTimeout = 45 * time.Second
+
+// deleteAll deletes what there is. Only a watch of a killed worker excuses a failure, and
+// only for as long as that can last.
+func (k *killer) deleteAll(t *testing.T) {
+	t.Helper()
+	late := time.After(watchTimeout)
+	pause := time.NewTicker(time.Second)
+	defer pause.Stop()
+	for {
+		left := 0
+		for _, record := range records(t, k.js) {
+			if !record.Exists() {
+				continue
+			}
+			reply := do(t, k.client, commands.Request{Key: record.Key, Verb: volume.VerbDelete, Actor: "test"})
+			if reply.Failure == nil || reply.Failure.Code != volume.ErrBackendBusy {
+				wantReply(t, reply, volume.Succeeded, volume.StateDeleted, "")
+				continue
+			}
+			left++
+			t.Logf("%s; blocklist %q", reply.Failure.Message, k.place.cluster.Blocklist(t))
+		}
+		if left == 0 || t.Failed() {
+			return
+		}
+		select {
+		case <-pause.C:
+		case <-late:
+			t.Fatalf("%d volumes are busy after %s", left, watchTimeout)
 		}
 	}
 }

@@ -11,6 +11,7 @@ const (
 	crowded   scenario = "crowded"   // the record holds as many answers as it can
 	busy      scenario = "busy"      // the backend is busy until the worker is dead
 	hopeless  scenario = "hopeless"  // the backend is busy until the command has ended
+	refusing  scenario = "refusing"  // the backend is busy until the worker is dead, which had used up its attempts
 	cancelled scenario = "cancelled" // the backend is busy, and then a cancel comes
 	waiting   scenario = "waiting"   // the command is stored before the worker starts
 	leaving   scenario = "leaving"   // the worker is asked to end when the command is stored
@@ -52,7 +53,7 @@ func operation(verb volume.Verb) column {
 func refusable(verb volume.Verb) column {
 	c := operation(verb)
 	delete(c.reaches, partGiveUp)
-	c.reaches[partSettle] = hopeless
+	c.reaches[partSettle] = refusing
 	return c
 }
 

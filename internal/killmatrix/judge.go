@@ -45,7 +45,7 @@ func (c cell) results() []volume.Result {
 		return []volume.Result{volume.Succeeded, volume.Rejected}
 	case c.column.name == string(volume.VerbCancel):
 		return []volume.Result{volume.Succeeded, volume.Rejected}
-	case c.scenario == hopeless:
+	case c.scenario == hopeless, c.scenario == refusing:
 		return []volume.Result{volume.Failed}
 	case c.scenario == cancelled:
 		return []volume.Result{volume.Failed, volume.Succeeded}

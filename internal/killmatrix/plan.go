@@ -90,7 +90,7 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 		waiting:  c.scenario == waiting,
 		leaving:  c.scenario == leaving,
 		untilEnd: c.scenario == hopeless,
-		locked:   slices.Contains([]scenario{busy, hopeless, cancelled}, c.scenario) || c.column.name == string(volume.VerbCancel),
+		locked:   slices.Contains([]scenario{busy, hopeless, refusing, cancelled}, c.scenario) || c.column.name == string(volume.VerbCancel),
 		aside:    c.point.part == partTakeover || c.point.part == partLeave,
 	}
 	// Of what waits, a worker that joins would get one volume in two only.

@@ -65,9 +65,8 @@ type Config struct {
 	Concurrency int
 }
 
-// Features that can be asked for. The others either are always there or would make an
-// image that a node cannot use as one disk.
-var optionalFeatures = []string{"striping", "journaling"}
+// optionalFeatures can be asked for. The others are always there or not for people to set.
+var optionalFeatures = []string{"journaling"}
 
 // Validate returns an InvalidArgument that names the first field which is wrong. Zero
 // values are right, except for Pool.

@@ -76,6 +76,35 @@ func TestHalfImage_AnyKind_IsHealed(t *testing.T) {
 	}
 }
 
+// TestHalfImage_OtherConfigurations_IsHealed: what a configuration adds to an image does not
+// make it look like a stranger's.
+func TestHalfImage_OtherConfigurations_IsHealed(t *testing.T) {
+	cluster := cephtest.Start(t)
+	for name, set := range map[string]func(*Config){
+		"data pool":  func(c *Config) { c.DataPool = cluster.NewPool(t) },
+		"journaling": func(c *Config) { c.Features = []string{"journaling"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := inNamespace(t)
+			cfg.User, cfg.Keyring = cephtest.Admin, cluster.Keyring(cephtest.Admin)
+			set(&cfg)
+			d := open(t, cfg)
+			ref := created(t, d, "a")
+			withConn(t, d, func(c *conn) error {
+				id, err := c.named(imageName(ref.Key))
+				return errors.Join(err, c.unmark(id))
+			})
+			ok(t, d.Create(t.Context(), ref, small), "create again")
+			n1 := openOn(t, attached(t, d, ref, "n1", volume.ReadWrite))
+			n1.writes(t)
+			n1.does(t, "quit", "")
+			soon(t, "detach", func() error { return d.Detach(t.Context(), ref, "n1") })
+			ok(t, d.Delete(t.Context(), ref), "delete")
+			wantNothing(t, cluster, cfg, d)
+		})
+	}
+}
+
 // wantWhole wants the image to be one that librbd finds no fault in.
 func wantWhole(t *testing.T, cluster *cephtest.Cluster, cfg Config, ref backends.Ref) {
 	t.Helper()

@@ -118,7 +118,7 @@ func (r *registration) fence(ctx context.Context, ref backends.Ref) error {
 	if err != nil {
 		return err
 	}
-	if err := r.evict(ctx, silent(members, answers)); err != nil {
+	if err := r.evictSilent(ctx, members, answers); err != nil {
 		return err
 	}
 	for id, answer := range answers {
@@ -151,7 +151,24 @@ func silent(members []member, answers map[uint64]string) []member {
 	})
 }
 
-// errSilent is the error of a process that did not hear itself.
+// evictSilent evicts the members without an answer, but not those that have left the
+// registry meanwhile, which they do when no call of theirs runs any more.
+func (r *registration) evictSilent(ctx context.Context, members []member, answers map[uint64]string) error {
+	if len(silent(members, answers)) == 0 {
+		return nil
+	}
+	left, err := r.members()
+	if err != nil {
+		return err
+	}
+	asked := slices.DeleteFunc(left, func(m member) bool {
+		return !slices.ContainsFunc(members, func(before member) bool { return before.id == m.id })
+	})
+	return r.evict(ctx, silent(asked, answers))
+}
+
+// errSilent is the error of a fencer that did not hear itself. It must not blame others:
+// rados_notify times out, too, if the OSD with the registry hangs.
 var errSilent = errors.New("own watch did not answer")
 
 // evict shuts the given members out and marks them in the registry.

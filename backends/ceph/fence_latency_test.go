@@ -4,9 +4,13 @@ package ceph
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jetvol/jetvol/volume"
 )
 
 // BenchmarkFence makes fences while other processes have the pool open.
@@ -33,6 +37,25 @@ func BenchmarkFence(b *testing.B) {
 			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 		})
 	}
+}
+
+// BenchmarkFenceParallel makes 32 fences at once, each of another volume.
+func BenchmarkFenceParallel(b *testing.B) {
+	cfg := inNamespace(b)
+	d := openConnected(b, cfg)
+	startChild(b, cfg, "idle").ready(b)
+	var next atomic.Uint64
+	b.ResetTimer()
+	b.SetParallelism(DefaultConcurrency / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			name := volume.Name(fmt.Sprintf("db-%d", next.Add(1)))
+			if err := d.Fence(b.Context(), in(ownerEpoch, refOf(name))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "fences/s")
 }
 
 // BenchmarkFenceDead makes the first and the second fence after another process has died.

@@ -12,11 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ceph/go-ceph/rados"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/internal/cephtest"
@@ -69,6 +71,54 @@ func TestFence_TwoAtOnce_TheLaterHolds(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFence_ConnectionsComeAndGo_NoneMissesIt opens and closes the pool while fences are
+// made: a connection learns of a fence by its notice or when it loads them.
+func TestFence_ConnectionsComeAndGo_NoneMissesIt(t *testing.T) {
+	const fences, comers = 150, 3
+	cfg := inNamespace(t)
+	d := openConnected(t, cfg)
+	ref := refOf("db-01")
+	var made atomic.Uint64 // the last fence that has returned
+	must(t, d.Fence(t.Context(), in(1, ref)))
+	made.Store(1)
+	ctx, end := context.WithCancel(t.Context())
+	var group errgroup.Group
+	for range comers {
+		group.Go(func() error {
+			for ctx.Err() == nil {
+				if err := comeAndGo(cfg, ref, &made); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for epoch := uint64(2); epoch < fences; epoch++ {
+		must(t, d.Fence(t.Context(), in(epoch, ref)))
+		made.Store(epoch)
+	}
+	end()
+	must(t, group.Wait())
+	if entries := entriesOf(t, d); !slices.Equal(entries, []string{"client"}) {
+		t.Errorf("registry: got %v, want one client and nobody evicted", entries)
+	}
+}
+
+func comeAndGo(cfg Config, ref backends.Ref, made *atomic.Uint64) error {
+	d, err := Open(context.Background(), cfg)
+	if err != nil {
+		return err
+	}
+	for range 5 {
+		fence := made.Load()
+		err := d.(*driver).change(context.Background(), in(fence-1, ref), func(*conn) error { return nil })
+		if !errors.Is(err, volume.ErrFenced) {
+			return fmt.Errorf("call in epoch %d: got %v, want it fenced by %d", fence-1, err, fence)
+		}
+	}
+	return d.Close()
 }
 
 // hold keeps a call of ref running until its result is sent.

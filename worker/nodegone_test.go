@@ -54,6 +54,38 @@ func TestWorker_NodeGone_Refused(t *testing.T) {
 	s.wantReply(s.do(nodeGone("never", "n1")), volume.Rejected, "", volume.ErrVolumeNotFound)
 }
 
+// gated is a driver that cannot evict, whose attaches wait until they are released.
+type gated struct {
+	*null.Blind
+	entered, release chan struct{}
+}
+
+func (g gated) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
+	close(g.entered)
+	select {
+	case <-g.release:
+	case <-ctx.Done():
+	}
+	return g.Blind.Attach(ctx, ref, node, mode)
+}
+
+// A command that is going to be refused must not end another.
+func TestWorker_NodeGone_BackendCannotEvict_LeavesItsAttachAlone(t *testing.T) {
+	driver := gated{null.NewBlind(null.Options{}), make(chan struct{}), make(chan struct{})}
+	s := start(t, func(c *worker.Config) { c.Backends["blind"] = backends.New("blind", driver, backends.Options{}) })
+	s.do(commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB, Backend: "blind"}})
+	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}, ID: "attach-1"})
+	<-driver.entered
+	gone := make(chan commands.Reply, 1)
+	go func() { gone <- s.do(nodeGone("v", "n1")) }()
+	s.awaitPending(2)
+	close(driver.release)
+	if e := s.awaitEvent("v", ofCommand("attach-1")); e.Failure != nil {
+		t.Errorf("attach: got %+v, want it to succeed", e.Failure)
+	}
+	s.wantReply(<-gone, volume.Rejected, volume.StateAttached, volume.ErrBackendUnsupported)
+}
+
 func TestWorker_NodeGone_VolumeInError_IsFreed(t *testing.T) {
 	s := start(t)
 	s.create("v", volume.MiB)

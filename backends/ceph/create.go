@@ -147,8 +147,9 @@ func (c *conn) anything(name string) (header, error) {
 
 // half reports whether an image without a mark is what a killed Create left: under our
 // name, with our features, and without anything that somebody could miss: no snapshot, no
-// reservation, nobody who has it open, not one object of data. It returns ENOENT if the
-// image goes meanwhile.
+// reservation, not one object of data. It returns ENOENT if the image goes meanwhile, and
+// Busy if it is all that and somebody has it open: a process that was killed while it
+// removed the half does for 30 s.
 func (d *driver) half(c *conn, h header) (bool, error) {
 	const dataPool = 1 << 7 // RBD_FEATURE_DATA_POOL is set by librbd for Config.DataPool
 	if h.features&^dataPool != uint64(d.features) || h.snapshots || len(h.holders.lockers) > 0 {
@@ -156,12 +157,15 @@ func (d *driver) half(c *conn, h header) (bool, error) {
 	}
 	unused := false
 	err := c.look(h.id, func(image *rbd.Image) error {
-		watchers, err := image.ListWatchers()
-		if err != nil || len(watchers) > 0 {
+		data, err := hasData(image, h.size)
+		if err != nil || data {
 			return err
 		}
-		data, err := hasData(image, h.size)
-		unused = !data
+		unused = true
+		watchers, err := c.watchers(image)
+		if err == nil && len(watchers) > 0 {
+			err = backends.Errorf(volume.Busy, "half an image, opened by clients %q", watchers)
+		}
 		return err
 	})
 	return unused, err

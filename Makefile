@@ -18,11 +18,12 @@ KILLS    ?= 100
 SEEDS    ?= 20
 SAMPLE   ?= 150
 CEPH_SAMPLE ?= 30
+ROUNDS   ?= 40
 
 # go-ceph wants the name of the oldest release whose libraries it may meet: Debian 12's.
 CEPH_TAGS ?= ceph,pacific
 # The packages whose tests talk to a Ceph cluster.
-CEPH_TESTS ?= ./backends/... ./internal/cephproc ./internal/cephtest ./internal/cephcluster ./internal/killmatrix
+CEPH_TESTS ?= ./backends/ceph/... ./internal/cephproc ./internal/cephtest ./internal/cephcluster ./internal/killmatrix
 
 # The acceptance tests run these: what was just built, and the nats CLI of the documents.
 export JETVOL_BIN      := $(CURDIR)/bin/jetvol
@@ -62,17 +63,24 @@ check: lint vet tidy race ## what a change must pass before review: lint, vet, t
 race: need-go need-cc bin/nats build ## all tests under the race detector (TIMEOUT=8m for each package)
 	go test -race -timeout $(TIMEOUT) ./...
 
-# One cluster for all packages; a test that breaks daemons starts its own.
+# $(call on-ceph,COMMANDS) runs them with a cluster in $$JETVOL_CEPH_DIR, which is ended
+# whatever happens. A test that breaks daemons starts its own.
+define on-ceph
+	@export JETVOL_CEPH_DIR=$$(mktemp -d /tmp/jetvol-ceph-XXXXXX); \
+	go build -o bin/cephcluster ./internal/cephcluster; \
+	trap 'bin/cephcluster down "$$JETVOL_CEPH_DIR"' EXIT; \
+	bin/cephcluster up "$$JETVOL_CEPH_DIR"; \
+	set -x; \
+	$(1)
+endef
+
 .PHONY: test-ceph
 test-ceph: need-ceph bin/nats build-ceph ## the tests against a real Ceph cluster, which is started and ended (CEPH_TESTS)
-	@dir=$$(mktemp -d /tmp/jetvol-ceph-XXXXXX); \
-	go build -o bin/cephcluster ./internal/cephcluster; \
-	trap 'bin/cephcluster down "$$dir"' EXIT; \
-	bin/cephcluster up "$$dir"; \
-	set -x; \
-	export JETVOL_CEPH_DIR="$$dir"; \
-	go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) $(CEPH_TESTS); \
-	go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) -run '^TestCeph_' -v ./internal/acceptance
+	$(call on-ceph,go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) $(CEPH_TESTS) && go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) -run '^TestCeph_' -v ./internal/acceptance)
+
+.PHONY: bench-ceph
+bench-ceph: need-ceph bin/nats build-ceph ## create over JetStream against bare go-ceph, as ratios (ROUNDS=40)
+	$(call on-ceph,go test -tags '$(CEPH_TAGS)' -timeout 30m -run '^$$' -bench '^BenchmarkCeph_' -benchtime $(ROUNDS)x ./internal/acceptance)
 
 .PHONY: lint
 lint: need-ceph bin/golangci-lint ## golangci-lint with .golangci.yml, which includes gofumpt
@@ -138,7 +146,7 @@ kill-matrix-short: need-go ## the same once for SAMPLE=150 squares
 
 # Over Ceph each square takes seconds, of which most is the time that a fence waits for the dead.
 .PHONY: kill-matrix-ceph
-kill-matrix-ceph: need-go need-ceph ## the kill matrix over RBD, on a cluster of its own, SEEDS=20 times each
+kill-matrix-ceph: need-go need-ceph ## the kill matrix over RBD, on a cluster of its own, SEEDS=20 times each (10 minutes for one)
 	go run -tags '$(CEPH_TAGS)' ./internal/killmatrix -backend ceph -seeds $(SEEDS) -parallel 8
 
 .PHONY: kill-matrix-ceph-short

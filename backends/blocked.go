@@ -32,7 +32,8 @@ type Blocker struct {
 const MaxBlockers = 64
 
 // BlockedError refuses a change because of what must go first. Its class is
-// [volume.FailedPrecondition].
+// [volume.Busy] if there are only watchers, which go by themselves, and
+// [volume.FailedPrecondition] otherwise.
 type BlockedError struct {
 	By   []Blocker // without repeats, by kind and name, at most MaxBlockers
 	More int       // how many there are besides
@@ -76,8 +77,15 @@ func (e *BlockedError) Error() string {
 	if e.More > 0 {
 		fmt.Fprintf(&text, " and %d more", e.More)
 	}
-	return fmt.Sprintf("blocked by %s: %s", text.String(), volume.FailedPrecondition)
+	return fmt.Sprintf("blocked by %s: %s", text.String(), e.class())
 }
 
-// Unwrap returns [volume.FailedPrecondition].
-func (e *BlockedError) Unwrap() error { return volume.FailedPrecondition }
+// Unwrap returns the class.
+func (e *BlockedError) Unwrap() error { return e.class() }
+
+func (e *BlockedError) class() volume.Class {
+	if slices.ContainsFunc(e.By, func(b Blocker) bool { return b.Kind != BlockedByWatcher }) {
+		return volume.FailedPrecondition
+	}
+	return volume.Busy
+}

@@ -45,3 +45,9 @@ func TestBlocked_MoreThanTheLimit_CountsTheOthers(t *testing.T) {
 		t.Fatalf("error: got %v, want %d listed and %d more", blocked, backends.MaxBlockers, others)
 	}
 }
+
+func TestBlocked_OnlyByWatchers_IsBusy(t *testing.T) {
+	watcher := backends.Blocker{Kind: backends.BlockedByWatcher, Name: "127.0.0.1:0/42"}
+	wantClass(t, backends.Blocked(watcher), volume.Busy)
+	wantClass(t, backends.Blocked(watcher, backends.Blocker{Kind: backends.BlockedByNode, Name: "n12"}), volume.FailedPrecondition)
+}

@@ -91,8 +91,8 @@ type Driver interface {
 
 	// Delete removes the object with the given key and ID. An object that is not
 	// there is success, and so is one with another ID: that one is left alone. While a
-	// node holds the object, or snapshots of it are left, it is FailedPrecondition, told
-	// by a [BlockedError].
+	// node holds the object, a client has it open, or snapshots of it are left, it is
+	// refused by a [BlockedError].
 	Delete(ctx context.Context, ref Ref) error
 
 	// Get returns what the backend has under the key, whatever its ID, or NotFound.

@@ -28,8 +28,8 @@ type Snapshotter interface {
 	CreateSnapshot(ctx context.Context, ref Ref, name volume.SnapshotName) (Snapshot, error)
 
 	// DeleteSnapshot removes the snapshot. One that is not there is success, also because
-	// the volume is not there or is a stranger's. While clones need it, it is
-	// FailedPrecondition, told by a [BlockedError] with each child.
+	// the volume is not there or is a stranger's. While clones need it, it is refused by
+	// a [BlockedError] with each child.
 	DeleteSnapshot(ctx context.Context, ref Ref, name volume.SnapshotName) error
 
 	// ListSnapshots returns the snapshots of the volume, the oldest first.
@@ -37,8 +37,9 @@ type Snapshotter interface {
 
 	// Restore gives the volume the content and the size that it had when the snapshot was
 	// made; this alone may shrink it. All snapshots stay. A snapshot that is not there is
-	// NotFound. While a node holds the volume or a client has it open, it is
-	// FailedPrecondition, told by a [BlockedError].
+	// NotFound. While a node holds the volume or a client has it open, it is refused by a
+	// [BlockedError]. It may take as long as writing the whole volume; when the context
+	// ends, the writing may go on, and a repeat does it all again.
 	Restore(ctx context.Context, ref Ref, name volume.SnapshotName) error
 }
 

@@ -26,6 +26,7 @@ type Call struct {
 const (
 	methodCreate         = "create"
 	methodDelete         = "delete"
+	methodClone          = "clone"
 	methodDeleteSnapshot = "delete_snapshot"
 )
 
@@ -54,7 +55,7 @@ var methods = map[string]struct {
 	"restore": {snapshots, func(ctx context.Context, d backends.Driver, c Call) error {
 		return d.(backends.Snapshotter).Restore(ctx, c.Ref, c.Snapshot)
 	}},
-	"clone": {clones, func(ctx context.Context, d backends.Driver, c Call) error {
+	methodClone: {clones, func(ctx context.Context, d backends.Driver, c Call) error {
 		return d.(backends.Cloner).Clone(ctx, c.Ref, c.Snapshot, c.Target, c.Size)
 	}},
 	"flatten": {clones, func(ctx context.Context, d backends.Driver, c Call) error {
@@ -80,6 +81,15 @@ func (c Call) Do(ctx context.Context, d backends.Driver) error {
 	return method.do(ctx, d, c)
 }
 
+// in is the call as made by a caller with the given epoch.
+func (c Call) in(epoch uint64) Call {
+	c.Ref.Epoch = epoch
+	if c.Method == methodClone {
+		c.Target.Epoch = epoch
+	}
+	return c
+}
+
 // abilities are those of the driver, also of the one within a Backend, which has the
 // methods of all.
 func abilities(d backends.Driver) backends.Capabilities {
@@ -98,7 +108,7 @@ func script(able backends.Capabilities, ref, clone backends.Ref) []Call {
 		{Method: "create_snapshot", Ref: ref, Snapshot: name},
 		{Method: "resize", Ref: ref, Size: large},
 		{Method: "attach", Ref: ref, Node: nodeA, Mode: volume.ReadWrite},
-		{Method: "clone", Ref: ref, Snapshot: name, Target: clone, Size: large},
+		{Method: methodClone, Ref: ref, Snapshot: name, Target: clone, Size: large},
 		{Method: "detach", Ref: ref, Node: nodeA},
 		{Method: "restore", Ref: ref, Snapshot: name},
 		{Method: "flatten", Ref: clone},

@@ -127,7 +127,7 @@ func (s *subject) watch(ref backends.Ref) (closeObject func()) {
 
 func (s *subject) blockedByWatcher(err error, what string) {
 	s.Helper()
-	s.refused(err, what, volume.FailedPrecondition)
+	s.refused(err, what, volume.Busy)
 	blocked, typed := errors.AsType[*backends.BlockedError](err)
 	if !typed || len(blocked.By) == 0 || blocked.By[0].Kind != backends.BlockedByWatcher || blocked.By[0].Name == "" {
 		s.Errorf("%s: got %v, want a BlockedError naming the watcher", what, err)

@@ -3,6 +3,7 @@ package backendtest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/volume"
 )
 
 const (
@@ -20,6 +22,8 @@ const (
 	maxKillPoints = 200
 	// randomKills is how often each call is killed at a random moment.
 	randomKills = 3
+	// deathIsSeen is how long a backend may take to see that a client is dead.
+	deathIsSeen = time.Minute
 )
 
 // killCases kill the process that makes a change, and let another make it again.
@@ -92,8 +96,8 @@ func (s *subject) durations() []time.Duration {
 }
 
 // liveWithKill takes new volumes through the script. Call number at is made by a process
-// that is killed, and then again by another, as are all that follow. It reports whether
-// the call was killed before it ended.
+// that is killed, and then again by another that has fenced it, as are all that follow. It
+// reports whether the call was killed before it ended.
 func (s *subject) liveWithKill(crasher Crasher, at, point int, after time.Duration) (killed bool) {
 	s.Helper()
 	s.run = rand.Text() // other names than the last time
@@ -102,12 +106,46 @@ func (s *subject) liveWithKill(crasher Crasher, at, point int, after time.Durati
 		if i == at {
 			killed = s.kill(crasher, request{Call: c, KillAt: point}, after)
 			s.reopen()
+			s.takeOver(ref, clone)
 		}
-		s.ok(c.Do(s.ctx, s.driver), c.Method+" after a kill")
+		s.ok(s.patiently(c.in(owner)), c.Method+" after a kill")
 	}
 	s.lacks(ref.Key)
 	s.lacks(clone.Key)
 	return killed
+}
+
+// takeOver fences the volumes, as a worker does before it goes on where another was.
+func (s *subject) takeOver(refs ...backends.Ref) {
+	s.Helper()
+	fencer, able := s.driver.(backends.Fencer)
+	if !able {
+		return
+	}
+	for _, ref := range refs {
+		s.ok(fencer.Fence(s.ctx, in(owner, ref)), "fence")
+	}
+}
+
+// patiently makes the call again while it is Busy: a backend may need a while to see that
+// a client is dead.
+func (s *subject) patiently(c Call) error {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, deathIsSeen)
+	defer cancel()
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		err := c.Do(s.ctx, s.driver)
+		if !errors.Is(err, volume.Busy) {
+			return err
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // kill has the request served by a process. Unless the request says where, the process is

@@ -118,8 +118,13 @@ func (d *driver) attachment(c *conn, key volume.Key, node volume.Node, mode volu
 	return volume.Attachment{Node: node, Mode: mode, Connection: d.connection(c, imageName(key), mode)}
 }
 
+// joinSpec is how the rbd program names an image.
+func joinSpec(pool, namespace, image string) string {
+	return strings.Join(slices.DeleteFunc([]string{pool, namespace, image}, func(s string) bool { return s == "" }), "/")
+}
+
 func (d *driver) connection(c *conn, image string, mode volume.Mode) map[string]string {
-	spec := strings.Join(slices.DeleteFunc([]string{d.cfg.Pool, d.cfg.Namespace, image}, func(s string) bool { return s == "" }), "/")
+	spec := joinSpec(d.cfg.Pool, d.cfg.Namespace, image)
 	// exclusive keeps the kernel from handing librbd's lock to whoever asks for it.
 	mapping, nbd := []string{"rbd", "map", "--options", "exclusive"}, []string{"qemu-nbd", "--format", "raw"}
 	if mode == volume.ReadOnly {

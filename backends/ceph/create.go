@@ -42,21 +42,33 @@ func (d *driver) create(c *conn, ref backends.Ref, size volume.Bytes) error {
 // makeImage calls rbd_create4. It returns EEXIST for an image of that name, also for half
 // of one.
 func (d *driver) makeImage(c *conn, name string, size volume.Bytes) error {
-	options := rbd.NewRbdImageOptions()
+	options, err := d.imageOptions()
+	if err != nil {
+		return err
+	}
 	defer options.Destroy()
-	if err := options.SetUint64(rbd.ImageOptionFeatures, uint64(d.features)); err != nil {
-		return misconfigured(err, "features %v", d.cfg.Features)
-	}
-	if d.cfg.DataPool != "" {
-		if err := options.SetString(rbd.ImageOptionDataPool, d.cfg.DataPool); err != nil {
-			return misconfigured(err, "data pool %s", d.cfg.DataPool)
-		}
-	}
-	err := rbd.CreateImage(c.io, name, uint64(size), options) //nolint:gosec // the Backend lets no negative size through
+	err = rbd.CreateImage(c.io, name, uint64(size), options) //nolint:gosec // the Backend lets no negative size through
 	if err == nil || is(err, syscall.EEXIST) {
 		return err
 	}
 	return misconfigured(err, "create image %s in pool %s, data pool %q", name, d.cfg.Pool, d.cfg.DataPool)
+}
+
+// imageOptions are those of every new image. The caller destroys them.
+func (d *driver) imageOptions() (*rbd.ImageOptions, error) {
+	options := rbd.NewRbdImageOptions()
+	if err := options.SetUint64(rbd.ImageOptionFeatures, uint64(d.features)); err != nil {
+		options.Destroy()
+		return nil, misconfigured(err, "features %v", d.cfg.Features)
+	}
+	if d.cfg.DataPool == "" {
+		return options, nil
+	}
+	if err := options.SetString(rbd.ImageOptionDataPool, d.cfg.DataPool); err != nil {
+		options.Destroy()
+		return nil, misconfigured(err, "data pool %s", d.cfg.DataPool)
+	}
+	return options, nil
 }
 
 func (d *driver) markNamed(c *conn, name string, ref backends.Ref) error {
@@ -79,6 +91,11 @@ func (d *driver) createOver(c *conn, ref backends.Ref, size volume.Bytes) error 
 		return d.remake(c, ref, size)
 	case err != nil:
 		return err
+	case h.parent && !h.mark.owns(ref.Key):
+		if err := d.removeUnfinished(c, ref.Key, h); err != nil {
+			return err
+		}
+		return d.remake(c, ref, size)
 	case h.mark.none():
 		return d.createOverUnmarked(c, ref, size, h)
 	case !h.mark.owns(ref.Key):
@@ -148,27 +165,28 @@ func (c *conn) anything(name string) (header, error) {
 // half reports whether an image without a mark is what a killed Create left: under our
 // name, with our features, and without anything that somebody could miss: no snapshot, no
 // reservation, not one object of data. It returns ENOENT if the image goes meanwhile, and
-// Busy if it is all that and somebody has it open: a process that was killed while it
-// removed the half does for 30 s.
+// a BlockedError while somebody has it open: a Clone that is in progress, or was killed
+// less than 30 s ago, or a stranger.
 func (d *driver) half(c *conn, h header) (bool, error) {
 	const dataPool = 1 << 7 // RBD_FEATURE_DATA_POOL is set by librbd for Config.DataPool
 	if h.features&^dataPool != uint64(d.features) || h.snapshots || len(h.holders.lockers) > 0 {
 		return false, nil
 	}
 	unused := false
-	err := c.look(h.id, func(image *rbd.Image) error {
-		data, err := hasData(image, h.size)
-		if err != nil || data {
-			return err
-		}
-		unused = true
-		watchers, err := c.watchers(image)
-		if err == nil && len(watchers) > 0 {
-			err = backends.Errorf(volume.Busy, "half an image, opened by clients %q", watchers)
-		}
+	err := c.look(h.id, func(image *rbd.Image) (err error) {
+		unused, err = c.unused(image, h.size)
 		return err
 	})
 	return unused, err
+}
+
+// unused reports whether an image has no data; see half for an empty one that is open.
+func (c *conn) unused(image *rbd.Image, size volume.Bytes) (bool, error) {
+	data, err := hasData(image, size)
+	if err != nil || data {
+		return false, err
+	}
+	return true, c.unwatched(image)
 }
 
 // hasData asks the object map (rbd_diff_iterate2 for whole objects, from the beginning).

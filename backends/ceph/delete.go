@@ -9,9 +9,7 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// Delete removes the image; see [backends.Driver]. Besides a node's reservation, snapshots
-// and children are FailedPrecondition and a client that has the image open is Busy; the
-// error names them. An image that is not ours is left alone.
+// Delete removes the image; see [backends.Driver]. An image that is not ours is left alone.
 func (d *driver) Delete(ctx context.Context, ref backends.Ref) error {
 	return d.change(ctx, ref, func(c *conn) error { return d.delete(c, ref) })
 }
@@ -25,16 +23,18 @@ func (d *driver) delete(c *conn, ref backends.Ref) error {
 		return d.remove(c, name)
 	case err != nil:
 		return err
+	case h.parent && !h.mark.owns(ref.Key):
+		return d.deleteUnfinished(c, name, h)
 	case h.mark.none():
 		return d.deleteHalf(c, name, h)
 	case h.mark.id != ref.ID:
 		return nil
 	case !h.mark.owns(ref.Key): // of a later version, which knows better
 		return foreign(volume.FailedPrecondition, name, h.mark)
-	case len(h.holders.lockers) > 0:
-		return backends.HeldBy(h.holders.attachments())
-	case h.snapshots:
-		return d.blocked(c, h.id, backends.Errorf(volume.FailedPrecondition, "image %s has snapshots", name))
+	case len(h.holders.lockers) > 0, h.snapshots:
+		if err := d.clear(c, h); err != nil {
+			return err
+		}
 	}
 	return d.remove(c, name)
 }

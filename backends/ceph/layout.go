@@ -26,7 +26,7 @@ const (
 	// idObject plus the name is an object that holds the image's id, an RBD string.
 	idObject = "rbd_id."
 	// headerObject plus the id is an object whose omap describes the image: size and
-	// features (8 bytes, little endian), snapshot_<16 hex digits>, metadata_<key>.
+	// features (8 bytes, little endian), parent, snapshot_<16 hex digits>, metadata_<key>.
 	headerObject = "rbd_header."
 	// objectMapObject plus the id says which data objects exist.
 	objectMapObject = "rbd_object_map."
@@ -39,6 +39,7 @@ const (
 
 	sizeKey        = "size"
 	featuresKey    = "features"
+	parentKey      = "parent"
 	snapshotPrefix = "snapshot_"
 	metadataPrefix = "metadata_"
 )
@@ -69,6 +70,7 @@ type header struct {
 	size      volume.Bytes
 	features  uint64
 	snapshots bool
+	parent    bool // it is a clone, or some snapshot of it is
 	mark      mark
 	holders   holders
 }
@@ -125,7 +127,7 @@ func (c *conn) header(id string) (header, error) {
 	defer op.Release()
 	// Of an object that is not there the OSD finds no keys, which is no error.
 	op.AssertExists()
-	described := op.GetOmapValuesByKeys(append([]string{sizeKey, featuresKey}, markKeys()...))
+	described := op.GetOmapValuesByKeys(append([]string{sizeKey, featuresKey, parentKey}, markKeys()...))
 	snapshots := op.GetOmapValues("", snapshotPrefix, 1)
 	locked := op.Exec(lockClass, lockInfoMethod, encodeLockInfo())
 	if err := op.Operate(c.io, headerObject+id, rados.OperationNoFlag); err != nil {
@@ -144,6 +146,7 @@ func (c *conn) header(id string) (header, error) {
 		return header{}, err
 	}
 	h.snapshots = first != nil
+	_, h.parent = values[parentKey]
 	reply, err := locked.Bytes()
 	if err != nil {
 		return header{}, err

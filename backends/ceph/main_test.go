@@ -18,6 +18,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if served, err := serveCall(); served {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if cfg, found := os.LookupEnv(victimVariable); found {
 		os.Exit(liveUntilKilled(cfg, os.Stdout))
 	}

@@ -34,7 +34,11 @@ func (d *driver) find(c *conn, key volume.Key) (header, error) {
 	if err == nil {
 		h, err = c.header(id)
 	}
-	if err == nil && h.mark.none() {
+	switch {
+	case err != nil:
+	case h.parent && !h.mark.owns(key):
+		err = d.unfinishedClone(c, name, h)
+	case h.mark.none():
 		err = d.unmarked(c, name, h)
 	}
 	switch {
@@ -55,10 +59,10 @@ func (d *driver) find(c *conn, key volume.Key) (header, error) {
 func (d *driver) unmarked(c *conn, name string, h header) error {
 	half, err := d.half(c, h)
 	switch {
+	case half: // also while somebody has it open
+		return errAbsent
 	case err != nil:
 		return err
-	case half:
-		return errAbsent
 	}
 	return foreign(volume.FailedPrecondition, name, h.mark)
 }

@@ -4,6 +4,7 @@ package ceph
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,55 +14,104 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// blocked explains why an image cannot be removed: by snapshots, by children or by clients
-// that have it open, if there are any, and by the cause otherwise.
-func (d *driver) blocked(c *conn, id string, cause error) error {
-	var found obstacles
-	if err := c.look(id, func(image *rbd.Image) (err error) {
-		found, err = c.obstacles(image)
+// blocked explains why an image cannot be removed: by the holders, snapshots, children and
+// clients that have it open, all of them, and by the cause if there are none.
+func (d *driver) blocked(c *conn, id string, held volume.Attachments, cause error) error {
+	by := backends.Holders(held)
+	if err := c.look(id, func(image *rbd.Image) error {
+		more, err := d.blockers(c, image)
+		by = append(by, more...)
 		return err
 	}); err != nil {
-		return fmt.Errorf("%w (who is in the way could not be read: %w)", classify(cause), err)
+		return errors.Join(classify(cause), fmt.Errorf("who is in the way could not be read: %w", classify(err)))
 	}
-	return cmp.Or(found.err(), classify(cause))
+	return cmp.Or(backends.Blocked(by...), classify(cause))
 }
 
-// obstacles are what keeps an image from being removed.
-type obstacles struct {
-	snapshots []string
-	children  []string // pool/image
-	watchers  []string // addresses
+// clear refuses to remove an image that is in use, and otherwise removes the remains of
+// its snapshots.
+func (d *driver) clear(c *conn, h header) error {
+	if err := d.blocked(c, h.id, h.holders.attachments(), nil); err != nil || !h.snapshots {
+		return err
+	}
+	return d.sweep(c, h.id)
 }
 
-func (c *conn) obstacles(image *rbd.Image) (found obstacles, err error) {
-	snapshots, err := image.GetSnapshotNames()
+// blockers are what keeps an image from being removed, besides reservations. A snapshot
+// in the trash is told by its children, for it goes with them.
+func (d *driver) blockers(c *conn, image *rbd.Image) ([]backends.Blocker, error) {
+	listed, err := snapshotsOf(image)
 	if err != nil {
-		return found, err
+		return nil, err
 	}
-	for _, snapshot := range snapshots {
-		found.snapshots = append(found.snapshots, snapshot.Name)
+	var by []backends.Blocker
+	for _, one := range listed {
+		by = append(by, backends.Blocker{Kind: backends.BlockedBySnapshot, Name: string(one.Name)})
 	}
-	pools, images, err := image.ListChildren()
+	children, err := d.children(c, image)
 	if err != nil {
-		return found, err
+		return nil, err
 	}
-	for i, child := range images {
-		found.children = append(found.children, pools[i]+"/"+child)
-	}
-	found.watchers, err = c.watchers(image)
-	return found, err
+	watchers, err := c.watchers(image)
+	return append(append(by, childBlockers(children)...), watcherBlockers(watchers)...), err
 }
 
-func (o obstacles) err() error {
-	switch {
-	case len(o.children) > 0:
-		return backends.Errorf(volume.FailedPrecondition, "has snapshots %q with clones %q", o.snapshots, o.children)
-	case len(o.snapshots) > 0:
-		return backends.Errorf(volume.FailedPrecondition, "has snapshots %q", o.snapshots)
-	case len(o.watchers) > 0:
-		return backends.Errorf(volume.Busy, "opened by clients %q", o.watchers)
+func childBlockers(children []dependant) []backends.Blocker {
+	var by []backends.Blocker
+	for _, one := range children {
+		by = append(by, backends.Blocker{Kind: backends.BlockedByChild, Name: one.String()})
 	}
-	return nil
+	return by
+}
+
+func watcherBlockers(addrs []string) []backends.Blocker {
+	var by []backends.Blocker
+	for _, addr := range addrs {
+		by = append(by, backends.Blocker{Kind: backends.BlockedByWatcher, Name: addr})
+	}
+	return by
+}
+
+// dependant is an image that needs a snapshot of another.
+type dependant struct {
+	key  volume.Key // of the volume, if ours
+	ours bool
+	spec string // pool/namespace/image
+}
+
+// String is how people know the child.
+func (d dependant) String() string {
+	if d.ours {
+		return d.key.String()
+	}
+	return d.spec
+}
+
+// children returns the clones of the snapshot that the image is opened at, or of all its
+// snapshots (rbd_list_children3), in whatever pool. Those in the trash count: their
+// removal was interrupted.
+func (d *driver) children(c *conn, image *rbd.Image) ([]dependant, error) {
+	specs, err := image.ListChildrenAttributes()
+	if err != nil {
+		return nil, err
+	}
+	children := make([]dependant, 0, len(specs))
+	for _, spec := range specs {
+		one := dependant{spec: joinSpec(spec.PoolName, spec.PoolNamespace, spec.ImageName)}
+		if spec.PoolName == d.cfg.Pool && spec.PoolNamespace == d.cfg.Namespace {
+			switch h, err := c.header(spec.ImageID); {
+			case absent(err):
+				continue // it has gone meanwhile
+			case err != nil:
+				return nil, err
+			default:
+				key, marked := h.mark.key()
+				one.key, one.ours = key, marked && imageName(key) == spec.ImageName
+			}
+		}
+		children = append(children, one)
+	}
+	return children, nil
 }
 
 // watchers returns the addresses of the clients that have the image open for writing, this

@@ -67,7 +67,7 @@ func (d *driver) unremoved(c *conn, name string, cause error) error {
 	case err != nil:
 		return fmt.Errorf("%w; and then: %w", classify(cause), err)
 	}
-	return d.blocked(c, id, cause)
+	return d.blocked(c, id, nil, cause)
 }
 
 // confirmAbsence returns nil if the pool is the one that was opened. In a pool that was

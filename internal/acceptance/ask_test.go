@@ -22,7 +22,7 @@ func rawMessage(subject, payload string, headers ...string) *nats.Msg {
 }
 
 // publish stores a message in the command stream without any of the client's checks.
-func publish(t *testing.T, js jetstream.JetStream, msg *nats.Msg) *jetstream.PubAck {
+func publish(t testing.TB, js jetstream.JetStream, msg *nats.Msg) *jetstream.PubAck {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -34,7 +34,7 @@ func publish(t *testing.T, js jetstream.JetStream, msg *nats.Msg) *jetstream.Pub
 }
 
 // ask publishes a message with a subject for the reply, and returns the reply.
-func ask(t *testing.T, nc *nats.Conn, js jetstream.JetStream, msg *nats.Msg) commands.Reply {
+func ask(t testing.TB, nc *nats.Conn, js jetstream.JetStream, msg *nats.Msg) commands.Reply {
 	t.Helper()
 	inbox := nc.NewInbox()
 	replies, err := nc.SubscribeSync(inbox)
@@ -56,7 +56,7 @@ func ask(t *testing.T, nc *nats.Conn, js jetstream.JetStream, msg *nats.Msg) com
 }
 
 // client returns a command client as a service would use it.
-func (s *server) client(t *testing.T) *commands.Client {
+func (s *server) client(t testing.TB) *commands.Client {
 	t.Helper()
 	nc, _ := s.connect(t)
 	client, err := commands.New(nc)
@@ -68,7 +68,7 @@ func (s *server) client(t *testing.T) *commands.Client {
 }
 
 // do sends a command and returns its answer, whatever its outcome.
-func do(t *testing.T, client *commands.Client, request commands.Request) commands.Reply {
+func do(t testing.TB, client *commands.Client, request commands.Request) commands.Reply {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -80,7 +80,7 @@ func do(t *testing.T, client *commands.Client, request commands.Request) command
 }
 
 // wantReply compares what matters of a reply.
-func wantReply(t *testing.T, got commands.Reply, outcome volume.Result, state volume.State, code volume.Code) {
+func wantReply(t testing.TB, got commands.Reply, outcome volume.Result, state volume.State, code volume.Code) {
 	t.Helper()
 	var gotCode volume.Code
 	if got.Failure != nil {

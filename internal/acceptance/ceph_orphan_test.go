@@ -78,14 +78,17 @@ func TestCeph_Orphans_Planted_AreFound(t *testing.T) {
 	image := func(key volume.Key) string { return p.spec() + "/" + imageOf(key) }
 	kept, lost := volume.Key{Project: "p", Name: "kept"}, volume.Key{Project: "p", Name: "lost"}
 	p.cluster.RBD(t, "create", "--size", "1M", image(kept))
-	known := []volume.Record{{Key: kept, State: volume.StateAvailable}}
+	record := func(key volume.Key) volume.Record {
+		return volume.Record{Key: key, ID: volume.NewID(key, 1), State: volume.StateAvailable}
+	}
+	known := []volume.Record{record(kept)}
 	if got := p.orphans(t, known); len(got) != 0 {
 		t.Errorf("got %q, want no orphan", got)
 	}
 	if got := p.orphans(t, nil); len(got) != 2 {
 		t.Errorf("image without a record: got %q, want it found in both ways", got)
 	}
-	if got := p.orphans(t, append(known, volume.Record{Key: lost, State: volume.StateAvailable})); len(got) != 2 {
+	if got := p.orphans(t, append(known, record(lost))); len(got) != 2 {
 		t.Errorf("record without an image: got %q, want it found in both ways", got)
 	}
 	// The half of an image: a header that no name leads to.

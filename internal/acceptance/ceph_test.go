@@ -3,7 +3,6 @@
 package acceptance
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,7 +29,7 @@ type place struct {
 }
 
 // newPlace returns an empty namespace for the test.
-func newPlace(t *testing.T, cluster *cephtest.Cluster) *place {
+func newPlace(t testing.TB, cluster *cephtest.Cluster) *place {
 	t.Helper()
 	return &place{cluster: cluster, Config: ceph.Config{
 		Conf: cluster.Conf(), Keyring: cluster.Keyring(cephtest.Volumes), User: cephtest.Volumes,
@@ -42,7 +41,7 @@ func newPlace(t *testing.T, cluster *cephtest.Cluster) *place {
 func (p *place) spec() string { return strings.TrimSuffix(p.Pool+"/"+p.Namespace, "/") }
 
 // images returns the names of the images that are there.
-func (p *place) images(t *testing.T) []string {
+func (p *place) images(t testing.TB) []string {
 	t.Helper()
 	images := strings.Fields(p.cluster.RBD(t, "ls", p.spec()))
 	slices.Sort(images)
@@ -53,7 +52,7 @@ func (p *place) images(t *testing.T) []string {
 func imageOf(key volume.Key) string { return "jetvol." + key.String() }
 
 // driver opens the place as another process would.
-func (p *place) driver(t *testing.T) backends.Driver {
+func (p *place) driver(t testing.TB) backends.Driver {
 	t.Helper()
 	driver, err := ceph.Open(t.Context(), p.Config)
 	if err != nil {
@@ -67,21 +66,8 @@ func (p *place) driver(t *testing.T) backends.Driver {
 	return driver
 }
 
-// object returns what the driver has under the key, nil if it has nothing.
-func object(t *testing.T, driver backends.Driver, key volume.Key) *backends.Object {
-	t.Helper()
-	found, err := driver.Get(t.Context(), key)
-	if errors.Is(err, volume.NotFound) {
-		return nil
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &found
-}
-
 // file writes a configuration whose only backend is the place, and returns its path.
-func (p *place) file(t *testing.T) string {
+func (p *place) file(t testing.TB) string {
 	t.Helper()
 	lines := []string{
 		"backends:", "  ceph:", "    driver: ceph",
@@ -104,7 +90,7 @@ func (p *place) file(t *testing.T) string {
 }
 
 // startCeph starts jetvol on an empty namespace of the shared cluster.
-func startCeph(t *testing.T) (*server, *place) {
+func startCeph(t testing.TB) (*server, *place) {
 	t.Helper()
 	p := newPlace(t, cephtest.Start(t))
 	return startServer(t, "--config", p.file(t)), p

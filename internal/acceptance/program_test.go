@@ -28,7 +28,7 @@ type program struct {
 
 // startProgram starts a shell command in the server's working directory. It ends at the
 // latest with the test.
-func startProgram(t *testing.T, s *server, url, command string) *program {
+func startProgram(t testing.TB, s *server, url, command string) *program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &program{cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}

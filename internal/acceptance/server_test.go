@@ -25,7 +25,7 @@ var readyLine = regexp.MustCompile(`(?m)^jetvol ready: (nats://\S+) `)
 
 // startServer starts jetvol on a free port in a new directory. When the test ends it is
 // stopped.
-func startServer(t *testing.T, flags ...string) *server {
+func startServer(t testing.TB, flags ...string) *server {
 	t.Helper()
 	dependOnSources(t)
 	s := &server{workDir: t.TempDir()}
@@ -34,7 +34,7 @@ func startServer(t *testing.T, flags ...string) *server {
 }
 
 // start starts jetvol, also again after stop, with what it has stored.
-func (s *server) start(t *testing.T, flags ...string) {
+func (s *server) start(t testing.TB, flags ...string) {
 	t.Helper()
 	command := append([]string{"exec jetvol up --dir " + dataDir + " --listen 127.0.0.1:0"}, flags...)
 	s.program = startProgram(t, s, "", strings.Join(command, " "))
@@ -48,7 +48,7 @@ func (s *server) start(t *testing.T, flags ...string) {
 }
 
 // stop ends the server by SIGTERM; it has to have drained. It may have been stopped before.
-func (s *server) stop(t *testing.T) {
+func (s *server) stop(t testing.TB) {
 	t.Helper()
 	if s.program == nil {
 		return
@@ -69,7 +69,7 @@ func (s *server) file(key string) string {
 }
 
 // connect returns a connection of the test's own.
-func (s *server) connect(t *testing.T) (*nats.Conn, jetstream.JetStream) {
+func (s *server) connect(t testing.TB) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	nc, err := nats.Connect(s.url)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *server) connect(t *testing.T) (*nats.Conn, jetstream.JetStream) {
 }
 
 // shell runs a command as a user would and returns what it prints.
-func (s *server) shell(t *testing.T, command string) string {
+func (s *server) shell(t testing.TB, command string) string {
 	t.Helper()
 	printed, err := startProgram(t, s, s.url, command).end()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // dependOnSources keeps `go test` from answering out of its cache after a change of what
 // jetvol is built of: it counts the directories that a test has opened, with the sizes
 // and times of their files, but cannot see what the build has read.
-func dependOnSources(t *testing.T) {
+func dependOnSources(t testing.TB) {
 	t.Helper()
 	if err := openSourceDirectories(); err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func (s *storm) collect(ctx context.Context) (verify.Evidence, error) {
 	}
 	e.Commands, e.Kills, e.Stops = s.clients.Ledger().Commands(), s.crew.ends, s.crew.stops
 	s.crew.drainAll()
-	return e, s.place.ReadDisk(ctx, &e)
+	return e, s.crew.store.Read(ctx, &e)
 }
 
 // readTries is how often everything is asked for: in a cluster that has just been started

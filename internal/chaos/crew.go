@@ -38,6 +38,7 @@ type worker struct {
 type crew struct {
 	binary   string
 	place    trial.Place
+	store    trial.Store
 	replicas int
 	servers  []string // URLs
 	// undisturbed reports whether all servers have been well since that moment: a worker
@@ -59,8 +60,8 @@ type crew struct {
 	closed  bool
 }
 
-func newCrew(o options, p trial.Place, servers []string) *crew {
-	return &crew{binary: o.binary, place: p, replicas: o.servers, servers: servers, workers: map[string]*worker{}}
+func newCrew(o options, p trial.Place, store trial.Store, servers []string) *crew {
+	return &crew{binary: o.binary, place: p, store: store, replicas: o.servers, servers: servers, workers: map[string]*worker{}}
 }
 
 // join starts a worker under that name, or a new one if it is empty.
@@ -74,7 +75,7 @@ func (c *crew) join(ctx context.Context, id string) error {
 	w := &worker{id: id}
 	var err error
 	path := c.place.Path(id + ".log")
-	if w.log, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil { //nolint:gosec // ids are made here
+	if w.log, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return err
 	}
 	for _, server := range c.servers {
@@ -98,9 +99,10 @@ func (c *crew) start(w *worker) (err error) {
 	for i, p := range w.proxies {
 		urls[i] = p.url()
 	}
-	w.process, err = trial.Start(io.Writer(w.log), readyLine, c.binary,
+	args := append([]string{
 		"worker", "--server", strings.Join(urls, ","), "--id", w.id, "--replicas", strconv.Itoa(c.replicas),
-		"--dir", c.place.Data(), "--local-journal", c.place.Journal())
+	}, c.store.Flags()...)
+	w.process, err = trial.Start(io.Writer(w.log), readyLine, c.binary, args...)
 	if err != nil {
 		return err
 	}

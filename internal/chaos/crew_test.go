@@ -23,7 +23,7 @@ func newTestCrew(t *testing.T, script string) *crew {
 	if err := os.WriteFile(binary, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c := newCrew(options{binary: binary, servers: 1}, place, []string{"nats://127.0.0.1:1"})
+	c := newCrew(options{binary: binary, servers: 1}, place, trial.Disk{Dir: place.Data()}, []string{"nats://127.0.0.1:1"})
 	c.undisturbed = func(time.Time) bool { return true }
 	t.Cleanup(func() {
 		if err := c.end(); err != nil {

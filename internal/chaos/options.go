@@ -5,7 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"github.com/jetvol/jetvol/backends/local"
+	"github.com/jetvol/jetvol/internal/trial"
 )
 
 // Defaults and bounds of the flags.
@@ -35,6 +39,7 @@ type options struct {
 	pace        time.Duration
 	seed        uint64
 	binary      string
+	backend     string
 	dir         string
 	keep        bool
 }
@@ -55,6 +60,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.pace, "pace", defaultPace, "mean time between two disturbances")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of every random choice")
 	flags.StringVar(&o.binary, "binary", "", "jetvol binary (default: build ./cmd/jetvol)")
+	flags.StringVar(&o.backend, "backend", local.DriverName, "driver that the volumes are on: "+strings.Join(trial.Drivers(), " or "))
 	flags.StringVar(&o.dir, "dir", "", "empty directory to work in (default: a temporary one)")
 	flags.BoolVar(&o.keep, "keep", false, "keep the directory of a clean run too")
 	if err := flags.Parse(args); err != nil {
@@ -62,6 +68,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 			return o, err
 		}
 		return o, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if err := trial.CheckDriver(o.backend); err != nil {
+		return o, fmt.Errorf("%w: -backend: %w", errUsage, err)
 	}
 	return o, o.validate(flags.Args())
 }

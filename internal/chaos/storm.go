@@ -67,7 +67,7 @@ func (s *storm) say(format string, args ...any) {
 // is left afterwards.
 func (s *storm) run(ctx context.Context) (_ verify.Evidence, err error) {
 	if s.binary == "" {
-		if s.binary, err = s.place.Build(ctx); err != nil {
+		if s.binary, err = s.place.Build(ctx, s.backend); err != nil {
 			return verify.Evidence{}, err
 		}
 	}
@@ -77,7 +77,12 @@ func (s *storm) run(ctx context.Context) (_ verify.Evidence, err error) {
 		return verify.Evidence{}, err
 	}
 	defer func() { err = errors.Join(err, s.servers.close()) }()
-	s.crew = newCrew(s.options, s.place, s.servers.urls())
+	store, endStore, err := s.place.Store(ctx, s.backend)
+	if err != nil {
+		return verify.Evidence{}, err
+	}
+	defer func() { err = errors.Join(err, endStore()) }()
+	s.crew = newCrew(s.options, s.place, store, s.servers.urls())
 	s.crew.undisturbed = s.servers.undisturbed
 	defer func() { err = errors.Join(err, s.crew.end()) }()
 	for range s.workers {

@@ -35,7 +35,7 @@ func (s *storm) collect(ctx context.Context, log io.Writer) (verify.Evidence, er
 	if err := errors.Join(err, s.current.Stop()); err != nil {
 		return e, err
 	}
-	return e, s.place.ReadDisk(ctx, &e)
+	return e, s.store.Read(ctx, &e)
 }
 
 // connected calls f with a connection to the server.

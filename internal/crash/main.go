@@ -19,9 +19,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/jetvol/jetvol/backends/local"
 	"github.com/jetvol/jetvol/internal/load"
 	"github.com/jetvol/jetvol/internal/trial"
 	"github.com/jetvol/jetvol/internal/verify"
@@ -69,6 +71,7 @@ type options struct {
 	volumes   int
 	seed      uint64
 	binary    string
+	backend   string
 	dir       string
 	maxUptime time.Duration
 	keep      bool
@@ -83,6 +86,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.volumes, "volumes", defaultVolumes, "volumes that the clients share")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of every random choice")
 	flags.StringVar(&o.binary, "binary", "", "jetvol binary (default: build ./cmd/jetvol)")
+	flags.StringVar(&o.backend, "backend", local.DriverName, "driver that the volumes are on: "+strings.Join(trial.Drivers(), " or "))
 	flags.StringVar(&o.dir, "dir", "", "empty directory to work in (default: a temporary one)")
 	flags.DurationVar(&o.maxUptime, "max-uptime", defaultMaxUptime, "a kill comes at most this long after ready")
 	flags.BoolVar(&o.keep, "keep", false, "keep the directory of a clean run too")
@@ -91,6 +95,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 			return o, err
 		}
 		return o, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if err := trial.CheckDriver(o.backend); err != nil {
+		return o, fmt.Errorf("%w: -backend: %w", errUsage, err)
 	}
 	return o, o.validate(flags.Args())
 }

@@ -50,6 +50,7 @@ const (
 type storm struct {
 	options
 	place   trial.Place
+	store   trial.Store
 	clients *load.Clients
 	rng     *rand.Rand
 	stderr  io.Writer
@@ -71,13 +72,18 @@ func (s *storm) ledger() *load.Ledger { return s.clients.Ledger() }
 func (s *storm) run(ctx context.Context) (_ verify.Evidence, err error) {
 	defer func() { err = errors.Join(err, s.end()) }()
 	if s.binary == "" {
-		if s.binary, err = s.place.Build(ctx); err != nil {
+		if s.binary, err = s.place.Build(ctx, s.backend); err != nil {
 			return verify.Evidence{}, err
 		}
 	}
 	if s.listen, err = s.freeAddress(ctx); err != nil {
 		return verify.Evidence{}, err
 	}
+	var endStore func() error
+	if s.store, endStore, err = s.place.Store(ctx, s.backend); err != nil {
+		return verify.Evidence{}, err
+	}
+	defer func() { err = errors.Join(err, s.end(), endStore()) }()
 	fmt.Fprintf(s.stderr, "crash: %d kills, %d clients, %d volumes, seed %d, in %s\n", s.options.kills, s.options.clients, s.volumes, s.seed, s.place.Base)
 	log, err := os.OpenFile(s.place.Path("jetvol.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -116,8 +122,8 @@ func (s *storm) url() string { return "nats://" + s.listen }
 
 // start starts a server on the storm's directory and address.
 func (s *storm) start(log io.Writer) error {
-	started, err := trial.Start(log, readyLine, s.binary,
-		"up", "--dir", s.place.Data(), "--listen", s.listen, "--local-journal", s.place.Journal())
+	args := append([]string{"up", "--dir", s.place.Data(), "--listen", s.listen}, s.store.Flags()...)
+	started, err := trial.Start(log, readyLine, s.binary, args...)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	trials "github.com/jetvol/jetvol/internal/trial"
 )
 
 // failpointMark begins a failpoint in the source.
@@ -30,9 +32,9 @@ type edit struct {
 }
 
 // instrument copies the module at root to a new directory in base, turns the failpoints
-// there into code, applies the edits and builds jetvol with the store's driver. It returns the binary. The
+// there into code, applies the edits and builds jetvol with the driver. It returns the binary. The
 // module itself is only read.
-func instrument(ctx context.Context, root, base string, in store, edits []edit) (string, error) {
+func instrument(ctx context.Context, root, base, driver string, edits []edit) (string, error) {
 	module := filepath.Join(base, "module")
 	packages, err := copyModule(root, module)
 	if err != nil {
@@ -50,7 +52,7 @@ func instrument(ctx context.Context, root, base string, in store, edits []edit) 
 		return "", err
 	}
 	binary, tool := filepath.Join(base, "jetvol"), filepath.Join(base, "gofail")
-	environment, flags := in.building()
+	environment, flags := trials.Building(driver)
 	for _, line := range [][]string{
 		{filepath.Join(module, gofailModule), "go", "build", "-o", tool, "go.etcd.io/gofail"},
 		append([]string{module, tool, "enable"}, packages...),

@@ -95,7 +95,7 @@ func (t *trial) evidence(ctx context.Context) (verify.Evidence, error) {
 	if e.ColdStart.Queued, err = t.queued(ctx); err != nil {
 		return e, err
 	}
-	return e, t.room.read(ctx, &e)
+	return e, t.room.Read(ctx, &e)
 }
 
 // deadLetters counts the dead letters of each command of the trial.

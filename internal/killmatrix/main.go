@@ -10,6 +10,9 @@
 // command needs it, receives the command and dies at the point by its own hand. Then
 // another process goes on, and the checks of package verify judge what is left.
 //
+// The volumes are on disk, or with -backend ceph (and -tags ceph,pacific) on a throw-away
+// Ceph cluster that the program starts and ends.
+//
 // A worker that does not die at its point is a failure, and so is one that dies at a
 // point which its column is said not to reach. The last line has the counts; the exit
 // code is 0 if nothing failed, 1 if something did or the run could not be ended, and 2
@@ -17,7 +20,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -32,6 +34,7 @@ import (
 	"time"
 
 	"github.com/jetvol/jetvol/backends/local"
+	trials "github.com/jetvol/jetvol/internal/trial"
 )
 
 // Defaults of the flags.
@@ -93,7 +96,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.parallel, "parallel", defaultParallel, "trials at a time, each on a server of its own")
 	flags.StringVar(&columns, "columns", "", "only columns that match the expression")
 	flags.StringVar(&points, "points", "", "only points that match the expression")
-	flags.StringVar(&o.backend, "backend", local.DriverName, "driver that the workers use: "+strings.Join(drivers, " or "))
+	flags.StringVar(&o.backend, "backend", local.DriverName, "driver that the workers use: "+strings.Join(trials.Drivers(), " or "))
 	flags.StringVar(&o.root, "root", ".", "directory of the module")
 	flags.StringVar(&o.document, "document", defaultDocument, "file with the table, within the module")
 	flags.StringVar(&o.sabotage, "sabotage", "", "put this fault into the copy, which has to be found: "+sabotageNames())
@@ -112,7 +115,10 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	if o.points, err = regexp.Compile(points); err != nil {
 		return o, fmt.Errorf("%w: -points: %w", errUsage, err)
 	}
-	return o, cmp.Or(validateDriver(o.backend), o.validate(flags.Args()))
+	if err := trials.CheckDriver(o.backend); err != nil {
+		return o, fmt.Errorf("%w: -backend: %w", errUsage, err)
+	}
+	return o, o.validate(flags.Args())
 }
 
 func (o options) validate(rest []string) error {
@@ -173,7 +179,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
-	binary, err := instrument(ctx, o.root, base, in, o.edits())
+	binary, err := instrument(ctx, o.root, base, o.backend, o.edits())
 	if err != nil {
 		return fmt.Errorf("%w (directory %s is kept)", err, base)
 	}

@@ -36,8 +36,8 @@ var sabotages = map[string]edit{
 	},
 	"ceph-attach-not-repeatable": {
 		"backends/ceph/attach.go",
-		"	case h.has(node):\n		return true, nil\n",
-		"	case h.has(node):\n		return false, h.heldBy()\n",
+		"	return h.has(node), backends.CheckAttach(h.attachments(), node, mode)\n",
+		"	if h.has(node) {\n		return false, backends.HeldBy(h.attachments())\n	}\n	return false, backends.CheckAttach(h.attachments(), node, mode)\n",
 	},
 	"ceph-image-left": {
 		"backends/ceph/remove.go",

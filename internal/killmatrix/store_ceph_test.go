@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jetvol/jetvol/backends"
@@ -31,19 +32,19 @@ func TestCephRoom_ThingsOfNobody_AreNamed(t *testing.T) {
 	}
 	r := opened.(*cephRoom)
 	ref := backends.Ref{Key: volume.Key{Project: "p", Name: "a"}, ID: "p.a.1"}
-	create(t, r.config(), ref, volume.MiB)
+	create(t, r.Config(), ref, volume.MiB)
 
-	cluster.RBD(t, "create", "--size", "1M", r.spec()+"/other")
-	cluster.RBD(t, "create", "--size", "1M", r.spec()+"/gone")
-	cluster.RBD(t, "trash", "move", r.spec()+"/gone")
+	cluster.RBD(t, "create", "--size", "1M", r.Spec()+"/other")
+	cluster.RBD(t, "create", "--size", "1M", r.Spec()+"/gone")
+	cluster.RBD(t, "trash", "move", r.Spec()+"/gone")
 	planted := filepath.Join(dir, "planted")
 	if err := os.WriteFile(planted, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cluster.Rados(t, "--pool", cephtest.Pool, "--namespace", r.namespace, "put", "rbd_header.left", planted)
+	cluster.Rados(t, "--pool", cephtest.Pool, "--namespace", strings.TrimPrefix(r.Spec(), cephtest.Pool+"/"), "put", "rbd_header.left", planted)
 
 	var e verify.Evidence
-	if err := r.read(t.Context(), &e); err != nil {
+	if err := r.Read(t.Context(), &e); err != nil {
 		t.Fatal(err)
 	}
 	if len(e.Files.Data) != 1 || e.Files.Data[ref.Key] != volume.MiB || len(e.Objects) != 1 || e.Objects[0].Ref != ref {

@@ -10,37 +10,22 @@ import (
 
 	"github.com/jetvol/jetvol/backends/local"
 	trials "github.com/jetvol/jetvol/internal/trial"
-	"github.com/jetvol/jetvol/internal/verify"
 )
-
-// volumesDir is where a worker's local backend keeps its files, within --dir.
-const volumesDir = "volumes"
 
 // localStore keeps volumes in the directories of the trials.
 type localStore struct{}
 
-func (localStore) building() (environment, flags []string) { return []string{"CGO_ENABLED=0"}, nil }
-
 func (localStore) close() error { return nil }
 
 func (localStore) room(_ context.Context, dir string) (room, error) {
-	return localRoom{dir}, os.MkdirAll(filepath.Join(dir, volumesDir), 0o700)
+	r := localRoom{trials.Disk{Dir: dir, Journal: filepath.Join(dir, "journal.jsonl")}}
+	return r, os.MkdirAll(r.Volumes(), 0o700)
 }
 
 // localRoom is a directory.
-type localRoom struct{ dir string }
-
-func (r localRoom) flags() []string {
-	return []string{"--dir", r.dir, "--local-journal", r.journal()}
-}
-
-func (r localRoom) journal() string { return filepath.Join(r.dir, "journal.jsonl") }
+type localRoom struct{ trials.Disk }
 
 func (r localRoom) failpoints() []string { return nil }
-
-func (r localRoom) read(ctx context.Context, e *verify.Evidence) error {
-	return trials.ReadBackend(ctx, filepath.Join(r.dir, volumesDir), r.journal(), e)
-}
 
 // ofdSetLock is F_OFD_SETLK of fcntl(2): a lock that belongs to an open file.
 const ofdSetLock = 37
@@ -53,7 +38,7 @@ func volumeLocks(kind int16) *syscall.Flock_t {
 // hold locks every volume of a backend that has been opened before, as another process at
 // work on them would.
 func (r localRoom) hold() (release func(), err error) {
-	f, err := os.OpenFile(filepath.Join(r.dir, volumesDir, local.FencesDir, "lock"), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(r.Volumes(), local.FencesDir, "lock"), os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}

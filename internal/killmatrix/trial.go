@@ -91,7 +91,7 @@ func (t *trial) start(armed ...arming) (*process, error) {
 	args := []string{
 		"worker", "--server", t.site.server.URL(), "--no-provision", "--id", id, "--log-level", "debug",
 	}
-	p, err := startProcess(t.binary, id, append(args, t.room.flags()...), environment(t.room.failpoints(), armed), t.log)
+	p, err := startProcess(t.binary, id, append(args, t.room.Flags()...), environment(t.room.failpoints(), armed), t.log)
 	if err == nil {
 		t.workers = append(t.workers, p)
 	}

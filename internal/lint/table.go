@@ -102,6 +102,6 @@ var reserved = []struct {
 	users   []string
 	inTests bool
 }{
-	{module: goCeph, users: []string{"backends/ceph"}},
+	{module: goCeph, users: []string{"backends/ceph", "internal/acceptance"}},
 	{module: natsServer, users: []string{"internal/embednats", "internal/natstest"}, inTests: true},
 }

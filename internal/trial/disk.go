@@ -20,14 +20,9 @@ const (
 	sidecarSuffix = ".json"
 )
 
-// ReadDisk collects what the processes have left on disk. None of them may run.
-func (p Place) ReadDisk(ctx context.Context, e *verify.Evidence) error {
-	return ReadBackend(ctx, p.Volumes(), p.Journal(), e)
-}
-
-// ReadBackend collects what stopped workers have left in a directory of the local backend
+// readDisk collects what stopped workers have left in a directory of the local backend
 // and in its journal.
-func ReadBackend(ctx context.Context, dir, journal string, e *verify.Evidence) error {
+func readDisk(ctx context.Context, dir, journal string, e *verify.Evidence) error {
 	var err error
 	// The file system first: opening the driver removes temporary files.
 	if e.Files, err = readFiles(dir); err != nil {

@@ -12,12 +12,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
+	"github.com/jetvol/jetvol/backends/ceph"
+	"github.com/jetvol/jetvol/internal/cephproc"
 	"github.com/jetvol/jetvol/internal/verify"
 )
 
 // ErrNotEmpty says that a directory has files in it. They would count as faults.
 var ErrNotEmpty = errors.New("directory not empty")
+
+// cephDown bounds the end of a cluster.
+const cephDown = time.Minute
 
 // maxTold is how many faults are printed; all of them go into a file.
 const maxTold = 20
@@ -55,11 +61,27 @@ func (p Place) Path(name string) string { return filepath.Join(p.Base, name) }
 // Data is the directory that jetvol gets for its data.
 func (p Place) Data() string { return p.Path("data") }
 
-// Volumes is where the local backend keeps its files.
-func (p Place) Volumes() string { return filepath.Join(p.Data(), "volumes") }
-
-// Journal is where the local backend tells its changes.
-func (p Place) Journal() string { return p.Path("journal.jsonl") }
+// Store makes the store that the processes use, of the given driver, and returns how to
+// end what belongs to it.
+func (p Place) Store(ctx context.Context, driver string) (_ Store, end func() error, err error) {
+	if driver != ceph.DriverName {
+		return Disk{Dir: p.Data(), Journal: p.Path("journal.jsonl")}, func() error { return nil }, nil
+	}
+	cluster, err := cephproc.Up(ctx, p.Path("ceph"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("start ceph: %w", err)
+	}
+	end = func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), cephDown)
+		defer cancel()
+		return cephproc.Down(ctx, cluster.Dir())
+	}
+	namespace, err := NewNamespace(ctx, cluster, "trial", p.Base)
+	if err != nil {
+		return nil, nil, errors.Join(err, end())
+	}
+	return namespace, end, nil
+}
 
 // Faults is the file that [Place.Tell] writes.
 func (p Place) Faults() string { return p.Path("faults.txt") }
@@ -99,10 +121,13 @@ func (p Place) Tell(faults []verify.Fault, stderr io.Writer) {
 	}
 }
 
-// Build makes the binary from the module that the program is run in.
-func (p Place) Build(ctx context.Context) (string, error) {
+// Build makes the binary with the driver from the module that the program is run in.
+func (p Place) Build(ctx context.Context, driver string) (string, error) {
 	binary := filepath.Join(p.Base, "jetvol")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/jetvol/jetvol/cmd/jetvol")
+	environment, flags := Building(driver)
+	args := append([]string{"build", "-o", binary}, flags...)
+	build := exec.CommandContext(ctx, "go", append(args, "github.com/jetvol/jetvol/cmd/jetvol")...)
+	build.Env = append(os.Environ(), environment...)
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build jetvol: %w\n%s", err, output)
 	}

@@ -1,0 +1,144 @@
+package trial
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/backends/ceph"
+	"github.com/jetvol/jetvol/internal/cephproc"
+	"github.com/jetvol/jetvol/internal/verify"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// CephTags are those that a build with the driver for Ceph needs.
+const CephTags = "ceph,pacific"
+
+// Namespace is a namespace of a pool of a Ceph cluster. A fence asks the processes of one
+// namespace only, so trials with one each do not wait for each other's dead.
+type Namespace struct {
+	cluster *cephproc.Cluster
+	name    string
+	file    string // the configuration of the processes
+}
+
+// namespaceConfig is the configuration of one backend.
+const namespaceConfig = `backends:
+  rbd:
+    driver: ceph
+    conf: %s
+    user: %s
+    keyring: %s
+    pool: %s
+    namespace: %s
+`
+
+// NewNamespace makes the namespace and a configuration file for it in dir.
+func NewNamespace(ctx context.Context, cluster *cephproc.Cluster, name, dir string) (*Namespace, error) {
+	n := &Namespace{cluster: cluster, name: name, file: filepath.Join(dir, "jetvol.yaml")}
+	if _, err := cluster.RBD(ctx, "namespace", "create", n.Spec()); err != nil {
+		return nil, err
+	}
+	c := n.Config()
+	text := fmt.Sprintf(namespaceConfig, c.Conf, c.User, c.Keyring, c.Pool, c.Namespace)
+	return n, os.WriteFile(n.file, []byte(text), 0o600)
+}
+
+// Spec is pool/namespace.
+func (n *Namespace) Spec() string { return cephproc.Pool + "/" + n.name }
+
+// Config is how the driver reaches it.
+func (n *Namespace) Config() ceph.Config {
+	return ceph.Config{
+		Conf: n.cluster.Conf(), User: cephproc.Volumes, Keyring: n.cluster.Keyring(cephproc.Volumes),
+		Pool: cephproc.Pool, Namespace: n.name,
+	}
+}
+
+// Flags names the configuration file.
+func (n *Namespace) Flags() []string { return []string{"--config", n.file} }
+
+// Read has two witnesses: the driver's list, and Ceph's own tools, which also show every
+// object that belongs to no image. There is no journal.
+func (n *Namespace) Read(ctx context.Context, e *verify.Evidence) error {
+	e.NoJournal = true
+	var err error
+	if e.Files, err = n.images(ctx); err != nil {
+		return err
+	}
+	e.Objects, err = n.objects(ctx)
+	return err
+}
+
+func (n *Namespace) objects(ctx context.Context) (objects []backends.Object, err error) {
+	driver, err := ceph.Open(ctx, n.Config())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, driver.Close()) }()
+	lister, able := driver.(backends.Lister)
+	if !able {
+		return nil, fmt.Errorf("driver %s cannot list", ceph.DriverName)
+	}
+	err = lister.List(ctx, func(object backends.Object) bool {
+		objects = append(objects, object)
+		return true
+	})
+	return objects, err
+}
+
+// image is one of the list of `rbd ls`.
+type image struct {
+	Name string       `json:"image"`
+	ID   string       `json:"id"`
+	Size volume.Bytes `json:"size"`
+}
+
+// images returns the sizes of all images, and the names of all images that are not ours
+// and of all objects that are of no image.
+func (n *Namespace) images(ctx context.Context) (verify.Files, error) {
+	files := verify.Files{Data: map[volume.Key]volume.Bytes{}}
+	output, err := n.cluster.RBD(ctx, "ls", "--long", "--format", "json", n.Spec())
+	if err != nil {
+		return files, err
+	}
+	var images []image
+	if err := json.Unmarshal(output, &images); err != nil {
+		return files, fmt.Errorf("rbd ls: %w", err)
+	}
+	for _, image := range images {
+		key, err := volume.ParseKey(strings.TrimPrefix(image.Name, "jetvol."))
+		if err != nil {
+			files.Stray = append(files.Stray, "image "+image.Name)
+			continue
+		}
+		files.Data[key] = image.Size
+	}
+	output, err = n.cluster.Rados(ctx, "--pool", cephproc.Pool, "--namespace", n.name, "ls")
+	files.Stray = append(files.Stray, strays(string(output), images)...)
+	return files, err
+}
+
+// strays returns those of the objects that are neither parts of the images, nor the
+// namespace's or the driver's own. What is in the trash is part of no image.
+func strays(objects string, images []image) []string {
+	known := map[string]bool{"rbd_directory": true, "rbd_info": true, "rbd_trash": true, "jetvol.workers": true}
+	for _, image := range images {
+		for _, part := range []string{"rbd_id." + image.Name, "rbd_header." + image.ID, "rbd_object_map." + image.ID} {
+			known[part] = true
+		}
+	}
+	var found []string
+	for object := range strings.Lines(objects) {
+		object = strings.TrimSuffix(object, "\n")
+		if !known[object] && !strings.HasPrefix(object, "jetvol.fences.") {
+			found = append(found, "object "+object)
+		}
+	}
+	return found
+}

@@ -99,3 +99,30 @@ func TestWatch_OSDHangs_EndsByTheTimeout(t *testing.T) {
 	t.Logf("close took %s", time.Since(began))
 	cluster.Resume(t, cephtest.OSD)
 }
+
+// A full pool must not keep anything from being freed.
+func TestFullPool_WhatFreesAVolume_Works(t *testing.T) {
+	cluster := cephtest.Start(t)
+	pool := cluster.NewPool(t)
+	d := open(t, Config{Conf: cluster.Conf(), User: pool, Pool: pool})
+	held, gone, kept := created(t, d, "held"), created(t, d, "gone"), created(t, d, "kept")
+	attached(t, d, held, "n1", volume.ReadWrite)
+	attached(t, d, gone, "n1", volume.ReadWrite)
+	_, err := d.CreateSnapshot(t.Context(), kept, "s1")
+	ok(t, err, "create snapshot")
+	withConn(t, d, func(c *conn) error { return c.io.WriteFull("filler", make([]byte, 1<<20)) })
+	cluster.SetQuota(t, pool, 4096)
+	cluster.AwaitFull(t, pool, true)
+	ok(t, d.Detach(t.Context(), held, "n1"), "detach")
+	_, err = d.Evict(t.Context(), gone, "n1")
+	ok(t, err, "evict")
+	attached(t, d, gone, "n2", volume.ReadWrite)
+	ok(t, d.Delete(t.Context(), held), "delete")
+	err = d.DeleteSnapshot(t.Context(), kept, "s1")
+	listed, listErr := d.ListSnapshots(t.Context(), kept)
+	ok(t, listErr, "list snapshots")
+	if err != nil || len(listed) > 0 {
+		t.Errorf("delete snapshot: got %v and %v left, want it gone", err, listed)
+	}
+	ok(t, d.Delete(t.Context(), kept), "delete")
+}

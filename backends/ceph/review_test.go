@@ -9,6 +9,7 @@ import (
 
 	"github.com/ceph/go-ceph/rbd"
 
+	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/internal/cephtest"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -125,4 +126,32 @@ func TestFullPool_WhatFreesAVolume_Works(t *testing.T) {
 		t.Errorf("delete snapshot: got %v and %v left, want it gone", err, listed)
 	}
 	ok(t, d.Delete(t.Context(), kept), "delete")
+}
+
+// A pool that was removed and made anew has another number, which every call has to notice.
+func TestDriver_PoolMadeAnew_EveryCallHeals(t *testing.T) {
+	for name, call := range map[string]func(d *driver, ref backends.Ref) error{
+		"create": func(d *driver, ref backends.Ref) error { return d.Create(t.Context(), ref, small) },
+		"fence": func(d *driver, ref backends.Ref) error {
+			return d.Fence(t.Context(), in(ownerEpoch, ref))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := cephtest.Start(t)
+			pool := cluster.NewPool(t)
+			d := open(t, Config{Conf: cluster.Conf(), User: pool, Pool: pool})
+			ref := created(t, d, "a")
+			cluster.Ceph(t, "osd", "pool", "delete", pool, pool, "--yes-i-really-really-mean-it")
+			cluster.Ceph(t, "osd", "pool", "create", pool, "1")
+			cluster.RBD(t, "pool", "init", pool)
+			began := time.Now()
+			soon(t, name, func() error {
+				err := call(d, ref)
+				if time.Since(began) > 10*time.Second {
+					t.Fatalf("%s: got %v still after 10 s", name, err)
+				}
+				return err
+			})
+		})
+	}
 }

@@ -86,8 +86,9 @@ func TestEvict_NodeForgottenByTheOSD_CannotWriteWhenItGoesOn(t *testing.T) {
 	}
 }
 
-// librbd breaks the lock of a client whose watch has ended, and by itself fences that for an
-// hour. An eviction afterwards finds nobody to fence.
+// DEFECT, open: librbd breaks the lock of a client whose watch has ended, and fences that
+// for an hour. An eviction afterwards finds nobody to fence. The option of librbd,
+// rbd_blocklist_expire_seconds, is no way out: with it set this resize gets EROFS (16.2.15).
 func TestResize_LockOfFrozenClientIsBroken_FencesItAsLongAsAnEvictionDoes(t *testing.T) {
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
@@ -95,11 +96,8 @@ func TestResize_LockOfFrozenClientIsBroken_FencesItAsLongAsAnEvictionDoes(t *tes
 	n1.writes(t)
 	n1.signal(t, syscall.SIGSTOP)
 	awaitForgotten(t, cluster, ref)
-	err := d.Resize(t.Context(), ref, 2*small)
-	t.Logf("%v, %s", err, cluster.Ceph(t, "osd", "blocklist", "ls"))
-	err = d.Resize(t.Context(), ref, 2*small)
-	t.Logf("%v, %s", err, cluster.Ceph(t, "osd", "blocklist", "ls"))
-	_, err = d.Evict(t.Context(), ref, "n1")
+	ok(t, d.Resize(t.Context(), ref, 2*small), "resize")
+	_, err := d.Evict(t.Context(), ref, "n1")
 	ok(t, err, "evict")
 	for line := range strings.Lines(cluster.Ceph(t, "osd", "blocklist", "ls")) {
 		address, until, _ := strings.Cut(strings.TrimSpace(line), " ")

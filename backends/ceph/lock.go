@@ -132,7 +132,8 @@ func decodeLockInfo(reply []byte) (holders, error) {
 		}
 		h.lockers = append(h.lockers, locker)
 	}
-	h.exclusive = fields.byte() == exclusiveLock
+	// A lock keeps its kind when its last holder is gone.
+	h.exclusive = fields.byte() == exclusiveLock && len(h.lockers) > 0
 	if fields.failed {
 		return holders{}, errDamagedLock
 	}

@@ -3,7 +3,9 @@
 package ceph
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/ceph/go-ceph/rbd"
@@ -80,4 +82,29 @@ func (c *conn) clients(id string, writersOnly bool) ([]string, error) {
 	})
 	slices.Sort(clients)
 	return slices.Compact(clients), err
+}
+
+// unfenced leaves those of the clients that are not on the blocklist: an OSD ends the
+// watches of the others only a moment after it has begun to refuse what they send.
+func (c *conn) unfenced(clients []string) ([]string, error) {
+	if len(clients) == 0 {
+		return nil, nil
+	}
+	const list = `{"prefix":"osd blocklist ls","format":"json"}`
+	reply, _, err := c.cluster.MonCommand([]byte(list)) // rados_mon_command
+	if err != nil {
+		return nil, misconfigured(err, "list the blocklist")
+	}
+	var fenced []struct {
+		Address string `json:"addr"`
+	}
+	// A second array follows, of ranges of addresses, with which nobody is fenced here.
+	if err := json.NewDecoder(bytes.NewReader(reply)).Decode(&fenced); err != nil {
+		return nil, backends.Errorf(volume.Internal, "list the blocklist: %w", err)
+	}
+	shutOut := make(map[string]bool, len(fenced))
+	for _, one := range fenced {
+		shutOut[bareAddr(one.Address)] = true
+	}
+	return slices.DeleteFunc(clients, func(client string) bool { return shutOut[client] }), nil
 }

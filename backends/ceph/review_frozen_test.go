@@ -5,7 +5,6 @@ package ceph
 import (
 	"bufio"
 	"errors"
-	"io"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -33,7 +32,7 @@ func startProcess(t *testing.T, a volume.Attachment) *process {
 	command.Stderr = command.Stdout
 	ok(t, command.Start(), "start qemu-io")
 	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
-	return &process{node{stdin: io.WriteCloser(stdin), output: bufio.NewReader(stdout)}, command}
+	return &process{node{stdin: stdin, output: bufio.NewReader(stdout)}, command}
 }
 
 func (p *process) signal(t *testing.T, signal syscall.Signal) {
@@ -128,9 +127,9 @@ func TestEvict_ForgottenBeforeItsFirstWrite_CannotWriteBesideTheNextHolder(t *te
 	}
 }
 
-// DEFECT, open: what a service manager starts again on the evicted node gets the image back,
-// and the next holder's attach does not notice.
-func TestEvict_ProgramStartedAnew_CannotWriteBesideTheNextHolder(t *testing.T) {
+// What a service manager starts again on the evicted node gets the image back. It is to be
+// noticed before another node gets it too.
+func TestAttach_EvictedNodesProgramStartedAnew_IsBusy(t *testing.T) {
 	_, d := forgetful(t)
 	ref := created(t, d, "a")
 	a := attached(t, d, ref, "n1", volume.ReadWrite)
@@ -138,13 +137,16 @@ func TestEvict_ProgramStartedAnew_CannotWriteBesideTheNextHolder(t *testing.T) {
 	n1.writes(t)
 	_, err := d.Evict(t.Context(), ref, "n1")
 	ok(t, err, "evict")
-	again := startProcess(t, a) // Restart=always
+	again := startProcess(t, a)
 	again.writes(t)
-	b, err := d.Attach(t.Context(), ref, "n2", volume.ReadWrite)
-	if err != nil {
-		return // busy would be right
+	_, err = d.Attach(t.Context(), ref, "n2", volume.ReadWrite)
+	refused(t, err, "attach while it is written", volume.Busy)
+	done, err := d.Evict(t.Context(), ref, "n1")
+	ok(t, err, "evict once more")
+	if len(done.Clients) != 1 {
+		t.Errorf("evict of a node that holds nothing and writes: fenced %q, want its client", done.Clients)
 	}
-	n2 := startProcess(t, b)
+	n2 := startProcess(t, attached(t, d, ref, "n2", volume.ReadWrite))
 	n2.writes(t)
 	if again.written(t) {
 		t.Error("n1 and n2 both write")

@@ -16,11 +16,12 @@ import (
 )
 
 // Attach reserves the image by a lock whose cookie is the node, and returns how the node
-// reaches it; see [backends.Driver].
+// reaches it; see [backends.Driver]. For a writer it is Busy while somebody has the image
+// open who does not hold it, naming the clients.
 func (d *driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node, mode volume.Mode) (volume.Attachment, error) {
 	var made volume.Attachment
 	err := d.change(ctx, ref, func(c *conn) error {
-		if err := d.attach(c, ref, node, mode); err != nil {
+		if err := d.attach(ctx, c, ref, node, mode); err != nil {
 			return err
 		}
 		made = d.attachment(c, ref.Key, node, mode)
@@ -29,13 +30,19 @@ func (d *driver) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 	return made, err
 }
 
-func (d *driver) attach(c *conn, ref backends.Ref, node volume.Node, mode volume.Mode) error {
+func (d *driver) attach(ctx context.Context, c *conn, ref backends.Ref, node volume.Node, mode volume.Mode) error {
 	h, err := d.own(c, ref)
 	if err != nil {
 		return err
 	}
 	if done, err := h.holders.admit(node, mode); done || err != nil {
 		return err
+	}
+	if mode == volume.ReadWrite {
+		// A program of an evicted node that was started anew would write beside this one.
+		if err := d.confirmClosed(ctx, c, h.id); err != nil {
+			return err
+		}
 	}
 	switch err := c.reserve(h.id, node, mode); {
 	case is(err, syscall.EEXIST): // by this connection
@@ -86,6 +93,9 @@ func (d *driver) confirmClosed(ctx context.Context, c *conn, id string) error {
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if watchers, err = c.unfenced(watchers); err != nil {
 		return err
 	}
 	if len(watchers) > 0 {

@@ -31,6 +31,10 @@ const (
 // MinTimeout is the shortest timeout that librados tells in whole seconds.
 const MinTimeout = time.Second
 
+// MinBlocklist is what Ceph itself takes for a client whose lock was broken. A node that
+// hangs for longer than it was shut out still sends what it had under way.
+const MinBlocklist = time.Hour
+
 // Config says how to reach a pool. Only Pool must be set.
 type Config struct {
 	// Conf is the ceph.conf, which names the monitors: all of them are used. It is read
@@ -58,7 +62,8 @@ type Config struct {
 	MonTimeout   time.Duration
 	MountTimeout time.Duration
 
-	// Blocklist is how long an evicted client stays on the cluster's blocklist.
+	// Blocklist is how long an evicted client stays on the cluster's blocklist, at least
+	// [MinBlocklist].
 	Blocklist time.Duration
 
 	// Concurrency is the greatest number of calls into librados and librbd at once.
@@ -114,6 +119,9 @@ func (c Config) validateNumbers() error {
 		if limit.value != 0 && limit.value < MinTimeout || limit.value%time.Second != 0 {
 			return invalid("%s %s: want whole seconds", limit.field, limit.value)
 		}
+	}
+	if c.Blocklist != 0 && c.Blocklist < MinBlocklist {
+		return invalid("blocklist %s: want at least %s", c.Blocklist, MinBlocklist)
 	}
 	if c.Concurrency < 0 {
 		return invalid("concurrency %d: want more than 0", c.Concurrency)

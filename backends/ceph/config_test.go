@@ -37,6 +37,7 @@ func TestConfig_Validate(t *testing.T) {
 		"a second and a half":   {Pool: "a", MonTimeout: 1500 * time.Millisecond},
 		"negative timeout":      {Pool: "a", MountTimeout: -time.Second},
 		"negative blocklist":    {Pool: "a", Blocklist: -time.Second},
+		"a fence that ends":     {Pool: "a", Blocklist: time.Minute},
 		"negative concurrency":  {Pool: "a", Concurrency: -1},
 		"data pool with a line": {Pool: "a", DataPool: "a\nb"},
 	}

@@ -278,11 +278,14 @@ func (c *conn) shutdown() {
 	c.cluster.Shutdown()
 }
 
-// parseAddrs reads what rados_getaddrs returns, "127.0.0.1:0/123" or
+// parseAddrs reads what rados_getaddrs returns, "127.0.0.1:0/123", "[fd00::1]:0/123" or
 // "[v2:127.0.0.1:0/123,v1:127.0.0.1:0/123]".
 func parseAddrs(text string) []string {
+	if list, many := strings.CutSuffix(text, "]"); many { // one ends with a number
+		text = strings.TrimPrefix(list, "[")
+	}
 	var addrs []string
-	for addr := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
+	for addr := range strings.SplitSeq(text, ",") {
 		addrs = append(addrs, bareAddr(addr))
 	}
 	return addrs

@@ -3,7 +3,9 @@
 package ceph
 
 import (
+	"cmp"
 	"context"
+	"syscall"
 
 	"github.com/ceph/go-ceph/rbd"
 
@@ -81,6 +83,10 @@ func (d *driver) use(ctx context.Context, f func(*conn) error) error {
 	if is(err, errBlocklisted) {
 		// Who has shut us out meant the connection: a new one has another address.
 		d.conns.retire(c)
+	}
+	if is(err, errNotFound, syscall.EPERM) {
+		// So the OSDs answer to what is wanted in a pool that was removed.
+		err = cmp.Or(d.confirmAbsence(c), err)
 	}
 	return classify(err)
 }

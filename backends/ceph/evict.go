@@ -3,7 +3,9 @@
 package ceph
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/ceph/go-ceph/rbd"
@@ -19,6 +21,8 @@ import (
 // loses those too.
 //
 // While another node holds the image for writing, the clients are that node's, and nothing
+// is fenced. While others read it, whoever merely has it open may be one of them, as QEMU
+// opens for writing what it only reads: only who has librbd's lock, which no reader takes,
 // is fenced. A process of jetvol that was stopped in the middle of a resize may be among
 // the fenced: it connects anew.
 func (d *driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
@@ -31,7 +35,7 @@ func (d *driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) 
 		if h.holders.exclusive && !h.holders.has(node) {
 			return nil
 		}
-		if done.Clients, err = d.fenceClients(ctx, c, h.id); err != nil {
+		if done.Clients, err = d.fenceClients(ctx, c, h.id, h.holders.others(node)); err != nil {
 			return err
 		}
 		return c.free(h, node)
@@ -39,26 +43,68 @@ func (d *driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) 
 	return done, err
 }
 
-// fenceClients returns those that were fenced, also beside an error.
-func (d *driver) fenceClients(ctx context.Context, c *conn, id string) (fenced []string, err error) {
-	var clients []string
-	if err := c.look(id, func(image *rbd.Image) (err error) {
-		clients, err = c.watchers(image)
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	owners, err := c.owners(id)
-	if err != nil {
-		return nil, err
-	}
-	clients = append(clients, owners...)
-	slices.Sort(clients)
-	for _, client := range slices.Compact(clients) {
-		if err := blocklist(ctx, c.cluster, d.cfg.Blocklist, client); err != nil {
+// fenceClients fences until nobody is left who is not fenced: a client may have come while
+// others were. It returns those that were fenced, also beside an error. Writers are those
+// with librbd's lock.
+func (d *driver) fenceClients(ctx context.Context, c *conn, id string, writersOnly bool) (fenced []string, err error) {
+	for {
+		clients, err := c.clients(id, writersOnly)
+		if err != nil {
 			return fenced, err
 		}
-		fenced = append(fenced, client)
+		clients = slices.DeleteFunc(clients, func(client string) bool { return slices.Contains(fenced, client) })
+		if len(clients) == 0 {
+			return fenced, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return fenced, err
+		}
+		for _, client := range clients {
+			if err := blocklist(ctx, c.cluster, d.cfg.Blocklist, client); err != nil {
+				return fenced, err
+			}
+			fenced = append(fenced, client)
+		}
 	}
-	return fenced, nil
+}
+
+// clients returns the addresses of those that may write to the image, this connection
+// excepted.
+func (c *conn) clients(id string, writersOnly bool) ([]string, error) {
+	clients, err := c.owners(id)
+	if err != nil || writersOnly {
+		return clients, err
+	}
+	err = c.look(id, func(image *rbd.Image) error {
+		watchers, err := c.watchers(image)
+		clients = append(clients, watchers...)
+		return err
+	})
+	slices.Sort(clients)
+	return slices.Compact(clients), err
+}
+
+// unfenced leaves those of the clients that are not on the blocklist: an OSD ends the
+// watches of the others only a moment after it has begun to refuse what they send.
+func (c *conn) unfenced(clients []string) ([]string, error) {
+	if len(clients) == 0 {
+		return nil, nil
+	}
+	const list = `{"prefix":"osd blocklist ls","format":"json"}`
+	reply, _, err := c.cluster.MonCommand([]byte(list)) // rados_mon_command
+	if err != nil {
+		return nil, misconfigured(err, "list the blocklist")
+	}
+	var fenced []struct {
+		Address string `json:"addr"`
+	}
+	// A second array follows, of ranges of addresses, with which nobody is fenced here.
+	if err := json.NewDecoder(bytes.NewReader(reply)).Decode(&fenced); err != nil {
+		return nil, backends.Errorf(volume.Internal, "list the blocklist: %w", err)
+	}
+	shutOut := make(map[string]bool, len(fenced))
+	for _, one := range fenced {
+		shutOut[bareAddr(one.Address)] = true
+	}
+	return slices.DeleteFunc(clients, func(client string) bool { return shutOut[client] }), nil
 }

@@ -69,6 +69,11 @@ func (h holders) has(node volume.Node) bool {
 	return slices.ContainsFunc(h.lockers, func(l holder) bool { return l.node == node })
 }
 
+// others reports whether a node besides this one is among the holders.
+func (h holders) others(node volume.Node) bool {
+	return slices.ContainsFunc(h.lockers, func(l holder) bool { return l.node != node })
+}
+
 // reserve takes the lock for the node in one operation that does nothing if the header is
 // gone: ENOENT, or EBUSY if it is held otherwise, EEXIST if this very connection has it.
 func (c *conn) reserve(id string, node volume.Node, mode volume.Mode) error {
@@ -127,7 +132,8 @@ func decodeLockInfo(reply []byte) (holders, error) {
 		}
 		h.lockers = append(h.lockers, locker)
 	}
-	h.exclusive = fields.byte() == exclusiveLock
+	// A lock keeps its kind when its last holder is gone.
+	h.exclusive = fields.byte() == exclusiveLock && len(h.lockers) > 0
 	if fields.failed {
 		return holders{}, errDamagedLock
 	}

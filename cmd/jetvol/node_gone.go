@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,7 +29,8 @@ stopped, and detach its volumes.
 Take the node out of service before: nothing keeps it from attaching volumes again.
 
 Without --yes it only shows the volumes. It ends with 0 when the node holds none any more,
-with 1 if it still does. After exit code 4 the same --id goes on where this came to.`
+with 1 if it still does. After exit code 4 the same --id goes on where this came to. Volumes
+in error, which the node may hold nevertheless, are named: on stderr with --json.`
 
 type nodeGoneFlags struct {
 	nodeScope
@@ -125,6 +127,7 @@ func (a *app) takeAll(ctx context.Context, js jetstream.JetStream, client *comma
 	}
 	report, err := nodes.New(kv.NewVolumes(js), client).Gone(ctx, request)
 	if f.asJSON {
+		tellDoubtful(a.stderr, report)
 		return errors.Join(err, printing)
 	}
 	if printing := a.showTaken(report); printing != nil {
@@ -150,10 +153,15 @@ func (a *app) showTaken(report nodes.Report) error {
 			return err
 		}
 	}
-	if len(report.Doubtful) > 0 {
-		fmt.Fprintf(a.stdout, "in error, and not known to be held: %s\n", keysText(report.Doubtful))
-	}
+	tellDoubtful(a.stdout, report)
 	return nil
+}
+
+// tellDoubtful names the volumes that the node may hold still.
+func tellDoubtful(out io.Writer, report nodes.Report) {
+	if len(report.Doubtful) > 0 {
+		fmt.Fprintf(out, "in error, and not known to be held: %s\n", keysText(report.Doubtful))
+	}
 }
 
 // takenText is the outcome, with the code of what is no success.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,6 +42,28 @@ func TestNodeGone_GaveUpWaiting_GoesOnWithTheSameID(t *testing.T) {
 		}
 	}
 	jetvol(t, "node", "list").want(t, exitSucceeded, "NODE")
+}
+
+// A script that reads only the answers would take the node for done with.
+func TestNodeGone_JSON_DoubtfulVolumesAreTold(t *testing.T) {
+	dir := t.TempDir()
+	_, url := up(t, "--dir", dir)
+	t.Setenv("NATS_URL", url)
+	jetvol(t, "volume", "create", "db-01", "--size", "1MiB").want(t, exitSucceeded)
+	files, err := filepath.Glob(filepath.Join(dir, "volumes", "default.db-01*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("files of db-01: got %v and %v", files, err)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jetvol(t, "volume", "attach", "db-01", "--node", "node-1").want(t, exitFailed)
+	end := jetvol(t, "node", "gone", "node-1", "--reason", "lost power", "--yes", "--json")
+	if !strings.Contains(end.stderr, "default.db-01") {
+		t.Errorf("stderr: got %q, want the volume in error named", end.stderr)
+	}
 }
 
 func TestNode_NoServerOrBucket_Unavailable(t *testing.T) {

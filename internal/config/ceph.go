@@ -61,7 +61,7 @@ func (c *Ceph) keys(dir string) []key {
 		},
 		{
 			name: "blocklist", value: duration(&c.Blocklist), standard: ceph.DefaultBlocklist.String(),
-			about: "how long an evicted client is shut out, " + limit,
+			about: "how long an evicted client is shut out, " + limit + " and at least " + ceph.MinBlocklist.String(),
 		},
 	}
 }

@@ -47,15 +47,13 @@ func NextStep(record volume.Record) Step {
 	}
 }
 
-// refusals are the classes by which a backend says that something keeps it from carrying
-// out a verb, and that it has changed nothing: a node that still has the volume open, a
-// snapshot of it. The volume is then no worse than it was.
-var refusals = map[volume.Verb][]volume.Class{
-	volume.VerbDelete: {volume.FailedPrecondition, volume.Busy},
-	volume.VerbDetach: {volume.FailedPrecondition, volume.Busy},
-	volume.VerbAttach: {volume.FailedPrecondition},
-	volume.VerbResize: {volume.FailedPrecondition},
-}
+// refusals are the classes by which a backend says that something is in the way of what it
+// was asked, and that it has changed nothing: a node that still has the volume open, a
+// snapshot of it. For these verbs the volume is then no worse than it was.
+var (
+	refusals  = []volume.Class{volume.FailedPrecondition, volume.Busy}
+	refusable = []volume.Verb{volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbDelete}
+)
 
 // ending returns the event with which a failed operation ends where the backend really is,
 // or "" if it goes on or has to be given up.
@@ -65,7 +63,7 @@ func ending(op volume.Op) volume.Event {
 		return ""
 	case op.Failure.Code == volume.ErrCancelled:
 		return volume.EventCancelled
-	case op.NextRetryAt.IsZero() && slices.Contains(refusals[op.Verb], op.Failure.Class):
+	case op.NextRetryAt.IsZero() && slices.Contains(refusable, op.Verb) && slices.Contains(refusals, op.Failure.Class):
 		return volume.EventRefused
 	}
 	return ""

@@ -115,6 +115,8 @@ func TestFail_Refused_EndsWhereTheBackendIs(t *testing.T) {
 		{volume.VerbDetach, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbDetach, errBusy, 3, absent, volume.StateError},
 		{volume.VerbAttach, errHeld, 1, present(volume.GiB, on("node-9")), volume.StateAttached},
+		{volume.VerbAttach, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
+		{volume.VerbResize, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbResize, errHeld, 1, present(volume.GiB, nil), volume.StateAvailable},
 	} {
 		t.Run(fmt.Sprintf("%s/%s/%s", test.verb, volume.ClassOf(test.err), test.want), func(t *testing.T) {

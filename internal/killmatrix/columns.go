@@ -69,9 +69,9 @@ func columns() []column {
 	return []column{
 		operation(volume.VerbCreate),
 		refusable(volume.VerbDelete),
-		operation(volume.VerbAttach),
+		refusable(volume.VerbAttach),
 		refusable(volume.VerbDetach),
-		operation(volume.VerbResize),
+		refusable(volume.VerbResize),
 		eviction(),
 		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partOwner: waiting, partObserve: plain,

@@ -48,6 +48,13 @@ type Crasher interface {
 	CallProcess(t testing.TB) *exec.Cmd
 }
 
+// Reaper is a [Crasher] that can make its store forget the clients that are dead, where the
+// store may fail to see that by itself. The suite asks for it when the repeat of a killed
+// call has been Busy for most of a minute, and logs that it did.
+type Reaper interface {
+	Reap(t testing.TB)
+}
+
 // content returns the harness's option or skips the case.
 func (s *subject) content() Content {
 	s.Helper()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/backendtest"
+	"github.com/jetvol/jetvol/internal/cephtest"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -25,6 +26,7 @@ var (
 	_ backendtest.Foreigner = (*harness)(nil)
 	_ backendtest.Watcher   = (*harness)(nil)
 	_ backendtest.Crasher   = (*harness)(nil)
+	_ backendtest.Reaper    = (*harness)(nil)
 )
 
 func (h *harness) ReadContent(t testing.TB, ref backends.Ref, data []byte, offset int64) {
@@ -116,6 +118,17 @@ func (h *harness) CallProcess(t testing.TB) *exec.Cmd {
 	process := exec.CommandContext(t.Context(), os.Args[0])
 	process.Env = append(os.Environ(), callVariable+"="+string(cfg))
 	return process
+}
+
+// Reap calls the OSD down, upon which it comes back and its placement groups peer. An OSD
+// that receives a watch over a connection which is gone by then keeps the watcher for ever:
+// measured with 16.2.15, one of 70 processes killed while they opened an image stayed, and
+// neither 45 s nor the blocklist ended that, but this did.
+func (*harness) Reap(t testing.TB) {
+	t.Helper()
+	cluster := cephtest.Start(t)
+	cluster.Ceph(t, "osd", "down", "0")
+	cluster.AwaitAnswer(t)
 }
 
 // serveCall serves a call of the suite, whose driver is connected before it is made, so

@@ -115,7 +115,9 @@ func (d *driver) children(c *conn, image *rbd.Image) ([]dependant, error) {
 }
 
 // watchers returns the addresses of the clients that have the image open for writing, this
-// connection excepted. Who reads only makes no watch and cannot be seen.
+// connection excepted. Who reads only makes no watch and cannot be seen. One that died
+// stays for 30 s; in a rare race, when it died while its watch was under way, the OSD keeps
+// it until the placement group peers again (`ceph pg repeer`, `ceph osd down`).
 func (c *conn) watchers(image *rbd.Image) ([]string, error) {
 	list, err := image.ListWatchers()
 	if err != nil {

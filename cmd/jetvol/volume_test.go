@@ -57,10 +57,11 @@ func TestVolume_Cancel_EndsTheRunningCommand(t *testing.T) {
 func TestVolume_NoServerOrStream_Unavailable(t *testing.T) {
 	server := natstest.Start(t)
 	for name, args := range map[string][]string{
-		"no server":           {"-s", deadServer, "volume", "delete", "db-01"},
-		"no stream":           {"-s", server.URL(), "--timeout", "100ms", "volume", "delete", "db-01"},
-		"no stream, no wait":  {"-s", server.URL(), "--timeout", "100ms", "volume", "delete", "db-01", "--no-wait"},
-		"no time":             {"-s", server.URL(), "volume", "delete", "db-01", "--wait", "50ms"},
+		"no server":          {"-s", deadServer, "volume", "delete", "db-01"},
+		"no stream":          {"-s", server.URL(), "--timeout", "100ms", "volume", "delete", "db-01"},
+		"no stream, no wait": {"-s", server.URL(), "--timeout", "100ms", "volume", "delete", "db-01", "--no-wait"},
+		// Long enough for one refusal to be heard on a busy machine, and shorter than --timeout.
+		"no time":             {"-s", server.URL(), "volume", "delete", "db-01", "--wait", "1s"},
 		"no bucket to get":    {"-s", server.URL(), "--timeout", "100ms", "volume", "get", "db-01"},
 		"no bucket to list":   {"-s", server.URL(), "--timeout", "100ms", "volume", "list"},
 		"no stream of events": {"-s", server.URL(), "--timeout", "100ms", "events"},

@@ -153,8 +153,7 @@ func TestAttach_EvictedNodesProgramStartedAnew_IsBusy(t *testing.T) {
 	}
 }
 
-// DEFECT, open: Backend.Evict waits for its volume's turn, which a resize has that waits for
-// the very node.
+// librbd's resize waits for the client that has its lock, until the eviction ends that.
 func TestBackend_EvictWhileResizeWaitsForTheNode_DoesNotWait(t *testing.T) {
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "a")

@@ -85,9 +85,8 @@ func TestEvict_NodeForgottenByTheOSD_CannotWriteWhenItGoesOn(t *testing.T) {
 	}
 }
 
-// DEFECT, open: librbd breaks the lock of a client whose watch has ended, and fences that
-// for an hour. An eviction afterwards finds nobody to fence. The option of librbd,
-// rbd_blocklist_expire_seconds, is no way out: with it set this resize gets EROFS (16.2.15).
+// librbd breaks the lock of a client whose watch has ended, and fences that for an hour. An
+// eviction afterwards finds nobody to fence.
 func TestResize_LockOfFrozenClientIsBroken_FencesItAsLongAsAnEvictionDoes(t *testing.T) {
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
@@ -98,6 +97,57 @@ func TestResize_LockOfFrozenClientIsBroken_FencesItAsLongAsAnEvictionDoes(t *tes
 	ok(t, d.Resize(t.Context(), ref, 2*small), "resize")
 	_, err := d.Evict(t.Context(), ref, "n1")
 	ok(t, err, "evict")
+	wantShutOut(t, cluster)
+}
+
+// The client has a watch when the call begins, and librbd breaks its lock later.
+func TestSnapshot_OwnerIsForgottenMeanwhile_FencesItAsLongAsAnEvictionDoes(t *testing.T) {
+	cluster, d := forgetful(t)
+	ref := created(t, d, "a")
+	n1 := startProcess(t, attached(t, d, ref, "n1", volume.ReadWrite))
+	n1.writes(t)
+	n1.signal(t, syscall.SIGSTOP)
+	soon(t, "snapshot", func() error {
+		_, err := d.CreateSnapshot(t.Context(), ref, "s1")
+		if err != nil && !errors.Is(err, volume.Busy) {
+			t.Fatalf("snapshot: got %v, want success or class busy", err)
+		}
+		return err
+	})
+	wantShutOut(t, cluster)
+}
+
+// Who opens the image without holding it may die with librbd's lock, too.
+func TestDelete_ClientDiedWithTheLock_IsSuccess(t *testing.T) {
+	cluster, d := forgetful(t)
+	ref := created(t, d, "a")
+	a := attached(t, d, ref, "n1", volume.ReadWrite)
+	ok(t, d.Detach(t.Context(), ref, "n1"), "detach")
+	n1 := startProcess(t, a)
+	n1.writes(t)
+	n1.signal(t, syscall.SIGKILL)
+	awaitForgotten(t, cluster, ref)
+	ok(t, d.Delete(t.Context(), ref), "delete")
+}
+
+// What the next holder's librbd does with the lock of an evicted client must not end its
+// time on the blocklist sooner.
+func TestEvict_NextHolderTakesOverTheLock_ClientStaysShutOutAsLong(t *testing.T) {
+	cluster, d := forgetful(t)
+	ref := created(t, d, "a")
+	n1 := startProcess(t, attached(t, d, ref, "n1", volume.ReadWrite))
+	n1.writes(t)
+	n1.signal(t, syscall.SIGSTOP)
+	_, err := d.Evict(t.Context(), ref, "n1")
+	ok(t, err, "evict")
+	n2 := startProcess(t, attached(t, d, ref, "n2", volume.ReadWrite))
+	n2.writes(t)
+	wantShutOut(t, cluster)
+}
+
+// wantShutOut wants one client on the blocklist, for as long as an eviction puts it there.
+func wantShutOut(t *testing.T, cluster *cephtest.Cluster) {
+	t.Helper()
 	for line := range strings.Lines(cluster.Ceph(t, "osd", "blocklist", "ls")) {
 		address, until, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if end, err := time.Parse("2006-01-02T15:04:05.000000-0700", until); err == nil && time.Until(end) > DefaultBlocklist-time.Hour {

@@ -52,7 +52,10 @@ func NextStep(record volume.Record) Step {
 // snapshot of it. For these verbs the volume is then no worse than it was.
 var (
 	refusals  = []volume.Class{volume.FailedPrecondition, volume.Busy}
-	refusable = []volume.Verb{volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbDelete}
+	refusable = []volume.Verb{
+		volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbDelete,
+		volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
+	}
 )
 
 // ending returns the event with which a failed operation ends where the backend really is,
@@ -76,6 +79,11 @@ var doneEvents = map[volume.Verb]volume.Event{
 	volume.VerbAttach: volume.EventAttached,
 	volume.VerbDetach: volume.EventDetached,
 	volume.VerbResize: volume.EventExtended,
+
+	volume.VerbSnapshot:       volume.EventSnapshotted,
+	volume.VerbDeleteSnapshot: volume.EventPruned,
+	volume.VerbRestore:        volume.EventRestored,
+	volume.VerbFlatten:        volume.EventFlattened,
 }
 
 // Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment is what the backend returned from an
@@ -105,6 +113,14 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 		next.Attachments = nil
 	case volume.VerbResize:
 		next.Size = op.Args.Size
+	case volume.VerbSnapshot:
+		next.Snapshots++
+	case volume.VerbDeleteSnapshot:
+		next.Snapshots--
+	case volume.VerbRestore:
+		next.HalfRestored = ""
+	case volume.VerbFlatten:
+		next.Source = volume.SnapshotKey{}
 	}
 	to, err := Next(record.State, event, Facts{RecordAttached: len(record.Attachments) > 0})
 	if err != nil {
@@ -164,7 +180,31 @@ func Fail(record volume.Record, cause error, policy RetryPolicy, now time.Time) 
 	op.Failure = volume.NewFailure(cause)
 	op.NextRetryAt = policy.again(op.Failure.Class, op, now)
 	next.Op = &op
+	if op.Verb == volume.VerbRestore && !changedNothing(op.Failure) {
+		next.HalfRestored = op.Args.Snapshot
+	}
 	return fire(next, volume.EventError, to, now, ""), nil
+}
+
+// changedNothing reports whether an attempt that failed so has left the volume as it was. A
+// cancelled one may have come anywhere.
+func changedNothing(failure *volume.Failure) bool {
+	return failure.Code != volume.ErrCancelled && slices.Contains(refusals, failure.Class)
+}
+
+// Advance tells how far the operation has come. It returns a [*RejectedError] if the record
+// is not in a state that a long operation has.
+func Advance(record volume.Record, progress volume.Progress, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "advance")
+	}
+	to, err := Next(record.State, volume.EventProgress, Facts{})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	d := fire(record, volume.EventProgress, to, now, "")
+	d.Transition.Progress = &progress
+	return d, nil
 }
 
 // Retry begins the next attempt: X_failed becomes X.
@@ -200,7 +240,7 @@ func GiveUp(record volume.Record, now time.Time) (Decision, error) {
 	if record.Op == nil {
 		return Decision{Record: record}, noOperation(record, "give up")
 	}
-	to, err := Next(record.State, volume.EventFail, Facts{})
+	to, err := Next(record.State, volume.EventFail, Facts{RecordAttached: len(record.Attachments) > 0})
 	if err != nil {
 		return Decision{Record: record}, err
 	}

@@ -79,6 +79,16 @@ const (
 	ErrInternal Code = "internal"
 
 	ErrFenced Code = "fenced" // another worker has taken the volume over
+
+	ErrSnapshotNotFound Code = "snapshot_not_found"
+	ErrSnapshotExists   Code = "snapshot_exists"
+	ErrSnapshotInUse    Code = "snapshot_in_use"    // clones need it
+	ErrHasSnapshots     Code = "has_snapshots"      // a volume with snapshots is not deleted
+	ErrTooManySnapshots Code = "too_many_snapshots" // MaxSnapshots of the volume are there
+	ErrReadOnlyVolume   Code = "read_only_volume"   // it was made to be read only
+	ErrNotAClone        Code = "not_a_clone"        // there is nothing to flatten
+	ErrHalfRestored     Code = "half_restored"      // its content is of two times until a restore ends
+	ErrChainTooDeep     Code = "chain_too_deep"     // the backend's max_depth of clones of clones
 )
 
 // codeClasses is the one table from code to class; Codes lists its keys.
@@ -115,6 +125,15 @@ var codeClasses = map[Code]Class{
 	ErrBackendInternal:     Internal,
 	ErrInternal:            Internal,
 	ErrFenced:              Aborted,
+	ErrSnapshotNotFound:    NotFound,
+	ErrSnapshotExists:      AlreadyExists,
+	ErrSnapshotInUse:       FailedPrecondition,
+	ErrHasSnapshots:        FailedPrecondition,
+	ErrTooManySnapshots:    FailedPrecondition,
+	ErrReadOnlyVolume:      FailedPrecondition,
+	ErrNotAClone:           FailedPrecondition,
+	ErrHalfRestored:        FailedPrecondition,
+	ErrChainTooDeep:        FailedPrecondition,
 }
 
 // backendCodes gives each class the code under which a backend's error of that class

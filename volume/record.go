@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"errors"
 	"strings"
 	"time"
 )
@@ -51,6 +52,16 @@ type Spec struct {
 	Attachments Attachments `json:"attachments,omitempty"`
 	// Drift says how the backend differs from this record, if a reconcile found that.
 	Drift string `json:"drift,omitempty"`
+
+	// Source is the snapshot that the volume is a clone of; none once it was flattened.
+	Source SnapshotKey `json:"source,omitzero"`
+	// ReadOnly says that the volume is a view: nodes attach it to read only.
+	ReadOnly bool `json:"read_only,omitempty"`
+	// Snapshots is how many snapshots of the volume there are, at most [MaxSnapshots].
+	Snapshots int `json:"snapshots,omitempty"`
+	// HalfRestored is the snapshot whose restore began and did not end. The content may
+	// be of two times, so nothing but another restore, or a delete, is done with it.
+	HalfRestored SnapshotName `json:"half_restored,omitempty"`
 }
 
 // Owner says which worker acts on a volume, and since when.
@@ -84,6 +95,23 @@ type Op struct {
 	Failure *Failure `json:"failure,omitempty"`
 	// Eviction is what a node_gone has fenced so far; nil for every other verb.
 	Eviction *Eviction `json:"eviction,omitempty"`
+	// Snapshot is what the verb is about; nil for those that are not about one.
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
+}
+
+// Snapshot names the snapshot that an operation is about.
+type Snapshot struct {
+	Name SnapshotName `json:"name"`
+	// ID is the snapshot's own, formed like the volume's with the generation of the
+	// transition that began it. Empty in a delete and a restore.
+	ID ID `json:"id,omitempty"`
+}
+
+// Progress is how far a long operation has come. What it counts is the backend's matter;
+// Done is Total at the end.
+type Progress struct {
+	Done  uint64 `json:"done"`
+	Total uint64 `json:"total"`
 }
 
 // Failure is an error as data.
@@ -91,6 +119,8 @@ type Failure struct {
 	Code    Code   `json:"code"`
 	Class   Class  `json:"class"`
 	Message string `json:"message"`
+	// BlockedBy lists what stands in the way, at most [MaxBlockers].
+	BlockedBy []Blocker `json:"blocked_by,omitempty"`
 }
 
 // Outcome returns the answer to the transition's command, if the command ended with it.
@@ -117,14 +147,21 @@ func (t Transition) Outcome() (Outcome, bool) {
 const maxFailureMessage = 1024
 
 // NewFailure returns err as data. The message does not repeat the code at its end, and a
-// very long one is cut.
+// very long one is cut. An error in its chain with a method Blockers says what blocks.
 func NewFailure(err error) *Failure {
+	var by []Blocker
+	if blocked, ok := errors.AsType[interface {
+		error
+		Blockers() []Blocker
+	}](err); ok {
+		by = blocked.Blockers()
+	}
 	code := CodeOf(err)
 	message := strings.TrimSuffix(err.Error(), ": "+string(code))
 	if len(message) > maxFailureMessage {
 		message = strings.ToValidUTF8(message[:maxFailureMessage], "") + "…"
 	}
-	return &Failure{Code: code, Class: code.Class(), Message: message}
+	return &Failure{Code: code, Class: code.Class(), Message: message, BlockedBy: by[:min(len(by), MaxBlockers)]}
 }
 
 // Result is how a command ended.
@@ -193,6 +230,10 @@ type Transition struct {
 	Failure *Failure `json:"error,omitempty"`
 	// Eviction is told by the events of a node_gone: why, and what is fenced so far.
 	Eviction *Eviction `json:"eviction,omitempty"`
+	// Snapshot is told by the events of the verbs that are about one.
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	// Progress is told by the event progress.
+	Progress *Progress `json:"progress,omitempty"`
 	// Final marks the event with which its command ended.
 	Final       bool      `json:"final"`
 	Time        time.Time `json:"time"`

@@ -119,6 +119,7 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 		next.Snapshots--
 	case volume.VerbRestore:
 		next.HalfRestored = ""
+		next.Size = op.Snapshot.Size
 	case volume.VerbFlatten:
 		next.Source = volume.SnapshotKey{}
 	}
@@ -274,6 +275,9 @@ func Reconcile(record volume.Record, command volume.Command, seen Observation, n
 	}
 	next := record
 	drift := Drift(record, seen)
+	if seen.Snapshots != nil { // what differed is settled by now: see worker
+		next.Snapshots = *seen.Snapshots
+	}
 	if record.State == volume.StatePending || record.State == volume.StateError {
 		next = believe(record, seen, to)
 		drift = ""
@@ -319,6 +323,9 @@ func believe(record volume.Record, seen Observation, to volume.State) volume.Rec
 	if seen.Present {
 		next.Size = seen.Size
 		next.Attachments = seen.Attachments
+	}
+	if seen.Snapshots != nil {
+		next.Snapshots = *seen.Snapshots
 	}
 	if to == volume.StateError {
 		next.Attachments = record.Attachments

@@ -220,9 +220,9 @@ func begin(record volume.Record, command volume.Command, event volume.Event, to 
 	case volume.VerbNodeGone:
 		next.Op.Eviction = &volume.Eviction{Node: command.Args.Node, Reason: command.Args.Reason}
 	case volume.VerbSnapshot:
-		next.Op.Snapshot = &volume.Snapshot{Name: command.Args.Snapshot, ID: volume.NewID(record.Key, record.Generation+1)}
+		next.Op.Snapshot = &volume.Snapshot{Name: command.Args.Snapshot, ID: volume.NewID(record.Key, record.Generation+1), Size: record.Size}
 	case volume.VerbDeleteSnapshot, volume.VerbRestore:
-		next.Op.Snapshot = &volume.Snapshot{Name: command.Args.Snapshot}
+		next.Op.Snapshot = &volume.Snapshot{Name: command.Args.Snapshot, Size: command.SourceSize}
 	}
 	return fire(next, event, to, now, "").with(verbActions[command.Verb])
 }

@@ -214,6 +214,8 @@ type Observation struct {
 	Present     bool
 	Size        volume.Bytes
 	Attachments volume.Attachments
+	// Snapshots is how many there are; nil if nobody counted them.
+	Snapshots *int
 }
 
 type factsKey struct{}

@@ -18,8 +18,8 @@ type Command struct {
 	// Backend is the backend that a create is for: Args.Backend or the default one. It is
 	// resolved by the worker and no part of what identifies the command.
 	Backend string
-	// SourceSize is the size of the snapshot that a create is to clone, resolved by the
-	// worker like Backend.
+	// SourceSize is the size of the snapshot that a create is to clone, or that a restore or
+	// a delete_snapshot names, resolved by the worker like Backend.
 	SourceSize Bytes
 	// Actor is who asked, as the publisher told it; jetvol does not verify it.
 	Actor string

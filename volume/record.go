@@ -105,6 +105,8 @@ type Snapshot struct {
 	// ID is the snapshot's own, formed like the volume's with the generation of the
 	// transition that began it. Empty in a delete and a restore.
 	ID ID `json:"id,omitempty"`
+	// Size is the volume's at the moment of the snapshot.
+	Size Bytes `json:"size_bytes,omitempty"`
 }
 
 // Progress is how far a long operation has come. What it counts is the backend's matter;

@@ -75,9 +75,10 @@ func (b *Backend) ListSnapshots(ctx context.Context, ref Ref) ([]Snapshot, error
 
 // Restore gives the volume the state that the snapshot kept; see [Snapshotter] for what
 // it returns. It returns Unsupported if the driver is none, and InvalidArgument for
-// invalid arguments.
+// invalid arguments. The timeout bounds the time without progress; see [ReportProgress].
 func (b *Backend) Restore(ctx context.Context, ref Ref, name volume.SnapshotName) error {
 	c, snapshotter := b.snapshotCall("restore", ref, name)
+	c.long = true
 	return b.change(ctx, c, func(ctx context.Context) error {
 		return snapshotter.Restore(ctx, ref, name)
 	})

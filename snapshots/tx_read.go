@@ -204,13 +204,6 @@ func (tx *Tx) named(ctx context.Context, names []string) (map[Key]entry, error) 
 }
 
 func (tx *Tx) below(ctx context.Context, parents []string) (map[Key]entry, error) {
-	if slices.Contains(parents, "") { // those without a parent are in no index
-		listed, _, err := tx.store.entries.ListCurrent(ctx, entriesFilter(tx.project))
-		if err != nil {
-			return nil, err
-		}
-		return tx.overlay(listed)
-	}
 	all := map[Key]entry{}
 	for _, name := range parents {
 		parent, err := ParseKey(name)

@@ -13,7 +13,7 @@ import (
 )
 
 // chunk is how much is copied between two looks at the context, in bytes.
-const chunk = 16 << 20
+const chunk = 4 << 20
 
 // copyImage makes a file of that name, durably, which holds the first size bytes of from.
 // What was there is replaced; after an error nothing is.
@@ -59,6 +59,7 @@ func (d *Driver) copySparsely(ctx context.Context, to, from *os.File, size int64
 		if begin == end {
 			return nil
 		}
+		d.copying()
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return ctx.Err()
 		}

@@ -42,6 +42,7 @@ type Driver struct {
 	// that cannot.
 	share   func(to, from *os.File) error
 	sharing string // what Health tells of it
+	copying func() // called before each chunk of a copy; tests act there
 }
 
 var (
@@ -64,7 +65,7 @@ func Open(opts Options) (*Driver, error) {
 	if opts.Dir == "" {
 		return nil, backends.Errorf(volume.InvalidArgument, "open local driver: no directory given")
 	}
-	d := &Driver{}
+	d := &Driver{copying: func() {}}
 	if err := d.open(opts); err != nil {
 		_ = d.Close() // the first error is the one to tell
 		return nil, err

@@ -37,7 +37,8 @@ type Options struct {
 // it keeps these promises to both sides:
 //
 //   - The driver sees valid arguments only, never two calls for one volume at once, and
-//     never more calls in all than the concurrency limit.
+//     never more calls in all than the concurrency limit. Only an Evict does not wait for
+//     the call before it; what comes while it runs does wait.
 //   - The caller gets every error with a class: what the driver said, Unavailable for a
 //     deadline, Aborted for the caller's own cancel, and Internal for the rest, a panic
 //     of the driver included.
@@ -52,7 +53,9 @@ type Backend struct {
 	opts   Options
 
 	slots *semaphore.Weighted
-	turns turns
+	turns turns // of the calls that are no evictions
+	// evictions are the turns of Evict, which may run beside one other call.
+	evictions turns
 
 	closed  atomic.Bool // no more driver calls
 	closing sync.Mutex  // held by Close; guards freed

@@ -17,6 +17,7 @@ type call struct {
 	snapshot volume.SnapshotName // of the volume, empty for none
 	detail   string              // " to node " or " from node "
 	node     volume.Node         // follows detail
+	evicts   bool                // it does not wait for the volume's turn
 	invalid  error               // why the driver must not see this call
 	long     bool                // it may take as long as copying a volume
 }

@@ -82,7 +82,8 @@ type Health struct {
 }
 
 // Driver is the code for one kind of storage system. Its methods are called
-// concurrently, for one volume never more than one at a time by this process.
+// concurrently, for one volume never more than one at a time by this process, except that
+// an Evict may come beside another call; see [Evictor].
 type Driver interface {
 	// Create makes an empty object of the given size. An object of the same ID is
 	// success if its size is the wanted one and FailedPrecondition if not; an object

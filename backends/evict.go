@@ -19,6 +19,10 @@ type Evictor interface {
 	// The eviction names what was fenced by this call, also beside an error: another call
 	// need not find it again. A driver over which a node has no client of its own, so that
 	// holding is a label only, fences nothing and says so in its documentation.
+	//
+	// Evict may come while another call for the volume runs, for that call may wait for the
+	// very node. Both do what they are to do; Busy is right for the one that finds the volume
+	// changed or locked by the other, if that does not wait for the node.
 	Evict(ctx context.Context, ref Ref, node volume.Node) (Eviction, error)
 }
 
@@ -33,12 +37,13 @@ func (b *Backend) CanEvict() bool { return b.Capabilities().Evict }
 
 // Evict fences the node and ends its reservation; see [Evictor] for what it returns. It
 // returns Unsupported if the driver is no Evictor, and InvalidArgument for invalid
-// arguments. A call that was given up may still fence clients: they are then told to
+// arguments. It waits for no other call for the volume but an Evict; calls that come later
+// wait for it. A call that was given up may still fence clients: they are then told to
 // nobody.
 func (b *Backend) Evict(ctx context.Context, ref Ref, node volume.Node) (Eviction, error) {
 	evictor, able := b.driver.(Evictor)
 	c := call{
-		method: "evict", key: ref.Key, detail: " from node ", node: node,
+		method: "evict", key: ref.Key, detail: " from node ", node: node, evicts: true,
 		invalid: cmp.Or(ref.Validate(), node.Validate()),
 	}
 	if !able && c.invalid == nil {

@@ -51,6 +51,28 @@ func (t *turns) end(key volume.Key) {
 	delete(t.held, key)
 }
 
+// turn waits until c may run beside what runs for its volume, and returns what ends that.
+// An eviction waits for other evictions only, because the call before it may wait for the
+// very node. The calls after it wait for it: one that went on behind its back might shut out
+// the node that gets the volume next.
+func (b *Backend) turn(ctx context.Context, c call) (end func(), err error) {
+	if c.key == (volume.Key{}) {
+		return func() {}, nil
+	}
+	if c.evicts {
+		return func() { b.evictions.end(c.key) }, b.evictions.take(ctx, c.key)
+	}
+	if err := b.turns.take(ctx, c.key); err != nil {
+		return nil, err
+	}
+	if err := b.evictions.take(ctx, c.key); err != nil {
+		b.turns.end(c.key)
+		return nil, err
+	}
+	b.evictions.end(c.key) // an eviction may begin from now on
+	return func() { b.turns.end(c.key) }, nil
+}
+
 // admit waits, no longer than the timeout, until c may go to the driver. The returned
 // function ends that. The volume's turn comes before the slot, so that calls waiting
 // for one volume take no slots from the others.
@@ -63,12 +85,9 @@ func (b *Backend) admit(ctx context.Context, c call) (release func(), err error)
 	if err := ctx.Err(); err != nil {
 		return nil, Errorf(endClass(err), "not begun: %w", err)
 	}
-	endTurn := func() {}
-	if c.key != (volume.Key{}) {
-		if err := b.turns.take(ctx, c.key); err != nil {
-			return nil, Errorf(endClass(err), "not begun: an earlier call for this volume still runs: %w", err)
-		}
-		endTurn = func() { b.turns.end(c.key) }
+	endTurn, err := b.turn(ctx, c)
+	if err != nil {
+		return nil, Errorf(endClass(err), "not begun: an earlier call for this volume still runs: %w", err)
 	}
 	if err := b.slots.Acquire(ctx, 1); err != nil {
 		endTurn()

@@ -86,9 +86,9 @@ var doneEvents = map[volume.Verb]volume.Event{
 	volume.VerbFlatten:        volume.EventFlattened,
 }
 
-// Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment is what the backend returned from an
-// attach, and nil for every other action. It returns a [*RejectedError] if the record
-// is not in a state in which an operation can succeed.
+// Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment
+// is what the backend returned from an attach, and nil for every other action. It returns a
+// [*RejectedError] if the record is not in a state in which an operation can succeed.
 func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time) (Decision, error) {
 	if record.Op == nil {
 		return Decision{Record: record}, noOperation(record, "succeed")
@@ -116,10 +116,10 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	case volume.VerbSnapshot:
 		next.Snapshots++
 	case volume.VerbDeleteSnapshot:
-		next.Snapshots--
+		next.Snapshots = max(0, next.Snapshots-1) // one that was given up was not counted
 	case volume.VerbRestore:
 		next.HalfRestored = ""
-		next.Size = op.Snapshot.Size
+		next.Size = cmp.Or(op.Snapshot.Size, record.Size)
 	case volume.VerbFlatten:
 		next.Source = volume.SnapshotKey{}
 	}
@@ -193,8 +193,9 @@ func changedNothing(failure *volume.Failure) bool {
 	return failure.Code != volume.ErrCancelled && slices.Contains(refusals, failure.Class)
 }
 
-// Advance tells how far the operation has come. It returns a [*RejectedError] if the record
-// is not in a state that a long operation has.
+// Advance tells how far the operation has come. A restore that has come anywhere has changed
+// the volume. It returns a [*RejectedError] if the record is not in a state that a long
+// operation has.
 func Advance(record volume.Record, progress volume.Progress, now time.Time) (Decision, error) {
 	if record.Op == nil {
 		return Decision{Record: record}, noOperation(record, "advance")
@@ -203,9 +204,25 @@ func Advance(record volume.Record, progress volume.Progress, now time.Time) (Dec
 	if err != nil {
 		return Decision{Record: record}, err
 	}
-	d := fire(record, volume.EventProgress, to, now, "")
+	next := record
+	if progress.Done > 0 {
+		next = Interrupted(record)
+	}
+	d := fire(next, volume.EventProgress, to, now, "")
 	d.Transition.Progress = &progress
+	d.Transition.Failure = nil // it is an earlier attempt's
 	return d, nil
+}
+
+// Interrupted notes, without an event, that an attempt was broken off and left no answer: by
+// a crash, or by a worker that stopped. Nobody knows how far it came, so a restore may be
+// half done, whatever the next attempt meets. It may be repeated.
+func Interrupted(record volume.Record) volume.Record {
+	next := record
+	if record.State == volume.StateRestoring && record.Op != nil {
+		next.HalfRestored = record.Op.Args.Snapshot
+	}
+	return next
 }
 
 // Retry begins the next attempt: X_failed becomes X.
@@ -236,7 +253,8 @@ func Cancel(record volume.Record, cause error) volume.Record {
 	return next
 }
 
-// GiveUp ends the operation after its last failed attempt: X_failed becomes error.
+// GiveUp ends the operation after its last failed attempt: X_failed becomes error, or what
+// the volume was before if the operation could not break it.
 func GiveUp(record volume.Record, now time.Time) (Decision, error) {
 	if record.Op == nil {
 		return Decision{Record: record}, noOperation(record, "give up")
@@ -324,8 +342,11 @@ func believe(record volume.Record, seen Observation, to volume.State) volume.Rec
 		next.Size = seen.Size
 		next.Attachments = seen.Attachments
 	}
-	if seen.Snapshots != nil {
+	switch {
+	case seen.Snapshots != nil:
 		next.Snapshots = *seen.Snapshots
+	case !seen.Present && to != volume.StateError:
+		next.Snapshots = 0 // they went with the volume; counted, they would keep it from a delete
 	}
 	if to == volume.StateError {
 		next.Attachments = record.Attachments

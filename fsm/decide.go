@@ -179,7 +179,7 @@ func checkArguments(record volume.Record, command volume.Command) error {
 		}
 	case volume.VerbAttach:
 		if record.ReadOnly && command.Args.Mode != volume.ReadOnly {
-			return refuse(record, command, volume.ErrReadOnlyVolume, "it is a view of %s: attach it with mode %s", record.Source, volume.ReadOnly)
+			return refuse(record, command, volume.ErrReadOnlyVolume, "it is %s: attach it with mode %s", view(record), volume.ReadOnly)
 		}
 		if len(record.Attachments) >= volume.MaxAttachments {
 			return refuse(record, command, volume.ErrTooManyNodes, "it is attached to %d nodes already", len(record.Attachments))

@@ -20,7 +20,7 @@ func checkSnapshots(record volume.Record, command volume.Command) error {
 	case verb == volume.VerbSnapshot && record.Snapshots >= volume.MaxSnapshots:
 		return refuse(record, command, volume.ErrTooManySnapshots, "it has %d snapshots already", record.Snapshots)
 	case record.ReadOnly && slices.Contains(writes, verb):
-		return refuse(record, command, volume.ErrReadOnlyVolume, "it is a view of %s", record.Source)
+		return refuse(record, command, volume.ErrReadOnlyVolume, "it is %s", view(record))
 	case verb == volume.VerbFlatten && record.Source.IsZero():
 		return refuse(record, command, volume.ErrNotAClone, "it shares nothing with a snapshot")
 	case record.HalfRestored != "" && (verb == volume.VerbAttach || verb == volume.VerbSnapshot || verb == volume.VerbResize):
@@ -39,10 +39,20 @@ func checkCreate(record volume.Record, command volume.Command) error {
 	switch {
 	case source.IsZero() && command.Args.ReadOnly:
 		return refuse(record, command, volume.ErrInvalidArgument, "read_only without a source: nothing could ever be in it")
+	case source.Volume == record.Key.Name:
+		return refuse(record, command, volume.ErrInvalidArgument, "snapshot %s is of the volume itself", source)
 	case size != 0 && size < command.SourceSize:
 		return refuse(record, command, volume.ErrInvalidSize, "size %s is smaller than the %s of snapshot %s", size, command.SourceSize, source)
 	case command.Args.ReadOnly && size != 0 && size != command.SourceSize:
 		return refuse(record, command, volume.ErrInvalidSize, "a view of snapshot %s has its size, %s", source, command.SourceSize)
 	}
 	return nil
+}
+
+// view says in words what a volume is that cannot be written.
+func view(record volume.Record) string {
+	if record.Source.IsZero() {
+		return "read only" // flattened
+	}
+	return "a view of " + record.Source.String()
 }

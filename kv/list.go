@@ -108,6 +108,11 @@ func (s store) fetch(ctx context.Context, filter string, start uint64, limit int
 	return messages, batch.Error()
 }
 
+// keyOf is the reverse of recordSubject.
+func (s store) keyOf(subject string) string {
+	return strings.TrimPrefix(subject, recordSubject(s.bucket, ""))
+}
+
 // discard asks for the removal of a consumer and does not wait for it: the answer
 // changes nothing, and the server removes an idle consumer by itself.
 func (s store) discard(consumer jetstream.Consumer) {
@@ -129,7 +134,7 @@ func (b *Bucket[T]) page(messages []jetstream.Msg) (page []Entry[T], next uint64
 		if isMarker(m.Headers()) {
 			continue
 		}
-		key := strings.TrimPrefix(m.Subject(), recordSubject(b.bucket, ""))
+		key := b.keyOf(m.Subject())
 		entry, err := newEntry[T](key, m.Data(), meta.Sequence.Stream, meta.Timestamp)
 		if err != nil {
 			unreadable = append(unreadable, b.failed("list", key, err))

@@ -1,5 +1,7 @@
 package volume
 
+import "errors"
+
 // BlockerKind says what a [Blocker] is.
 type BlockerKind string
 
@@ -19,3 +21,27 @@ type Blocker struct {
 
 // MaxBlockers is how many blockers an error lists.
 const MaxBlockers = 64
+
+// maxBlockerName bounds a blocker's name in a [Failure], in bytes; that of a node fits.
+const maxBlockerName = MaxNodeLength
+
+// blockersOf returns what the first error in the chain that has a method Blockers says,
+// bounded and in a list of its own.
+func blockersOf(err error) []Blocker {
+	blocked, ok := errors.AsType[interface {
+		error
+		Blockers() []Blocker
+	}](err)
+	if !ok {
+		return nil
+	}
+	var by []Blocker
+	for _, one := range blocked.Blockers() {
+		if len(by) == MaxBlockers {
+			break
+		}
+		one.Name = cut(one.Name, maxBlockerName)
+		by = append(by, one)
+	}
+	return by
+}

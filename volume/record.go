@@ -1,7 +1,6 @@
 package volume
 
 import (
-	"errors"
 	"strings"
 	"time"
 )
@@ -60,7 +59,7 @@ type Spec struct {
 	// Snapshots is how many snapshots of the volume there are, at most [MaxSnapshots].
 	Snapshots int `json:"snapshots,omitempty"`
 	// HalfRestored is the snapshot whose restore began and did not end. The content may
-	// be of two times, so nothing but another restore, or a delete, is done with it.
+	// be of two times, so no node gets it, and no snapshot keeps it, until a restore ends.
 	HalfRestored SnapshotName `json:"half_restored,omitempty"`
 }
 
@@ -151,19 +150,17 @@ const maxFailureMessage = 1024
 // NewFailure returns err as data. The message does not repeat the code at its end, and a
 // very long one is cut. An error in its chain with a method Blockers says what blocks.
 func NewFailure(err error) *Failure {
-	var by []Blocker
-	if blocked, ok := errors.AsType[interface {
-		error
-		Blockers() []Blocker
-	}](err); ok {
-		by = blocked.Blockers()
-	}
 	code := CodeOf(err)
-	message := strings.TrimSuffix(err.Error(), ": "+string(code))
-	if len(message) > maxFailureMessage {
-		message = strings.ToValidUTF8(message[:maxFailureMessage], "") + "…"
+	message := cut(strings.TrimSuffix(err.Error(), ": "+string(code)), maxFailureMessage)
+	return &Failure{Code: code, Class: code.Class(), Message: message, BlockedBy: blockersOf(err)}
+}
+
+// cut bounds a text, in bytes, and shows where it did.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return &Failure{Code: code, Class: code.Class(), Message: message, BlockedBy: by[:min(len(by), MaxBlockers)]}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // Result is how a command ended.

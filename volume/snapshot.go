@@ -46,12 +46,17 @@ func (k SnapshotKey) String() string {
 // MarshalText returns the key's text.
 func (k SnapshotKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// UnmarshalText reads the key's text; see [ParseSnapshotKey].
-func (k *SnapshotKey) UnmarshalText(text []byte) (err error) {
+// UnmarshalText reads the key's text. The empty text is that of no key. It returns an
+// [ErrInvalidName], and leaves k as it is, for anything else that [ParseSnapshotKey] refuses.
+func (k *SnapshotKey) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*k = SnapshotKey{}
 		return nil
 	}
-	*k, err = ParseSnapshotKey(string(text))
-	return err
+	key, err := ParseSnapshotKey(string(text))
+	if err != nil {
+		return err
+	}
+	*k = key
+	return nil
 }

@@ -85,7 +85,7 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 			return nil, err
 		}
 	}
-	decision, err := e.decide()
+	decision, err := e.decide(ctx)
 	if outbid := e.outbid(ctx, err); outbid != nil {
 		return nil, outbid
 	}
@@ -112,20 +112,18 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 }
 
 // decide asks the state machine, and the backend where the answer depends on it.
-func (e *execution) decide() (fsm.Decision, error) {
+func (e *execution) decide(ctx context.Context) (fsm.Decision, error) {
 	if cause := cancelCause(e.cancellable); cause != nil {
 		return fsm.Decision{Record: e.head.record}, cause
 	}
-	if e.command.Verb == volume.VerbCreate {
-		e.command.Backend = e.command.Args.Backend
-		if e.command.Backend == "" {
-			e.command.Backend = e.worker.config.DefaultBackend
-		}
-		if _, err := e.worker.backend(e.command.Backend); err != nil {
-			return fsm.Decision{Record: e.head.record}, err
-		}
+	if err := fsm.Admit(e.head.record, e.command, now()); err != nil {
+		return fsm.Decision{Record: e.head.record}, err
+	}
+	if err := e.resolve(ctx); err != nil {
+		return fsm.Decision{Record: e.head.record}, err
 	}
 	decision, err := fsm.Decide(e.head.record, e.command, now())
+	err = e.explainSnapshots(ctx, err)
 	if err == nil && e.command.Verb == volume.VerbNodeGone {
 		err = e.worker.evictable(e.head.record, e.command)
 	}
@@ -133,6 +131,9 @@ func (e *execution) decide() (fsm.Decision, error) {
 		return decision, err
 	}
 	seen, err := e.observe(e.cancellable)
+	if err == nil {
+		err = e.reconcileChain(ctx, &seen)
+	}
 	if err != nil {
 		return decision, err
 	}
@@ -199,8 +200,15 @@ func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, e
 	case fsm.StepSettle:
 		return e.settle(ctx)
 	default:
-		return fsm.GiveUp(e.head.record, now())
+		return e.giveUp(ctx)
 	}
+}
+
+func (e *execution) giveUp(ctx context.Context) (fsm.Decision, error) {
+	if err := e.unmarkSnapshot(ctx); err != nil {
+		return fsm.Decision{}, err
+	}
+	return fsm.GiveUp(e.head.record, now())
 }
 
 // try makes the backend call of the operation.
@@ -218,7 +226,11 @@ func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, e
 	if err := e.outbid(ctx, err); err != nil {
 		return fsm.Decision{}, err
 	}
-	if cause := cancelCause(e.cancellable); cause != nil {
+	cause := cancelCause(e.cancellable)
+	if _, own := errors.AsType[*storeError](err); own && cause == nil {
+		return fsm.Decision{}, err
+	}
+	if cause != nil {
 		err = cause
 	}
 	return fsm.Fail(e.head.record, err, e.worker.config.Retry, now())
@@ -228,14 +240,20 @@ func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, e
 // say leaves the volume in error, to be reconciled.
 func (e *execution) settle(ctx context.Context) (fsm.Decision, error) {
 	seen, err := e.observe(ctx)
+	if err == nil {
+		err = e.settleChain(ctx, &seen)
+	}
 	if err != nil && ctx.Err() != nil {
 		return fsm.Decision{}, errHandBack
 	}
 	if err := e.outbid(ctx, err); err != nil {
 		return fsm.Decision{}, err
 	}
+	if _, own := errors.AsType[*storeError](err); own {
+		return fsm.Decision{}, err
+	}
 	if err != nil {
-		return fsm.GiveUp(e.head.record, now())
+		return e.giveUp(ctx)
 	}
 	return fsm.Settle(e.head.record, seen, now())
 }

@@ -1,6 +1,9 @@
 package backendtest
 
 import (
+	"errors"
+	"time"
+
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -85,6 +88,42 @@ var evictCases = []testCase{
 		_, err = evictor.Evict(s.ctx, in(stale, ref), nodeA)
 		s.fenced(err, "evict done already, in an older epoch", owner)
 	}},
+	{"Evict_BesideResizes_BothTakeEffect", func(s *subject) {
+		evictor, resizer := s.evictor(), s.resizer()
+		ref, _ := s.attached()
+		size, resized := small, make(chan error, 1)
+		go func() {
+			var err error
+			for ; err == nil && size < large; size += volume.MiB {
+				err = persist(func() error { return resizer.Resize(s.ctx, ref, size+volume.MiB) })
+			}
+			resized <- err
+		}()
+		for running := true; running; {
+			s.ok(persist(func() error {
+				_, err := evictor.Evict(s.ctx, ref, nodeA)
+				return err
+			}), "evict beside resizes")
+			select {
+			case err := <-resized:
+				s.ok(err, "resize beside evictions")
+				running = false
+			default:
+			}
+		}
+		s.has(ref, large, nil)
+	}},
+}
+
+// persist repeats a call that is Busy, because another changes the volume at this moment.
+func persist(f func() error) error {
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for deadline := time.Now().Add(promptly); ; <-pause.C {
+		if err := f(); !errors.Is(err, volume.Busy) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // evicted wants an eviction to succeed.

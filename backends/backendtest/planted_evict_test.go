@@ -3,6 +3,7 @@ package backendtest_test
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/null"
@@ -85,6 +86,44 @@ type evictForces struct{ *null.Driver }
 func (d evictForces) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
 	return d.Driver.Evict(ctx, past(ref), node)
 }
+
+// evictTorn writes back what it read before a resize that ran beside it.
+type evictTorn struct {
+	*null.Driver
+	read, resized chan struct{} // closed once
+	tear          *sync.Once
+}
+
+func newEvictTorn(d *null.Driver) backends.Driver {
+	return evictTorn{d, make(chan struct{}), make(chan struct{}), &sync.Once{}}
+}
+
+func (d evictTorn) Evict(ctx context.Context, ref backends.Ref, node volume.Node) (backends.Eviction, error) {
+	before, err := d.Get(ctx, ref.Key)
+	if err != nil {
+		return backends.Eviction{}, err
+	}
+	d.tear.Do(func() {
+		close(d.read)
+		<-d.resized
+		_, _ = d.Driver.Evict(ctx, ref, node)
+		_ = d.Delete(ctx, ref)
+		err = d.Create(ctx, ref, before.Size)
+	})
+	return backends.Eviction{}, err
+}
+
+func (d evictTorn) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
+	<-d.read
+	err := d.Driver.Resize(ctx, ref, size)
+	if size == lastOfResizes {
+		close(d.resized)
+	}
+	return err
+}
+
+// lastOfResizes is the size to which the case resizes last.
+const lastOfResizes = 4 * volume.MiB
 
 // evictNameless says that it fenced somebody and not whom.
 type evictNameless struct{ *null.Driver }

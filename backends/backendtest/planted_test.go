@@ -88,6 +88,7 @@ var plants = map[string]struct {
 	"evict ignores the id":               {func(d *null.Driver) backends.Driver { return evictStrangers{d} }, "Evict_Stranger_IsRefused"},
 	"evict of nothing is success":        {func(d *null.Driver) backends.Driver { return evictLoose{d} }, "Evict_Missing_IsNotFound"},
 	"evict ignores the fence":            {func(d *null.Driver) backends.Driver { return evictForces{d} }, "Evict_OlderEpoch_IsRefused"},
+	"evict loses a resize beside it":     {newEvictTorn, "Evict_BesideResizes_BothTakeEffect"},
 	"evict does not name clients":        {func(d *null.Driver) backends.Driver { return evictNameless{d} }, "Evict_Holder_EndsItsReservation"},
 	"the context is ignored":             {func(d *null.Driver) backends.Driver { return waitsForEver{d} }, "Context_CancelledBefore_ReturnsAndRepeatHeals"},
 }

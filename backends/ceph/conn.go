@@ -29,6 +29,8 @@ type conn struct {
 	monitors string   // mon_host of the conf
 	addrs    []string // our own addresses, as watchers and lock owners are told: 127.0.0.1:0/123
 
+	shutOutFor time.Duration // how long clients stay on the blocklist
+
 	users   int  // guarded by connections.mu
 	retired bool // guarded by connections.mu; to be ended when users is 0
 }
@@ -159,7 +161,7 @@ func dial(cfg Config) (*conn, error) {
 	if err != nil {
 		return nil, misconfigured(err, "user client.%s", cfg.User)
 	}
-	c := &conn{cluster: cluster}
+	c := &conn{cluster: cluster, shutOutFor: cfg.Blocklist}
 	if err := c.open(cfg); err != nil {
 		c.shutdown()
 		return nil, err
@@ -257,6 +259,7 @@ func options(cfg Config) []option {
 		{"rados_osd_op_timeout", seconds(cfg.OpTimeout)},
 		{"rados_mon_op_timeout", seconds(cfg.MonTimeout)},
 		{"client_mount_timeout", seconds(cfg.MountTimeout)},
+		{"rbd_blocklist_expire_seconds", seconds(cfg.Blocklist)},
 	}
 	if cfg.Keyring != "" {
 		all = append(all, option{"keyring", cfg.Keyring})

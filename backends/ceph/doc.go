@@ -39,8 +39,9 @@
 // writers from mixing their blocks. Detach of a writer verifies that no client has the image
 // open. Evict does not ask: it shuts the clients out by the cluster's blocklist. A client
 // that opened the image for writing, never wrote and has been cut off for more than 30 s
-// is in no list and cannot be told by anybody; where the next writer maps the image by the
-// `rbd map` line that Attach tells, librbd's lock is not handed over to it.
+// is in no list and cannot be told by anybody (docs/backends-ceph.md has remedies); where
+// the next writer maps the image by the `rbd map` line that Attach tells, librbd's lock is
+// not handed over to it.
 //
 // # Time
 //

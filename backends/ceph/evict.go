@@ -16,7 +16,7 @@ import (
 
 // Evict puts every client that has the image open for writing, or has librbd's lock, on
 // the cluster's blocklist, waits until no OSD takes anything more from them, and then
-// breaks the node's reservation; see [backends.Evictor]. A client is one connection of one
+// breaks librbd's lock and the node's reservation; see [backends.Evictor]. A client is one connection of one
 // process, and a process on the node that has other images open over the same connection
 // loses those too.
 //
@@ -35,7 +35,7 @@ func (d *driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) 
 		if h.holders.exclusive && !h.holders.has(node) {
 			return nil
 		}
-		if done.Clients, err = d.fenceClients(ctx, c, h.id, h.holders.others(node)); err != nil {
+		if done.Clients, err = fenceClients(ctx, c, h.id, h.holders.others(node)); err != nil {
 			return err
 		}
 		return c.free(h, node)
@@ -46,7 +46,7 @@ func (d *driver) Evict(ctx context.Context, ref backends.Ref, node volume.Node) 
 // fenceClients fences until nobody is left who is not fenced: a client may have come while
 // others were. It returns those that were fenced, also beside an error. Writers are those
 // with librbd's lock.
-func (d *driver) fenceClients(ctx context.Context, c *conn, id string, writersOnly bool) (fenced []string, err error) {
+func fenceClients(ctx context.Context, c *conn, id string, writersOnly bool) (fenced []string, err error) {
 	for {
 		clients, err := c.clients(id, writersOnly)
 		if err != nil {
@@ -60,7 +60,7 @@ func (d *driver) fenceClients(ctx context.Context, c *conn, id string, writersOn
 			return fenced, err
 		}
 		for _, client := range clients {
-			if err := blocklist(ctx, c.cluster, d.cfg.Blocklist, client); err != nil {
+			if err := c.shutOut(ctx, id, client); err != nil {
 				return fenced, err
 			}
 			fenced = append(fenced, client)

@@ -19,9 +19,9 @@ import (
 //
 // When it returns nil, conn has an OSD map with the entries. Every OSD that gets a request
 // over conn takes over that map first: what conn reads or changes afterwards is not
-// changed by those clients any more. A repeat is success and starts the time anew. It
-// needs `profile rbd` on the monitors, and is bounded by rados_mon_op_timeout for each
-// address, not by ctx.
+// changed by those clients any more. A repeat is success and changes nothing: the time of
+// an entry is the first that it was given, as long as it lasts. It needs `profile rbd` on the
+// monitors, and is bounded by rados_mon_op_timeout for each address, not by ctx.
 func blocklist(ctx context.Context, conn *rados.Conn, expiry time.Duration, addresses ...string) error {
 	for _, address := range addresses {
 		if err := ctx.Err(); err != nil {

@@ -16,7 +16,11 @@ import (
 // there. Killed between, it is finished by the next remove of the name, which may be that
 // of a later life: so there may be several.
 func (d *driver) remove(c *conn, name string) error {
-	switch err := rbd.RemoveImage(c.io, name); {
+	err := rbd.RemoveImage(c.io, name)
+	if err != nil && d.unlock(c, name) {
+		err = rbd.RemoveImage(c.io, name)
+	}
+	switch {
 	case err == nil:
 		return d.finishRemovals(c, name)
 	case absent(err):
@@ -24,6 +28,17 @@ func (d *driver) remove(c *conn, name string) error {
 	default:
 		return d.unremoved(c, name, err)
 	}
+}
+
+// unlock reports whether a dead client had librbd's lock on an image that could not be
+// removed, and has it no more.
+func (d *driver) unlock(c *conn, name string) bool {
+	id, err := c.listed(name)
+	if err != nil {
+		return false
+	}
+	dead, err := c.shutOutDead(id)
+	return dead && err == nil // otherwise the caller tells why it could not remove it
 }
 
 // finishRemovals removes what interrupted removals of the name left in the trash.

@@ -32,18 +32,10 @@ func (d *driver) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes
 }
 
 // grow calls rbd_resize2, which refuses to shrink what somebody has grown meanwhile.
-func (c *conn) grow(id string, size volume.Bytes) (err error) {
-	image, err := rbd.OpenImageById(c.io, id, rbd.NoSnapshot)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		// Closing writes nothing: a failure of it does not undo the resize.
-		if closeErr := image.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	const shrink = false
-	goOn := func(_, _ uint64, _ any) int { return 0 }
-	return image.Resize2(uint64(size), shrink, goOn, nil) //nolint:gosec // the Backend lets no negative size through
+func (c *conn) grow(id string, size volume.Bytes) error {
+	return c.edit(id, func(image *rbd.Image) error {
+		const shrink = false
+		goOn := func(_, _ uint64, _ any) int { return 0 }
+		return image.Resize2(uint64(size), shrink, goOn, nil) //nolint:gosec // the Backend lets no negative size through
+	})
 }

@@ -116,17 +116,6 @@ func (c *conn) snapshot(h header, name volume.SnapshotName) (backends.Snapshot, 
 	return found, err
 }
 
-// edit opens the image with the id for writing, which makes a watch that others see while
-// it lasts (rbd_open_by_id). Closing writes nothing: its failure undoes nothing.
-func (c *conn) edit(id string, f func(*rbd.Image) error) (err error) {
-	image, err := rbd.OpenImageById(c.io, id, rbd.NoSnapshot)
-	if err != nil {
-		return err
-	}
-	defer func() { err = cmp.Or(err, image.Close()) }()
-	return f(image)
-}
-
 // snapshotsOf returns the snapshots that people see, in the order in which they were made
 // (rbd_snap_list). Others are a group's, or in the trash: removed while a clone of format
 // 2 needed them, and kept by librbd until that clone is gone.

@@ -50,6 +50,9 @@ var table = map[string]rule{
 	"events":   {layer: contracts, outside: []string{natsGo}, tests: []string{"internal/provision"}},
 	"backends": {layer: contracts, tests: []string{"backends/null"}},
 
+	"snapshots/filters":   {layer: contracts, only: []string{"volume"}, outside: none},
+	"snapshots/fieldpath": {layer: contracts, only: []string{"volume"}, outside: none},
+
 	"kv":                   {layer: storage, tests: []string{"internal/provision"}},
 	"backends/local":       {layer: storage},
 	"backends/null":        {layer: storage},

@@ -1,0 +1,86 @@
+//go:build ceph
+
+package ceph
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"syscall"
+
+	"github.com/ceph/go-ceph/rbd"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// What changes an image needs librbd's lock. librbd asks the client that has it; if that has
+// no watch any more, it is dead or cut off, and librbd puts it on the blocklist, for an hour
+// (mon_osd_blocklist_default_expire), and breaks its lock. The client then is in no list, so
+// that no eviction finds it, and its entry cannot be prolonged: the first counts. So who is
+// dead is shut out here before, for as long as an eviction does that, and its lock broken.
+//
+// One that dies while librbd waits for it is librbd's to shut out. The option
+// rbd_blocklist_expire_seconds says for how long. Of librbd 16.2.15 the monitors refuse the
+// command that it makes of that, so that it leaves the lock and returns EROFS: the call is
+// Busy then, and finds the client dead when it is repeated.
+
+// edit opens the image with the id for writing, which makes a watch that others see while
+// it lasts (rbd_open_by_id). Closing writes nothing: its failure undoes nothing.
+func (c *conn) edit(id string, f func(*rbd.Image) error) (err error) {
+	if _, err := c.shutOutDead(id); err != nil {
+		return err
+	}
+	image, err := rbd.OpenImageById(c.io, id, rbd.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, image.Close()) }()
+	if err = f(image); is(err, syscall.EROFS) {
+		return backends.Errorf(volume.Busy, "client with librbd's lock does not answer: %w", err)
+	}
+	return err
+}
+
+// shutOutDead shuts out who has librbd's lock and no watch, and reports whether anybody did.
+func (c *conn) shutOutDead(id string) (bool, error) {
+	owners, err := c.owners(id)
+	if err != nil || len(owners) == 0 {
+		return false, err
+	}
+	var watchers []string
+	err = c.look(id, func(image *rbd.Image) (err error) {
+		watchers, err = c.watchers(image)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	dead := slices.DeleteFunc(owners, func(owner string) bool { return slices.Contains(watchers, owner) })
+	return len(dead) > 0, c.shutOut(context.Background(), id, dead...)
+}
+
+// shutOut puts clients on the blocklist and then breaks their locks, those of librbd on the
+// image: the next one who wants the lock need not find out that they are dead.
+func (c *conn) shutOut(ctx context.Context, id string, clients ...string) error {
+	if len(clients) == 0 {
+		return nil
+	}
+	if err := blocklist(ctx, c.cluster, c.shutOutFor, clients...); err != nil {
+		return err
+	}
+	list, err := c.io.ListLockers(headerObject+id, exclusiveLockName) // rados_list_lockers
+	if err != nil {
+		return err
+	}
+	for i, addr := range list.Addrs {
+		if !slices.Contains(clients, bareAddr(addr)) {
+			continue
+		}
+		// rados_break_lock; that it is broken already is no error of BreakLock.
+		if _, err := c.io.BreakLock(headerObject+id, exclusiveLockName, list.Clients[i], list.Cookies[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

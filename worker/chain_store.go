@@ -1,0 +1,291 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/snapshots"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// The steps of an operation in the store of package snapshots. Each may be repeated. A
+// refusal of the store has its code; an error by which nothing is known is a [storeError].
+
+func keyOf(k volume.SnapshotKey) snapshots.Key { return snapshots.SnapshotKey(k.Volume, k.Snapshot) }
+
+func (e *execution) project() volume.Project { return e.command.Key.Project }
+
+// asked runs one question or change of the store within the time of a few requests.
+func (e *execution) asked(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storePatience*e.worker.config.RequestTimeout)
+	defer cancel()
+	err := do(ctx)
+	_, coded := errors.AsType[*volume.Error](err)
+	switch {
+	case err == nil, coded:
+		return err
+	case errors.Is(err, snapshots.ErrRemoving):
+		return &volume.Error{Code: volume.ErrBackendBusy, Message: err.Error(), Cause: err}
+	default:
+		return beginAgain(err)
+	}
+}
+
+// storePatience is how many requests one step may take, retries included.
+const storePatience = 4
+
+// entry returns that of a snapshot, or a [volume.ErrSnapshotNotFound].
+func (e *execution) entry(ctx context.Context, key volume.SnapshotKey) (info snapshots.Info, err error) {
+	err = e.asked(ctx, func(ctx context.Context) (err error) {
+		info, err = e.worker.chains.Stat(ctx, e.project(), keyOf(key))
+		return err
+	})
+	return info, err
+}
+
+// enterClone enters the volume as a child of its source, before the backend makes it.
+func (e *execution) enterClone(ctx context.Context) error {
+	record := e.head.record
+	enter := e.worker.chains.CreateClone
+	if record.ReadOnly {
+		enter = e.worker.chains.CreateView
+	}
+	return e.asked(ctx, func(ctx context.Context) error {
+		_, err := enter(ctx, e.project(), record.Name, keyOf(record.Source), string(record.ID), record.Labels)
+		return err
+	})
+}
+
+// leaveClone removes the volume's entry, after the backend has deleted it.
+func (e *execution) leaveClone(ctx context.Context) error {
+	record := e.head.record
+	if record.Source.IsZero() {
+		return nil
+	}
+	return e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.Remove(ctx, e.project(), snapshots.VolumeKey(record.Name), string(record.ID))
+	})
+}
+
+// isEntered reports whether the snapshot that the operation makes is made and entered.
+func (e *execution) isEntered(ctx context.Context) (bool, error) {
+	wanted := e.head.record.Op.Snapshot
+	info, err := e.entry(ctx, e.snapshotKey(wanted.Name))
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		return false, nil
+	}
+	return err == nil && info.ID == string(wanted.ID), err
+}
+
+func (e *execution) enterSnapshot(ctx context.Context) error {
+	op := e.head.record.Op
+	return e.asked(ctx, func(ctx context.Context) error {
+		_, err := e.worker.chains.CreateSnapshot(ctx, e.project(), keyOf(e.snapshotKey(op.Snapshot.Name)),
+			string(op.Snapshot.ID), op.Args.Labels, op.Snapshot.Size, snapshots.Usage{})
+		return err
+	})
+}
+
+// remover names the operation in the mark of what it removes.
+func (e *execution) remover() string { return string(e.head.record.Op.CommandID) }
+
+// markSnapshot keeps clones from being entered below the snapshot until it is gone, or the
+// mark is taken back. It returns a [volume.ErrSnapshotInUse] that names the clones there are,
+// and nil for a snapshot that is gone.
+func (e *execution) markSnapshot(ctx context.Context, name volume.SnapshotName) error {
+	key := e.snapshotKey(name)
+	err := e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.BeginRemove(ctx, e.project(), keyOf(key), e.remover())
+	})
+	blocked, isBlocked := errors.AsType[*snapshots.BlockedError](err)
+	switch {
+	case errors.Is(err, volume.ErrSnapshotNotFound):
+		return nil // by an earlier attempt
+	case isBlocked:
+		return inUse(key, blocked.Children)
+	}
+	return err
+}
+
+func (e *execution) leaveSnapshot(ctx context.Context, name volume.SnapshotName) error {
+	return e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.FinishRemove(ctx, e.project(), keyOf(e.snapshotKey(name)), e.remover())
+	})
+}
+
+// unmarkSnapshot takes the mark of a removal back that is given up.
+func (e *execution) unmarkSnapshot(ctx context.Context) error {
+	op := e.head.record.Op
+	if op == nil || op.Verb != volume.VerbDeleteSnapshot {
+		return nil
+	}
+	return e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.CancelRemove(ctx, e.project(), keyOf(e.snapshotKey(op.Snapshot.Name)), e.remover())
+	})
+}
+
+// cut records that the volume and its snapshots stand on nothing any more.
+func (e *execution) cut(ctx context.Context) error {
+	return e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.Flatten(ctx, e.project(), e.command.Key.Name)
+	})
+}
+
+// children returns the clones that need a snapshot. An entry of a volume that is not there
+// with that ID was made by a worker that did not know that it had been replaced: the record
+// comes before the entry and goes after it. It is removed.
+func (e *execution) children(ctx context.Context, key volume.SnapshotKey) (children []snapshots.Key, err error) {
+	var found []snapshots.Info
+	err = e.asked(ctx, func(ctx context.Context) error {
+		found = nil
+		return e.worker.chains.View(ctx, e.project(), func(tx *snapshots.Tx) error {
+			keys, err := tx.Children(ctx, keyOf(key))
+			for _, child := range keys {
+				info, err := tx.Stat(ctx, child)
+				if errors.Is(err, volume.ErrSnapshotNotFound) {
+					continue // by now
+				}
+				if err != nil {
+					return err
+				}
+				found = append(found, info)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, child := range found {
+		stale, fault := e.stale(ctx, child)
+		if err = errors.Join(err, fault); fault == nil && !stale {
+			children = append(children, child.Name)
+		}
+	}
+	return children, err
+}
+
+func (e *execution) stale(ctx context.Context, child snapshots.Info) (bool, error) {
+	if child.Name.Snapshot != "" {
+		return false, nil
+	}
+	key := volume.Key{Project: e.project(), Name: child.Name.Volume}
+	var entry kv.Entry[volume.Record]
+	err := e.asked(ctx, func(ctx context.Context) (err error) {
+		entry, err = e.worker.records.ByKey(ctx, key)
+		if errors.Is(err, kv.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	record := entry.Value
+	if err != nil || record.Exists() && record.State != volume.StatePending && string(record.ID) == child.ID {
+		return false, err
+	}
+	return true, e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.Remove(ctx, e.project(), child.Name, child.ID)
+	})
+}
+
+// settleSnapshots makes the store and the backend agree on the volume's snapshots, and
+// returns how many there are. What only one of the two has was given up in between: nobody
+// was told that it is there, or somebody that it is not.
+func (e *execution) settleSnapshots(ctx context.Context, backend *backends.Backend) (int, error) {
+	var entered []snapshots.Info
+	err := e.asked(ctx, func(ctx context.Context) (err error) {
+		entered, err = e.worker.chains.SnapshotsOf(ctx, e.project(), e.command.Key.Name)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	ref := refOf(e.head.record)
+	kept, err := backend.ListSnapshots(ctx, ref)
+	if err != nil && !errors.Is(err, volume.NotFound) {
+		return 0, err
+	}
+	has := map[volume.SnapshotName]bool{}
+	for _, snapshot := range kept {
+		has[snapshot.Name] = true
+	}
+	both := 0
+	for _, info := range entered {
+		name := info.Name.Snapshot
+		if !has[name] {
+			err = e.dropEntry(ctx, info)
+		} else {
+			both++
+			delete(has, name)
+			err = e.clearMark(ctx, info)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	for name := range has {
+		if err := backend.DeleteSnapshot(ctx, ref, name); err != nil {
+			return 0, err
+		}
+	}
+	return both, nil
+}
+
+// clearMark takes back the mark of a removal that nobody is carrying out: the volume's lane
+// is, and it is here.
+func (e *execution) clearMark(ctx context.Context, info snapshots.Info) error {
+	if info.RemovedBy == "" {
+		return nil
+	}
+	return e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.CancelRemove(ctx, e.project(), info.Name, info.RemovedBy)
+	})
+}
+
+// dropEntry removes the entry of a snapshot that the backend does not have. Clones of it are
+// whole, or they would keep it from being gone.
+func (e *execution) dropEntry(ctx context.Context, info snapshots.Info) error {
+	if err := e.clearMark(ctx, info); err != nil {
+		return err
+	}
+	err := e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.Remove(ctx, e.project(), info.Name, info.ID)
+	})
+	if errors.Is(err, volume.ErrSnapshotInUse) {
+		return fmt.Errorf("snapshot %s is missing at the backend: %w", info.Name, err)
+	}
+	return err
+}
+
+// ClonePolicy bounds how deep clones of clones get. The zero value does not.
+type ClonePolicy struct {
+	// MaxDepth is how many snapshots a clone may stand on; 0 means any number.
+	MaxDepth int
+	// Flatten copies a clone that would be deeper whole, instead of refusing it.
+	Flatten bool
+}
+
+// refuseDeep refuses a clone that would stand on too many snapshots.
+func (e *execution) refuseDeep(ctx context.Context, backend string) error {
+	deep, err := e.tooDeep(ctx, backend, e.command.Args.Source)
+	if err != nil || !deep || e.worker.config.Clones[backend].Flatten {
+		return err
+	}
+	return volume.Errorf(volume.ErrChainTooDeep, "create volume %s: a clone of %s would stand on more than %d snapshots: flatten %s first",
+		e.command.Key, e.command.Args.Source, e.worker.config.Clones[backend].MaxDepth, e.command.Args.Source.Volume)
+}
+
+func (e *execution) tooDeep(ctx context.Context, backend string, source volume.SnapshotKey) (bool, error) {
+	most := e.worker.config.Clones[backend].MaxDepth
+	if most == 0 {
+		return false, nil
+	}
+	var depth int
+	err := e.asked(ctx, func(ctx context.Context) (err error) {
+		depth, err = e.worker.chains.Depth(ctx, e.project(), keyOf(source))
+		return err
+	})
+	return depth+1 > most, err
+}

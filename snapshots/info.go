@@ -27,6 +27,8 @@ type Info struct {
 	Labels  volume.Labels `json:"labels,omitempty"`
 	Created time.Time     `json:"created"`
 	Updated time.Time     `json:"updated"`
+	// VolumeSize is the size of the volume that a snapshot was taken of, at that moment.
+	VolumeSize volume.Bytes `json:"volume_size_bytes,omitzero"`
 	// RemovedBy is who has begun to remove the entry; empty if nobody has.
 	RemovedBy string `json:"removed_by,omitempty"`
 }

@@ -17,6 +17,7 @@ type options struct {
 	labels volume.Labels
 	id     string
 	parent Key
+	size   volume.Bytes
 }
 
 // WithLabels gives the entry these labels; one with an empty value is left out.
@@ -28,6 +29,9 @@ func WithID(id string) Option { return func(o *options) { o.id = id } }
 
 // WithParent makes a commit give the entry this parent, if it has none yet.
 func WithParent(parent Key) Option { return func(o *options) { o.parent = parent } }
+
+// WithVolumeSize notes the size of the volume that a snapshot is taken of.
+func WithVolumeSize(size volume.Bytes) Option { return func(o *options) { o.size = size } }
 
 func collect(opts []Option) (options, error) {
 	var o options
@@ -81,7 +85,7 @@ func (tx *Tx) insert(ctx context.Context, kind Kind, key, parent Key, usage Usag
 	now := tx.store.now()
 	e := entry{
 		SchemaVersion: volume.SchemaVersion, Usage: usage,
-		Info: Info{Kind: kind, Name: key, ID: o.id, Parent: parent, Labels: o.labels, Created: now, Updated: now},
+		Info: Info{Kind: kind, Name: key, ID: o.id, Parent: parent, Labels: o.labels, Created: now, Updated: now, VolumeSize: o.size},
 	}
 	tx.written[key] = &e
 	return e.clone().Info, nil

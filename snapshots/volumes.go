@@ -30,15 +30,15 @@ func (s *Store) CreateView(
 // own: what the volume stands on, the snapshot stands on. It may be repeated like
 // CreateClone, and has the same errors.
 func (s *Store) CreateSnapshot(
-	ctx context.Context, project volume.Project, key Key, id string, labels volume.Labels, usage Usage,
+	ctx context.Context, project volume.Project, key Key, id string, labels volume.Labels, usage Usage, opts ...Option,
 ) (Info, error) {
 	if key.Snapshot == "" {
 		return Info{}, volume.Errorf(volume.ErrInvalidName, "snapshot %q: want volume@snapshot", key)
 	}
-	return s.create(ctx, project, Info{Kind: Committed, Name: key, ID: id, Labels: labels}, usage)
+	return s.create(ctx, project, Info{Kind: Committed, Name: key, ID: id, Labels: labels}, usage, opts...)
 }
 
-func (s *Store) create(ctx context.Context, project volume.Project, wanted Info, usage Usage) (Info, error) {
+func (s *Store) create(ctx context.Context, project volume.Project, wanted Info, usage Usage, opts ...Option) (Info, error) {
 	if wanted.ID == "" {
 		return Info{}, volume.Errorf(volume.ErrInvalidArgument, "create %s: want an id", wanted.Name)
 	}
@@ -47,7 +47,7 @@ func (s *Store) create(ctx context.Context, project volume.Project, wanted Info,
 	}
 	var made Info
 	err := s.Update(ctx, project, func(tx *Tx) (err error) {
-		made, err = tx.createOnce(ctx, wanted, usage)
+		made, err = tx.createOnce(ctx, wanted, usage, opts)
 		return err
 	})
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) create(ctx context.Context, project volume.Project, wanted Info,
 }
 
 // createOnce makes the entry, or finds that it was made.
-func (tx *Tx) createOnce(ctx context.Context, wanted Info, usage Usage) (Info, error) {
+func (tx *Tx) createOnce(ctx context.Context, wanted Info, usage Usage, opts []Option) (Info, error) {
 	found, err := tx.Stat(ctx, wanted.Name)
 	switch {
 	case err == nil && found.ID == wanted.ID && found.Kind == wanted.Kind && sameOrigin(found, wanted):
@@ -74,7 +74,7 @@ func (tx *Tx) createOnce(ctx context.Context, wanted Info, usage Usage) (Info, e
 		}
 		wanted.Parent = of.Parent
 	}
-	return tx.insert(ctx, wanted.Kind, wanted.Name, wanted.Parent, usage, []Option{WithID(wanted.ID), WithLabels(wanted.Labels)})
+	return tx.insert(ctx, wanted.Kind, wanted.Name, wanted.Parent, usage, append(opts, WithID(wanted.ID), WithLabels(wanted.Labels)))
 }
 
 // sameOrigin reports whether found may be what was wanted. The parent of a snapshot is

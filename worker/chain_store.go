@@ -84,7 +84,7 @@ func (e *execution) enterSnapshot(ctx context.Context) error {
 	op := e.head.record.Op
 	return e.asked(ctx, func(ctx context.Context) error {
 		_, err := e.worker.chains.CreateSnapshot(ctx, e.project(), keyOf(e.snapshotKey(op.Snapshot.Name)),
-			string(op.Snapshot.ID), op.Args.Labels, op.Snapshot.Size, snapshots.Usage{})
+			string(op.Snapshot.ID), op.Args.Labels, snapshots.Usage{}, snapshots.WithVolumeSize(op.Snapshot.Size))
 		return err
 	})
 }

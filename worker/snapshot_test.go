@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/commands"
@@ -110,7 +111,7 @@ func (s *system) write(name, text string) {
 	s.must(errors.Join(err, file.Close()))
 }
 
-func (s *system) read(name string, length int) string {
+func (s *system) content(name string, length int) string {
 	s.t.Helper()
 	file, err := os.Open(s.file(key(name)))
 	s.must(err)
@@ -130,7 +131,7 @@ func TestSnapshots_WholeLife_StoreRecordAndBackendAgree(t *testing.T) {
 	s.wantReply(s.clone("copy", "db-01@s1"), volume.Succeeded, volume.StateAvailable, "")
 	s.wantEntries("db-01@s1", "copy < db-01@s1")
 	s.wantSnapshots("db-01", "s1")
-	if got := s.read("copy", 6); got != "monday" {
+	if got := s.content("copy", 6); got != "monday" {
 		t.Errorf("clone: got %q, want what was written before the snapshot", got)
 	}
 	if got := s.record("copy"); got.Size != sMiB || got.Source.String() != "db-01@s1" {
@@ -152,7 +153,7 @@ func TestSnapshots_WholeLife_StoreRecordAndBackendAgree(t *testing.T) {
 	s.wantReply(s.verb("copy", volume.VerbFlatten), volume.Rejected, volume.StateAvailable, volume.ErrNotAClone)
 	s.wantEntries("db-01@s1")
 	s.wantReply(s.restore("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
-	if got := s.read("db-01", 6); got != "monday" {
+	if got := s.content("db-01", 6); got != "monday" {
 		t.Errorf("restored: got %q, want what was written before the snapshot", got)
 	}
 	s.wantReply(s.deleteSnapshot("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
@@ -295,7 +296,7 @@ func TestSnapshot_GivenUpAfterTheBackendMadeIt_IsNotTakenForTheNext(t *testing.T
 	s.wantReply(s.snapshot("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
 	s.write("db-01", "sunday")
 	s.wantReply(s.restore("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
-	if got := s.read("db-01", 6); got != "friday" {
+	if got := s.content("db-01", 6); got != "friday" {
 		t.Errorf("restored: got %q, want what was there when the second snapshot was made", got)
 	}
 	s.wantSnapshots("db-01", "s1")
@@ -449,4 +450,35 @@ func TestSnapshot_SameCommandAgain_SameAnswer(t *testing.T) {
 		t.Errorf("got %+v, want the first answer %+v", again, first)
 	}
 	s.wantSnapshots("db-01", "s1")
+}
+
+func TestFlatten_TakesLong_TellsHowFarItIsAndCanBeCancelled(t *testing.T) {
+	s := start(t, func(c *worker.Config) { c.ProgressInterval = 20 * time.Millisecond })
+	s.create("db-01", sMiB)
+	s.snapshot("db-01", "s1")
+	s.clone("copy", "db-01@s1")
+	s.backend.hook(func(ctx context.Context, call string, _ backends.Ref) error {
+		for done := uint64(1); call == "flatten"; done++ {
+			backends.ReportProgress(ctx, done, 1<<40)
+			select {
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}, nil)
+	s.publish(commands.Request{Key: key("copy"), Verb: volume.VerbFlatten, ID: "flatten-1"})
+	first := s.awaitEvent("copy", ofEvent(volume.EventProgress))
+	second := s.awaitEvent("copy", func(e volume.Transition) bool {
+		return e.Event == volume.EventProgress && e.Generation > first.Generation
+	})
+	if first.Progress == nil || second.Progress == nil || second.Progress.Done <= first.Progress.Done {
+		t.Errorf("progress: got %+v, then %+v", first.Progress, second.Progress)
+	}
+	s.wantReply(s.do(commands.Request{Key: key("copy"), Verb: volume.VerbCancel, Args: volume.Args{Target: "flatten-1"}}),
+		volume.Succeeded, volume.StateAvailable, "")
+	s.backend.hook(nil, nil)
+	s.wantReply(s.verb("copy", volume.VerbFlatten), volume.Succeeded, volume.StateAvailable, "")
+	s.wantEntries("db-01@s1")
 }

@@ -51,6 +51,7 @@ type AdaptorFunc func(path []string) (value string, present bool)
 func (f AdaptorFunc) Field(path []string) (string, bool) { return f(path) }
 
 // Match reports whether entry is meant by f. It allocates nothing.
+// It may be called by several goroutines at once.
 func (f Filter) Match(entry Adaptor) bool {
 	for _, all := range f.alternatives {
 		if all.match(entry) {

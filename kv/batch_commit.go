@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -78,7 +79,7 @@ func (b *Batch) commit(ctx context.Context, drafts []draft, carried []int) (map[
 			continue
 		}
 		// All is as expected: another batch with one of the keys is in flight.
-		if err := rest(ctx, rand.N(limit)); err != nil { //nolint:gosec // spreads rivals, no secret
+		if err := rest(ctx, rand.N(limit)); err != nil {
 			return nil, classify(err)
 		}
 		limit = min(2*limit, maxBatchPause)
@@ -131,10 +132,11 @@ func (b *Batch) message(d draft) *nats.Msg {
 // the other.
 func (b *Batch) revisions(drafts []draft, last uint64) map[string]uint64 {
 	revisions := make(map[string]uint64, len(b.writes))
-	for i, d := range drafts {
+	for _, d := range slices.Backward(drafts) {
 		if b.written[d.key] {
-			revisions[d.key] = last - uint64(len(drafts)-1-i)
+			revisions[d.key] = last
 		}
+		last--
 	}
 	return revisions
 }
@@ -146,17 +148,16 @@ func (b *Batch) stored(ctx context.Context, drafts []draft) (map[string]uint64, 
 	if len(b.unsure) == 0 {
 		return nil, nil
 	}
-	for i, d := range drafts {
-		if !b.written[d.key] {
-			continue
-		}
+	after := uint64(0) // messages of the batch behind this one
+	for _, d := range slices.Backward(drafts) {
 		now, err := b.last(ctx, d.key)
 		if err != nil {
 			return nil, err
 		}
 		if b.unsure[now.batch] {
-			return b.revisions(drafts, now.revision+uint64(len(drafts)-1-i)), nil
+			return b.revisions(drafts, now.revision+after), nil
 		}
+		after++
 	}
 	return nil, nil
 }

@@ -32,21 +32,26 @@ func (b *Bucket[T]) Last(ctx context.Context, filter string) (revision uint64, l
 // of [Bucket.List] otherwise. It returns the errors of List, and [ErrUnavailable] if
 // the replica that is read lags for too long.
 func (b *Bucket[T]) ListCurrent(ctx context.Context, filter string) (entries []Entry[T], last uint64, err error) {
+	var lagging error
 	for range maxCurrentAttempts {
 		last, _, err := b.Last(ctx, filter)
 		if err != nil || last == 0 {
 			return nil, 0, err
 		}
 		entries, seen, err := b.listAll(ctx, filter)
-		if err != nil || seen >= last {
+		if lagging = err; err == nil && seen >= last || err != nil && !errors.Is(err, ErrUnavailable) {
 			return entries, seen, b.failed("list", filter, err)
 		}
-		// The replica lags, or the last message was a marker that has expired meanwhile.
+		// The replica lags, or the last message was a marker that has expired meanwhile, or
+		// the consumer of a page is on a server that does not hear ours yet.
 		if err := rest(ctx, currentPause); err != nil {
 			return nil, 0, b.failed("list", filter, classify(err))
 		}
 	}
-	return nil, 0, b.failed("list", filter, fmt.Errorf("%w: behind the leader %d times", ErrUnavailable, maxCurrentAttempts))
+	if lagging == nil {
+		lagging = fmt.Errorf("%w: behind the leader %d times", ErrUnavailable, maxCurrentAttempts)
+	}
+	return nil, 0, b.failed("list", filter, lagging)
 }
 
 // listAll returns the records that match filter, each in its last form, and the greatest

@@ -81,7 +81,14 @@ func (e *execution) delete(ctx context.Context, backend *backends.Backend) error
 	if err != nil {
 		return err
 	}
-	return e.leaveClone(ctx)
+	// gofail: var beforeUnlink string
+	// killAt(beforeUnlink, "unlink", e.command.ID)
+
+	err = e.leaveClone(ctx)
+	// gofail: var afterUnlink string
+	// killAt(afterUnlink, "unlink", e.command.ID)
+
+	return err
 }
 
 func blockedBySnapshots(err error) bool {
@@ -140,12 +147,12 @@ func (e *execution) prune(ctx context.Context, backend *backends.Backend) error 
 	if err := backend.DeleteSnapshot(ctx, refOf(record), name); err != nil {
 		return err
 	}
-	// gofail: var beforeLeave string
-	// killAt(beforeLeave, "leave", e.command.ID)
+	// gofail: var beforeDrop string
+	// killAt(beforeDrop, "drop", e.command.ID)
 
 	err := e.leaveSnapshot(ctx, name)
-	// gofail: var afterLeave string
-	// killAt(afterLeave, "leave", e.command.ID)
+	// gofail: var afterDrop string
+	// killAt(afterDrop, "drop", e.command.ID)
 
 	return err
 }

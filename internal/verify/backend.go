@@ -63,12 +63,17 @@ func (r *report) absent(key volume.Key, why string, objects []backends.Object) {
 	}
 }
 
-// abandonedResizes returns the volumes whose last resize did not succeed.
+// abandonedResizes returns the volumes whose last resize did not succeed, and was not
+// followed by a restore, which sets the size too.
 func abandonedResizes(transitions []volume.Transition) map[volume.ID]bool {
 	abandoned := map[volume.ID]bool{}
 	for _, t := range transitions {
-		if t.Final && t.Verb == volume.VerbResize && t.Event != volume.EventRejected {
+		switch {
+		case !t.Final || t.Event == volume.EventRejected:
+		case t.Verb == volume.VerbResize:
 			abandoned[t.VolumeID] = resultOf(t.Event) != volume.Succeeded
+		case t.Event == volume.EventRestored:
+			abandoned[t.VolumeID] = false
 		}
 	}
 	return abandoned

@@ -22,7 +22,7 @@ type copying struct {
 
 func (d *copying) Flatten(ctx context.Context, _ backends.Ref) error {
 	for i := range d.steps {
-		time.Sleep(d.pause) // in a bubble
+		<-time.After(d.pause)
 		backends.ReportProgress(ctx, uint64(i+1), uint64(d.steps))
 	}
 	if d.hang {
@@ -62,6 +62,6 @@ func TestFlatten_ProgressSlowerThanTheTimeout_Unavailable(t *testing.T) {
 		driver := &copying{Driver: null.New(null.Options{}), steps: 2, pause: 1100 * time.Millisecond}
 		b := backends.New("null", driver, backends.Options{Timeout: time.Second})
 		wantClass(t, b.Flatten(t.Context(), refOf("db-01")), volume.Unavailable)
-		time.Sleep(time.Minute) // the driver reports to a call that is over
+		<-time.After(time.Minute) // the driver reports to a call that is over
 	})
 }

@@ -355,7 +355,10 @@ func believe(record volume.Record, seen Observation, to volume.State) volume.Rec
 }
 
 func outcomeOf(op volume.Op, result volume.Result, failure *volume.Failure) volume.Outcome {
-	return volume.Outcome{CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result, Failure: failure, Eviction: op.Eviction}
+	return volume.Outcome{
+		CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result,
+		Failure: failure, Eviction: op.Eviction, Snapshot: op.Snapshot,
+	}
 }
 
 func noOperation(record volume.Record, what string) error {

@@ -139,6 +139,11 @@ func (s *story) fail(cause error) fsm.Decision {
 	})
 }
 
+func (s *story) progress(p volume.Progress) fsm.Decision {
+	s.t.Helper()
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Advance(r, p, now) })
+}
+
 func (s *story) retry() fsm.Decision  { s.t.Helper(); return s.must(fsm.Retry) }
 func (s *story) giveUp() fsm.Decision { s.t.Helper(); return s.must(fsm.GiveUp) }
 

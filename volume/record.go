@@ -140,6 +140,7 @@ func (t Transition) Outcome() (Outcome, bool) {
 	return Outcome{
 		CommandID: t.CommandID, Digest: t.CommandDigest, Verb: t.Verb, Result: result,
 		State: state, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
+		Snapshot: t.Snapshot,
 	}, t.Final
 }
 
@@ -187,6 +188,8 @@ type Outcome struct {
 	Failure    *Failure  `json:"error,omitempty"`
 	// Eviction is what a node_gone has fenced, also if it failed.
 	Eviction *Eviction `json:"eviction,omitempty"`
+	// Snapshot is the one that the command was about, also if it failed.
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
 }
 
 // Exists reports whether the record is of a volume that lives: known to users, with

@@ -42,7 +42,8 @@ func (c *conn) edit(id string, f func(*rbd.Image) error) (err error) {
 	return err
 }
 
-// shutOutDead shuts out who has librbd's lock and no watch, and reports whether anybody did.
+// shutOutDead shuts out who has librbd's lock and no watch, and reports whether anybody had.
+// The watch of one that is on the blocklist, as a killed worker is after a fence, is over.
 func (c *conn) shutOutDead(id string) (bool, error) {
 	owners, err := c.owners(id)
 	if err != nil || len(owners) == 0 {
@@ -54,6 +55,9 @@ func (c *conn) shutOutDead(id string) (bool, error) {
 		return err
 	})
 	if err != nil {
+		return false, err
+	}
+	if watchers, err = c.unfenced(watchers); err != nil {
 		return false, err
 	}
 	dead := slices.DeleteFunc(owners, func(owner string) bool { return slices.Contains(watchers, owner) })

@@ -46,6 +46,7 @@ func (d *Driver) openSnapshot(ref backends.Ref, name volume.SnapshotName) (*os.F
 	if err != nil {
 		return nil, kept{}, err
 	}
+	d.meanwhile()
 	file := snapshotName(ref.Key, name)
 	f, openErr := d.dir.open(file, os.O_RDONLY)
 	// Looked at again: the file is of this snapshot, and so whole, only if the snapshot was

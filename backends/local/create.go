@@ -48,7 +48,7 @@ func (d *Driver) made(ref backends.Ref, size volume.Bytes) (bool, error) {
 
 // make makes an object that is not there, and whose image fill gives its content.
 func (d *Driver) make(ref backends.Ref, entry JournalEntry, fill func(*image) error) error {
-	// A restore of an earlier life must not become one of this.
+	// What an unfinished restore of an earlier life left only takes space.
 	if err := d.dir.discardImage(restoredName(ref.Key)); err != nil {
 		return err
 	}

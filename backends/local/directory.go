@@ -142,8 +142,22 @@ func (d *directory) open(name string, flag int) (*os.File, error) {
 // more for each of [volume.MaxAttachments] nodes and 170 for each of [MaxSnapshots].
 const maxRead = 256 << 10
 
-// read returns the content of a small regular file, or fs.ErrNotExist.
-func (d *directory) read(name string) ([]byte, error) {
+// looks is how often something is looked at without a lock, when each time a change comes
+// into the middle of the look.
+const looks = 5
+
+// read returns the content of a small regular file, or fs.ErrNotExist. A file that is
+// replaced at this moment is read again.
+func (d *directory) read(name string) (data []byte, err error) {
+	for range looks {
+		if data, err = d.readOnce(name); !errors.Is(err, volume.Busy) {
+			break
+		}
+	}
+	return data, err
+}
+
+func (d *directory) readOnce(name string) ([]byte, error) {
 	f, err := d.open(name, os.O_RDONLY)
 	if err != nil {
 		return nil, err

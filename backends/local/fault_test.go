@@ -270,6 +270,35 @@ func TestDriver_DiskFull_IsResourceExhaustedAndHeals(t *testing.T) {
 	}
 }
 
+func TestSnapshots_DiskFull_AreResourceExhaustedAndHeal(t *testing.T) {
+	dir := smallFileSystem(t)
+	s := store{dir: filepath.Join(dir, "volumes"), journal: filepath.Join(t.TempDir(), "journal")}
+	d := s.open(t)
+	t.Cleanup(func() { must(t, d.Close()) })
+	ref, clone := refOf("db-01", 1), refOf("db-02", 1)
+	must(t, d.Create(t.Context(), ref, volume.MiB))
+	s.WriteContent(t, ref, make([]byte, 400*volume.KiB), 0)
+	_, err := d.CreateSnapshot(t.Context(), ref, "monday")
+	must(t, err)
+	before := s.files(t)
+
+	calls := map[string]func() error{
+		"snapshot": func() error { _, err := d.CreateSnapshot(t.Context(), ref, "tuesday"); return err },
+		"restore":  func() error { return d.Restore(t.Context(), ref, "monday") },
+		"clone":    func() error { return d.Clone(t.Context(), ref, "monday", clone, volume.MiB) },
+	}
+	for name, call := range calls {
+		if err := call(); !errors.Is(err, volume.ResourceExhausted) {
+			t.Errorf("%s on a full disk: got %v, want %v", name, err, volume.ResourceExhausted)
+		}
+		if files := s.files(t); !slices.Equal(files, before) {
+			t.Errorf("files after %s on a full disk: got %v, want %v", name, files, before)
+		}
+	}
+	must(t, d.DeleteSnapshot(t.Context(), ref, "monday"))
+	must(t, calls["snapshot"]())
+}
+
 func TestDriver_FileSystemReadOnly_IsUnavailable(t *testing.T) {
 	dir := smallFileSystem(t)
 	d, err := local.Open(local.Options{Dir: filepath.Join(dir, "volumes")})

@@ -42,7 +42,9 @@ type Driver struct {
 	// that cannot.
 	share   func(to, from *os.File) error
 	sharing string // what Health tells of it
-	copying func() // called before each chunk of a copy; tests act there
+	// Tests act in these: before each chunk of a copy, and between the look for a snapshot
+	// and the opening of its file.
+	copying, meanwhile func()
 }
 
 var (
@@ -65,7 +67,7 @@ func Open(opts Options) (*Driver, error) {
 	if opts.Dir == "" {
 		return nil, backends.Errorf(volume.InvalidArgument, "open local driver: no directory given")
 	}
-	d := &Driver{copying: func() {}}
+	d := &Driver{copying: func() {}, meanwhile: func() {}}
 	if err := d.open(opts); err != nil {
 		_ = d.Close() // the first error is the one to tell
 		return nil, err

@@ -22,10 +22,8 @@ func (d *Driver) Get(ctx context.Context, key volume.Key) (backends.Object, erro
 	return d.get(key)
 }
 
-// looks is how often a damaged object is looked at: a delete, a create or a restore may
-// have come between the look at its sidecar and that at its image.
-const looks = 3
-
+// get looks at a damaged object again: a delete, a create or a restore may have come
+// between the look at its sidecar and that at its image.
 func (d *Driver) get(key volume.Key) (object backends.Object, err error) {
 	for range looks {
 		if object, err = d.look(key); !errors.Is(err, volume.Internal) {

@@ -27,7 +27,9 @@
 // A field that is not there reads as the empty text, also for != and ~=: they hold of
 // entries without the label too, unless the value says otherwise.
 //
-// Two things are stricter than in containerd. A field that nobody knows is refused, if
-// the caller says which there are ([Fields]): a typo would silently match nothing. And
-// an expression that does not compile is refused when it is read, not when it is used.
+// What containerd reads and this package refuses: a field that nobody knows, if the caller
+// says which there are ([Fields]), for a typo would silently match nothing; an expression
+// that does not compile, when it is read; \b in a pattern, where Go sees a backspace and
+// people a word boundary; a value in single quotes; and whatever is beyond the limits.
+// What is read here only: hyphens in bare fields, and several filters in one text.
 package filters

@@ -50,7 +50,9 @@ type AdaptorFunc func(path []string) (value string, present bool)
 // Field calls f.
 func (f AdaptorFunc) Field(path []string) (string, bool) { return f(path) }
 
-// Match reports whether entry is meant by f. It allocates nothing.
+// Match reports whether entry is meant by f. It allocates nothing, apart from what
+// package regexp keeps for long expressions.
+// It may be called by several goroutines at once.
 func (f Filter) Match(entry Adaptor) bool {
 	for _, all := range f.alternatives {
 		if all.match(entry) {

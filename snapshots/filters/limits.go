@@ -15,8 +15,9 @@ const (
 	// MaxTerms bounds the terms of all texts together.
 	MaxTerms = 64
 	// maxProgram bounds the instructions of all compiled expressions together. A walk
-	// runs them over every entry; repetitions make large programs of short texts.
-	maxProgram = 8192
+	// runs them over every entry, in a time that grows with instructions times length of
+	// the value, and repetitions make large programs of short texts.
+	maxProgram = 1024
 )
 
 // A budget is what is left of the limits while texts are parsed.

@@ -100,6 +100,7 @@ func (p *parser) terms() (terms, error) {
 			return nil, err
 		}
 		all = append(all, t)
+		p.skipBlanks()
 		switch p.next() {
 		case ',':
 			p.at++

@@ -44,6 +44,7 @@ var batchTests = []struct {
 	{"Commit_AnswerLost_CommitAgainFindsIt", testBatchAnswerLost},
 	{"Commit_ClientDiesHalfway_LeavesNothing", testBatchHalf},
 	{"ListCurrent_AfterEachWrite_SeesIt", testListCurrent},
+	{"ListCurrent_MoreThanOneAnswer_SeesAll", testListCurrentMany},
 }
 
 func TestBatch_OneServer(t *testing.T) {
@@ -446,5 +447,34 @@ func testListCurrent(t *testing.T, e batchEnv) {
 		if listed, last, err := e.items.ListCurrent(testContext(t), "current.*"); err != nil || len(listed) != 0 || last <= revision {
 			t.Fatalf("got %v up to %d, %v, want nothing", listed, last, err)
 		}
+	}
+}
+
+// More keys than the server sends in one answer, with markers among them and records
+// that were written twice.
+func testListCurrentMany(t *testing.T, e batchEnv) {
+	const many = 2_500
+	for from := 0; from < many; from += 500 {
+		b := e.batch()
+		for i := from; i < from+500; i++ {
+			b.Put(fmt.Sprint("many.", i), item{1, "old"})
+		}
+		if _, err := b.Commit(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := e.batch()
+	b.Put("many.0", item{1, "new"})
+	b.Clear("many.1")
+	if _, err := b.Commit(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	last, _, err := e.items.Last(testContext(t), "many.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, seen, err := e.items.ListCurrent(testContext(t), "many.*")
+	if err != nil || len(listed) != many-1 || seen != last || listed[len(listed)-1].Value.Status != "new" {
+		t.Errorf("got %d up to %d, %v, want %d up to %d, the changed one last", len(listed), seen, err, many-1, last)
 	}
 }

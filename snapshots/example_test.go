@@ -19,7 +19,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer conn.Close()
 	js, err := jetstream.New(conn)
 	if err != nil {
 		log.Fatal(err)

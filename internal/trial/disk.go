@@ -27,7 +27,7 @@ func readDisk(ctx context.Context, dir, journal string, e *verify.Evidence) erro
 	if e.Files, err = readFiles(dir); err != nil {
 		return err
 	}
-	if err = readVolumes(ctx, dir, e); err != nil {
+	if err := readVolumes(ctx, dir, e); err != nil {
 		return err
 	}
 	entries, err := local.ReadJournal(journal)

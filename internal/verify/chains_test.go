@@ -160,3 +160,10 @@ func TestAll_FlattenedRun_NoFault(t *testing.T) {
 		}
 	}
 }
+
+func TestTally_ChainRun_CountsByVerb(t *testing.T) {
+	want := "clone=1/1 create=1/1 delete=0/1 attach=0/1 resize=1/1 reconcile=1/1 snapshot=4/5 delete_snapshot=2/2 restore=1/2 flatten=0/1"
+	if got := Tally(chainRun(t)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

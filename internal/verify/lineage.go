@@ -26,6 +26,7 @@ type lineage struct {
 	sure, maybe map[volume.SnapshotName]volume.Snapshot
 	source      volume.SnapshotKey
 	half        volume.SnapshotName
+	owner       uint64 // epoch of whom the latest restore was begun by
 }
 
 func newLineage(source volume.SnapshotKey) *lineage {
@@ -174,23 +175,32 @@ func (l *lineage) counted(count int) {
 
 // restores follows what the volume's content is.
 func (r *report) restores(t volume.Transition, l *lineage) {
+	if t.Event == volume.EventRestore {
+		l.owner = t.Epoch
+	}
 	if t.Verb == volume.VerbRestore && t.Snapshot != nil {
-		switch {
-		case t.Event == volume.EventRestored:
-			l.half = ""
-			if made, there := l.find(t.Snapshot.Name); there && t.Spec.Size != made.Size {
-				r.add(Disagreement, t.Key, "event %s: restored to size %s, snapshot %s had %s", t.ID, t.Spec.Size, t.Snapshot.Name, made.Size)
-			}
-		case t.Event == volume.EventError && !refusedUnchanged(t.Failure):
-			l.half = t.Snapshot.Name
-		case t.Event == volume.EventCancelled:
-			l.half = t.Snapshot.Name
+		l.half = halfRestored(t, l)
+		if made, there := l.find(t.Snapshot.Name); there && t.Event == volume.EventRestored && t.Spec.Size != made.Size {
+			r.add(Disagreement, t.Key, "event %s: restored to size %s, snapshot %s had %s", t.ID, t.Spec.Size, t.Snapshot.Name, made.Size)
 		}
 	}
 	if t.Spec.HalfRestored != l.half {
 		r.add(Disagreement, t.Key, "event %s (%s): half restored %q, want %q", t.ID, t.Event, t.Spec.HalfRestored, l.half)
 		l.half = t.Spec.HalfRestored // told once
 	}
+}
+
+// halfRestored returns what an event of a restore has to say of the content.
+func halfRestored(t volume.Transition, l *lineage) volume.SnapshotName {
+	switch {
+	case t.Event == volume.EventRestored:
+		return ""
+	case t.Event == volume.EventProgress, t.Event == volume.EventError && !refusedUnchanged(t.Failure):
+		return t.Snapshot.Name
+	case t.Epoch != l.owner && t.Spec.HalfRestored == t.Snapshot.Name:
+		return t.Snapshot.Name // nobody knows how far the former owner has come
+	}
+	return l.half
 }
 
 // refusedUnchanged reports whether the backend has said that it changed nothing.

@@ -48,6 +48,9 @@ func setFields(draft *volume.Command, verb volume.Verb, object map[string]json.R
 	if err := checkGiven(verb, object); err != nil {
 		return err
 	}
+	if draft.Args.ReadOnly && draft.Args.Source.IsZero() {
+		return volume.Errorf(faultOf("read_only"), "field %q: only a clone can be read only: %q is missing", "read_only", "source")
+	}
 	if verb == volume.VerbAttach && draft.Args.Mode == "" {
 		draft.Args.Mode = volume.ReadWrite
 	}

@@ -16,7 +16,7 @@ func TestReply_TellsTheOutcome(t *testing.T) {
 	busy := volume.NewFailure(volume.Errorf(volume.ErrBackendBusy, "delete volume default.db-01: in use"))
 	inUse := volume.NewFailure(volume.Errorf(volume.ErrSnapshotInUse, "delete snapshot db-01@monday: clones need it"))
 	inUse.BlockedBy = []volume.Blocker{{Kind: volume.BlockedByChild, Name: "db-02"}}
-	monday := &volume.Snapshot{Name: "monday", ID: "default.db-01.3"}
+	monday := &volume.Snapshot{Name: "monday", ID: "default.db-01.3", Size: volume.MiB}
 	evictions := map[volume.Result]*volume.Eviction{
 		volume.Succeeded: {Node: "n1", Reason: "lost power", Clients: []string{"127.0.0.1:0/3948123"}, More: 2},
 		volume.Failed:    {Node: "n1", Reason: "lost power"},

@@ -89,7 +89,7 @@ func (m *model) doneChain(op *volume.Op) {
 
 // failed is an attempt that failed: only a refusal says that a restore changed nothing.
 func (m *model) failed(op *volume.Op, answer error) {
-	if op.Verb == volume.VerbRestore && answer != errBusy { //nolint:errorlint // the very one
+	if op.Verb == volume.VerbRestore && answer != errBusy {
 		m.half = op.Args.Snapshot
 	}
 }

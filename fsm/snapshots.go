@@ -16,7 +16,7 @@ func checkSnapshots(record volume.Record, command volume.Command) error {
 	verb := command.Verb
 	switch {
 	case verb == volume.VerbDelete && record.Snapshots > 0:
-		return refuse(record, command, volume.ErrHasSnapshots, "it has %d snapshots: delete them first", record.Snapshots)
+		return refuse(record, command, volume.ErrHasSnapshots, "snapshots of it: %d; delete them first", record.Snapshots)
 	case verb == volume.VerbSnapshot && record.Snapshots >= volume.MaxSnapshots:
 		return refuse(record, command, volume.ErrTooManySnapshots, "it has %d snapshots already", record.Snapshots)
 	case record.ReadOnly && slices.Contains(writes, verb):

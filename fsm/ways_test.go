@@ -94,9 +94,8 @@ func (s *story) goTo(state volume.State) *story {
 // keptSize is the size of every snapshot that a command names.
 const keptSize = volume.GiB
 
-// cloned makes a clone, and viewed a view.
+// cloned makes a clone of the source.
 var (
 	source = volume.SnapshotKey{Volume: "base-01", Snapshot: "gold"}
 	cloned = volume.Args{Source: source, Labels: volume.Labels{"team": "db"}}
-	viewed = volume.Args{Source: source, ReadOnly: true}
 )

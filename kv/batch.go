@@ -166,8 +166,7 @@ func marker() draft {
 // plan lays the conditions on messages. A message can carry one, be it about its own
 // key or another one, and the server refuses a condition on a key that an earlier
 // message of the batch has written. So a write carries its own condition, a write
-// without one carries a foreign one, and for the rest there are carriers, which go
-// first.
+// without one carries a foreign one, and for the rest there are carriers.
 func (b *Batch) plan() (drafts []draft, carried []int, err error) {
 	err = errors.Join(b.faults...)
 	own := map[int]int{} // write to condition

@@ -44,6 +44,7 @@ var batchTests = []struct {
 	{"Commit_AnswerLost_CommitAgainFindsIt", testBatchAnswerLost},
 	{"Commit_ClientDiesHalfway_LeavesNothing", testBatchHalf},
 	{"ListCurrent_AfterEachWrite_SeesIt", testListCurrent},
+	{"ListCurrent_MoreThanOneAnswer_SeesAll", testListCurrentMany},
 }
 
 func TestBatch_OneServer(t *testing.T) {
@@ -431,20 +432,84 @@ func testBatchHalf(t *testing.T, e batchEnv) {
 }
 
 // A list that lagged behind would miss the record that was just written, or show the one
-// that was just deleted.
+// that was just deleted. On a cluster each connection is to a server of its own choice,
+// which answers from what it has.
 func testListCurrent(t *testing.T, e batchEnv) {
-	for i := range 30 {
-		key := fmt.Sprint("current.", i)
+	var readers []*kv.Bucket[item]
+	for range 6 {
+		readers = append(readers, kv.Open[item](jetStream(t, e.connect(t)), kv.SnapshotsBucket))
+	}
+	for i := range 120 {
+		key, reader := fmt.Sprint("current.", i), readers[i%len(readers)]
 		revision := mustCreate(t, e.items, key, "here")
-		listed, last, err := e.items.ListCurrent(testContext(t), "current.*")
+		listed, last, err := reader.ListCurrent(testContext(t), "current.*")
 		if err != nil || len(listed) != 1 || listed[0].Key != key || last != revision {
 			t.Fatalf("got %v up to %d, %v, want %s at %d", listed, last, err, key, revision)
 		}
 		if err := e.items.Delete(testContext(t), key, revision); err != nil {
 			t.Fatal(err)
 		}
-		if listed, last, err := e.items.ListCurrent(testContext(t), "current.*"); err != nil || len(listed) != 0 || last <= revision {
+		if listed, last, err := reader.ListCurrent(testContext(t), "current.*"); err != nil || len(listed) != 0 || last <= revision {
 			t.Fatalf("got %v up to %d, %v, want nothing", listed, last, err)
+		}
+	}
+}
+
+// More keys than the server sends in one answer, with markers among them and records
+// that were written twice.
+func testListCurrentMany(t *testing.T, e batchEnv) {
+	const many = 2_500
+	for from := 0; from < many; from += 500 {
+		b := e.batch()
+		for i := from; i < from+500; i++ {
+			b.Put(fmt.Sprint("many.", i), item{1, "old"})
+		}
+		if _, err := b.Commit(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := e.batch()
+	b.Put("many.0", item{1, "new"})
+	b.Clear("many.1")
+	if _, err := b.Commit(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	last, _, err := e.items.Last(testContext(t), "many.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, seen, err := e.items.ListCurrent(testContext(t), "many.*")
+	if err != nil || len(listed) != many-1 || seen != last || listed[len(listed)-1].Value.Status != "new" {
+		t.Errorf("got %d up to %d, %v, want %d up to %d, the changed one last", len(listed), seen, err, many-1, last)
+	}
+	// While records are written anew, each is still told once.
+	var writing sync.WaitGroup
+	done := make(chan struct{})
+	writing.Go(func() {
+		for i := 2; ; i = 2 + (i-1)%(many-2) {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			b := e.batch()
+			b.Put(fmt.Sprint("many.", i), item{1, "anew"})
+			if _, err := b.Commit(testContext(t)); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	defer writing.Wait()
+	defer close(done)
+	for range 10 {
+		listed, _, err := e.items.ListCurrent(testContext(t), "many.*")
+		told := map[string]bool{}
+		for _, entry := range listed {
+			told[entry.Key] = true
+		}
+		if err != nil || len(listed) != many-1 || len(told) != many-1 {
+			t.Errorf("got %d of %d records, %v, want %d", len(listed), len(told), err, many-1)
 		}
 	}
 }

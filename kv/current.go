@@ -28,9 +28,13 @@ func (b *Bucket[T]) Last(ctx context.Context, filter string) (revision uint64, l
 // ListCurrent returns all records whose keys match filter, by revision, and the revision
 // of the last message among them, markers included: the list to decide on, with
 // [Batch.ExpectLast] to guard the decision. It holds at least what the leader held when
-// it was called. It costs one question to the leader if there is nothing, and the pages
-// of [Bucket.List] otherwise. It returns the errors of List, and [ErrUnavailable] if
-// the replica that is read lags for too long.
+// it was called.
+//
+// It costs one question to the leader if there is nothing. Otherwise any replica sends
+// what matches: up to 1,024 keys at once, at a cost that does not depend on the other
+// records. More are read in the pages of [Bucket.List], for which the server looks
+// through all that lies between them. It returns the errors of List, and
+// [ErrUnavailable] if the replica lags for too long.
 func (b *Bucket[T]) ListCurrent(ctx context.Context, filter string) (entries []Entry[T], last uint64, err error) {
 	var lagging error
 	for range maxCurrentAttempts {
@@ -38,12 +42,17 @@ func (b *Bucket[T]) ListCurrent(ctx context.Context, filter string) (entries []E
 		if err != nil || last == 0 {
 			return nil, 0, err
 		}
-		entries, seen, err := b.listAll(ctx, filter)
-		if lagging = err; err == nil && seen >= last || err != nil && !errors.Is(err, ErrUnavailable) {
+		messages, seen, err := b.current(ctx, filter)
+		if err == nil && seen >= last {
+			entries, err := decodeAll[T](messages)
 			return entries, seen, b.failed("list", filter, err)
+		}
+		if err != nil && !errors.Is(err, ErrUnavailable) {
+			return nil, 0, b.failed("list", filter, err)
 		}
 		// The replica lags, or the last message was a marker that has expired meanwhile, or
 		// the consumer of a page is on a server that does not hear ours yet.
+		lagging = err
 		if err := rest(ctx, currentPause); err != nil {
 			return nil, 0, b.failed("list", filter, classify(err))
 		}
@@ -54,33 +63,21 @@ func (b *Bucket[T]) ListCurrent(ctx context.Context, filter string) (entries []E
 	return nil, 0, b.failed("list", filter, lagging)
 }
 
-// listAll returns the records that match filter, each in its last form, and the greatest
-// revision among all messages. Pages are read in the order of revisions, so what is
-// changed meanwhile comes again, in its new form or as a marker.
-func (b *Bucket[T]) listAll(ctx context.Context, filter string) (entries []Entry[T], seen uint64, err error) {
-	latest := map[string]uint64{}
+func decodeAll[T any](messages []keyed) ([]Entry[T], error) {
+	var entries []Entry[T]
 	var unreadable []error
-	for more := true; more; {
-		messages, next, err := b.messages(ctx, filter, seen)
+	for _, m := range messages {
+		if !m.live {
+			continue
+		}
+		entry, err := newEntry[T](m.key, m.data, m.revision, m.created)
 		if err != nil {
-			return nil, 0, err
+			unreadable = append(unreadable, fmt.Errorf("record %s: %w", m.key, err))
+			continue
 		}
-		for _, m := range messages {
-			latest[m.key], seen = m.revision, m.revision
-			if !m.live {
-				continue
-			}
-			entry, err := newEntry[T](m.key, m.data, m.revision, m.created)
-			if err != nil {
-				unreadable = append(unreadable, fmt.Errorf("record %s: %w", m.key, err))
-				continue
-			}
-			entries = append(entries, entry)
-		}
-		more = next
+		entries = append(entries, entry)
 	}
-	entries = slices.DeleteFunc(entries, func(e Entry[T]) bool { return latest[e.Key] != e.Revision })
-	return entries, seen, errors.Join(unreadable...)
+	return entries, errors.Join(unreadable...)
 }
 
 // keyed is a message with its key.
@@ -89,9 +86,40 @@ type keyed struct {
 	key string
 }
 
-// messages returns a page of what matches filter after the given revision, markers
-// included, and whether more follows.
-func (s store) messages(ctx context.Context, filter string, after uint64) (page []keyed, more bool, err error) {
+// current returns the last message of each key that matches filter, by revision, and the
+// greatest of the revisions.
+func (s store) current(ctx context.Context, filter string) (messages []keyed, seen uint64, err error) {
+	messages, err = s.multi(ctx, filter)
+	if errors.Is(err, errTooMany) {
+		messages, err = s.paged(ctx, filter)
+	}
+	if err != nil || len(messages) == 0 {
+		return nil, 0, err
+	}
+	return messages, messages[len(messages)-1].revision, nil
+}
+
+// paged reads page by page in the order of revisions, so what is changed meanwhile comes
+// again, in its new form or as a marker.
+func (s store) paged(ctx context.Context, filter string) (messages []keyed, err error) {
+	latest := map[string]uint64{}
+	for after, more := uint64(0), true; more; {
+		var page []keyed
+		page, more, err = s.page(ctx, filter, after)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range page {
+			latest[m.key], after = m.revision, m.revision
+		}
+		messages = append(messages, page...)
+	}
+	return slices.DeleteFunc(messages, func(m keyed) bool { return latest[m.key] != m.revision }), nil
+}
+
+// page returns a page of what matches filter after the given revision, markers included,
+// and whether more follows.
+func (s store) page(ctx context.Context, filter string, after uint64) (page []keyed, more bool, err error) {
 	err = s.call(ctx, s.api+"CONSUMER.>", func(ctx context.Context) error {
 		found, err := s.fetch(ctx, filter, after+1, MaxPageSize)
 		if err != nil {

@@ -64,7 +64,7 @@ func (b *Bucket[T]) List(ctx context.Context, options ListOptions) (page []Entry
 	if err != nil {
 		return nil, 0, b.failed("list", filter, err)
 	}
-	return b.page(messages)
+	return b.decodePage(messages)
 }
 
 func pageSize(limit int) int {
@@ -119,8 +119,8 @@ func (s store) discard(consumer jetstream.Consumer) {
 	_ = s.js.Conn().Publish(s.api+"CONSUMER.DELETE."+s.stream+"."+consumer.CachedInfo().Name, nil)
 }
 
-// page decodes messages and finds the cursor of the page after them.
-func (b *Bucket[T]) page(messages []jetstream.Msg) (page []Entry[T], next uint64, err error) {
+// decodePage decodes messages and finds the cursor of the page after them.
+func (b *Bucket[T]) decodePage(messages []jetstream.Msg) (page []Entry[T], next uint64, err error) {
 	var unreadable []error
 	for _, m := range messages {
 		meta, err := m.Metadata()

@@ -24,8 +24,10 @@ func (e env) baseTree() map[string]snapshots.Info {
 		kind        snapshots.Kind
 		key, parent string
 	}{
-		{snapshots.Active, "bare", ""}, {snapshots.Active, "on-3", "db@snap"},
-		{snapshots.View, "view-1", "layer-1"}, {snapshots.View, "view-3", "db@snap"},
+		{snapshots.Active, "bare", ""},
+		{snapshots.Active, "on-3", "db@snap"},
+		{snapshots.View, "view-1", "layer-1"},
+		{snapshots.View, "view-3", "db@snap"},
 	} {
 		info, err := e.create(c.kind, c.key, c.parent)
 		e.must(err)

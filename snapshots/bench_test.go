@@ -92,7 +92,9 @@ func publish(b *testing.B, js jetstream.JetStream, key, data string) {
 
 // BenchmarkStore_AgainstManyEntries measures each operation in a store that holds nothing
 // else and in one with manyEntries besides, turn by turn in one run, and tells the ratio:
-// about 1 means that the cost does not grow with the store.
+// about 1 means that the cost does not grow with the store. Up to about 3 is the step from
+// records that the server has in memory, since they are its last, to older ones that it
+// has to read; it is the same from 25,000 entries to 100,000.
 func BenchmarkStore_AgainstManyEntries(b *testing.B) {
 	small, large := benchStore(b, 0), benchStore(b, manyEntries)
 	ctx := b.Context()

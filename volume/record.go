@@ -109,7 +109,7 @@ type Snapshot struct {
 }
 
 // Progress is how far a long operation has come. What it counts is the backend's matter;
-// Done is Total at the end.
+// Done is Total at the end. A Total of 0 is not known.
 type Progress struct {
 	Done  uint64 `json:"done"`
 	Total uint64 `json:"total"`

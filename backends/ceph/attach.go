@@ -105,7 +105,7 @@ func (d *driver) confirmClosed(ctx context.Context, c *conn, id string) error {
 	if err != nil || len(owners) == 0 {
 		return err
 	}
-	return c.shutOut(ctx, id, owners...)
+	return c.shutOut(ctx, id, addresses(owners)...)
 }
 
 // free breaks the locks of the node; readers that raced for one node may have two.

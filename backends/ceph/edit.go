@@ -43,11 +43,21 @@ func (c *conn) edit(id string, f func(*rbd.Image) error) (err error) {
 }
 
 // shutOutDead shuts out who has librbd's lock and no watch, and reports whether anybody had.
-// The watch of one that is on the blocklist, as a killed worker is after a fence, is over.
 func (c *conn) shutOutDead(id string) (bool, error) {
-	owners, err := c.owners(id)
-	if err != nil || len(owners) == 0 {
+	dead, err := c.dead(id)
+	if err != nil {
 		return false, err
+	}
+	return len(dead) > 0, c.shutOut(context.Background(), id, addresses(dead)...)
+}
+
+// dead returns the owners of librbd's lock without a watch. The watch of one that is on the
+// blocklist, as a killed worker is after a fence, is over. Who closes the image gives the
+// lock back before the watch: it had the lock when this began and has it no more at the end.
+func (c *conn) dead(id string) ([]owner, error) {
+	before, err := c.owners(id)
+	if err != nil || len(before) == 0 {
+		return nil, err
 	}
 	var watchers []string
 	err = c.look(id, func(image *rbd.Image) (err error) {
@@ -55,13 +65,15 @@ func (c *conn) shutOutDead(id string) (bool, error) {
 		return err
 	})
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if watchers, err = c.unfenced(watchers); err != nil {
-		return false, err
+		return nil, err
 	}
-	dead := slices.DeleteFunc(owners, func(owner string) bool { return slices.Contains(watchers, owner) })
-	return len(dead) > 0, c.shutOut(context.Background(), id, dead...)
+	after, err := c.owners(id)
+	return slices.DeleteFunc(after, func(o owner) bool {
+		return slices.Contains(watchers, o.address) || !slices.Contains(before, o)
+	}), err
 }
 
 // shutOut puts clients on the blocklist and then breaks their locks, those of librbd on the
@@ -73,16 +85,16 @@ func (c *conn) shutOut(ctx context.Context, id string, clients ...string) error 
 	if err := blocklist(ctx, c.cluster, c.shutOutFor, clients...); err != nil {
 		return err
 	}
-	list, err := c.io.ListLockers(headerObject+id, exclusiveLockName) // rados_list_lockers
+	owners, err := c.owners(id)
 	if err != nil {
 		return err
 	}
-	for i, addr := range list.Addrs {
-		if !slices.Contains(clients, bareAddr(addr)) {
+	for _, o := range owners {
+		if !slices.Contains(clients, o.address) {
 			continue
 		}
 		// rados_break_lock; that it is broken already is no error of BreakLock.
-		if _, err := c.io.BreakLock(headerObject+id, exclusiveLockName, list.Clients[i], list.Cookies[i]); err != nil {
+		if _, err := c.io.BreakLock(headerObject+id, exclusiveLockName, o.client, o.cookie); err != nil {
 			return err
 		}
 	}

@@ -71,7 +71,8 @@ func fenceClients(ctx context.Context, c *conn, id string, writersOnly bool) (fe
 // clients returns the addresses of those that may write to the image, this connection
 // excepted.
 func (c *conn) clients(id string, writersOnly bool) ([]string, error) {
-	clients, err := c.owners(id)
+	owners, err := c.owners(id)
+	clients := addresses(owners)
 	if err != nil || writersOnly {
 		return clients, err
 	}

@@ -133,19 +133,35 @@ func (c *conn) watchers(image *rbd.Image) ([]string, error) {
 	return slices.Compact(addrs), nil
 }
 
-// owners returns the addresses of the clients that have librbd's exclusive lock, this
-// connection excepted: of rados_list_lockers, as rbd_lock_get_owners refuses an image
-// opened for reading. One that is no watcher any more is dead or cut off.
-func (c *conn) owners(id string) ([]string, error) {
+// owner is a client that has librbd's exclusive lock.
+type owner struct {
+	address string
+	client  string // client.4123
+	cookie  string // of the watch with which it took the lock
+}
+
+// owners returns the clients that have librbd's exclusive lock, this connection excepted:
+// of rados_list_lockers, as rbd_lock_get_owners refuses an image opened for reading. One
+// that is no watcher any more is dead or cut off, if it has not just closed the image.
+func (c *conn) owners(id string) ([]owner, error) {
 	list, err := c.io.ListLockers(headerObject+id, exclusiveLockName)
 	if err != nil {
 		return nil, err
 	}
-	var addrs []string
-	for _, addr := range list.Addrs {
+	var owners []owner
+	for i, addr := range list.Addrs {
 		if addr = bareAddr(addr); !slices.Contains(c.addrs, addr) {
-			addrs = append(addrs, addr)
+			owners = append(owners, owner{address: addr, client: list.Clients[i], cookie: list.Cookies[i]})
 		}
 	}
-	return addrs, nil
+	return owners, nil
+}
+
+// addresses are those of the owners.
+func addresses(owners []owner) []string {
+	var addrs []string
+	for _, o := range owners {
+		addrs = append(addrs, o.address)
+	}
+	return addrs
 }

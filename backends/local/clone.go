@@ -104,7 +104,7 @@ func (d *Driver) Flatten(ctx context.Context, ref backends.Ref) error {
 
 // Children returns none for every snapshot that is there; see [backends.Cloner].
 func (d *Driver) Children(ctx context.Context, ref backends.Ref, name volume.SnapshotName) ([]volume.Key, error) {
-	if err := d.readyFor(ctx, ref); err != nil {
+	if err := cmp.Or(d.readyFor(ctx, ref), name.Validate()); err != nil {
 		return nil, err
 	}
 	_, err := d.kept(ref, name)

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/jetvol/jetvol/backends/backendtest"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -50,7 +52,10 @@ func TestSnapshots_BlocksShared_TakeNoSpace(t *testing.T) {
 // free syncs the file system, so that all that is written has its blocks.
 func free(t *testing.T, dir string) int64 {
 	t.Helper()
-	syscall.Sync()
+	root, err := os.Open(dir)
+	must(t, err)
+	must(t, unix.Syncfs(int(root.Fd())))
+	must(t, root.Close())
 	var fs syscall.Statfs_t
 	must(t, syscall.Statfs(dir, &fs))
 	return int64(fs.Bfree) * fs.Bsize

@@ -39,6 +39,7 @@ func TestDecodeSidecar(t *testing.T) {
 		{"NodesOutOfOrder", replace(`[{"node":"n12","mode":"read-write"}]`, `[{"node":"n2","mode":"read-only"},{"node":"n1","mode":"read-only"}]`), "node n1 after node n2"},
 		{"NodeTwice", replace(`[{"node":"n12","mode":"read-write"}]`, `[{"node":"n1","mode":"read-only"},{"node":"n1","mode":"read-only"}]`), "node n1 after node n1"},
 		{"Snapshots", snapshots(`{"name":"a","size_bytes":1,"created_at":"2026-11-21T01:02:03.000000004Z"}`), ""},
+		{"NoSnapshots", snapshots(``), "an empty list"},
 		{"SnapshotNameOutside", snapshots(`{"name":"../a","size_bytes":1,"created_at":"2026-11-21T01:02:03Z"}`), "invalid_name"},
 		{"SnapshotWithoutSize", snapshots(`{"name":"a","created_at":"2026-11-21T01:02:03Z"}`), "invalid_size"},
 		{"SnapshotWithoutTime", snapshots(`{"name":"a","size_bytes":1}`), "without its time"},

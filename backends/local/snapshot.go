@@ -198,6 +198,9 @@ func (s sidecar) blockers() []backends.Blocker {
 }
 
 func (s sidecar) validateSnapshots() error {
+	if s.Snapshots != nil && len(s.Snapshots) == 0 {
+		return volume.Errorf(volume.ErrInvalidPayload, "snapshots: an empty list")
+	}
 	names := make(map[volume.SnapshotName]bool)
 	for _, made := range s.Snapshots {
 		if err := cmp.Or(made.Name.Validate(), made.Size.ValidateSize()); err != nil {

@@ -198,7 +198,9 @@ func TestContract_States(t *testing.T) {
 // about the state.
 func acceptedVerbs(state volume.State) []string {
 	key := volume.Key{Project: "p", Name: "v"}
-	record := volume.Record{Key: key, ID: volume.NewID(key, 1), State: state, Generation: 9, Spec: volume.Spec{Size: volume.MiB}}
+	record := volume.Record{Key: key, ID: volume.NewID(key, 1), State: state, Generation: 9, Spec: volume.Spec{
+		Size: volume.MiB, Source: volume.SnapshotKey{Volume: "base", Snapshot: "gold"},
+	}}
 	if state == volume.StateAttached {
 		record.Attachments = volume.Attachments{{Node: "holder", Mode: volume.ReadOnly}}
 	}

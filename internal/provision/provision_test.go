@@ -98,6 +98,7 @@ var departures = []struct {
 	{"events are not republished", events.StreamName, "republish", func(c *jetstream.StreamConfig) { c.RePublish = nil }, true, true},
 	{"events in memory", events.StreamName, "storage", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, true, false},
 	{"records with a history", "KV_" + kv.VolumesBucket, "max_msgs_per_subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 }, true, true},
+	{"snapshots without batches", "KV_" + kv.SnapshotsBucket, "allow_atomic", func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }, true, true},
 	{"commands not partitioned", commands.StreamName, "subject_transform", func(c *jetstream.StreamConfig) { c.SubjectTransform = nil }, true, true},
 	{"commands not a work queue", commands.StreamName, "retention", func(c *jetstream.StreamConfig) { c.Retention = jetstream.LimitsPolicy }, true, false},
 

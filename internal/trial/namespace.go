@@ -16,7 +16,7 @@ import (
 )
 
 // CephTags are those that a build with the driver for Ceph needs.
-const CephTags = "ceph,pacific"
+const CephTags = "ceph,pacific,ceph_preview"
 
 // Namespace is a namespace of a pool of a Ceph cluster. A fence asks the processes of one
 // namespace only, so trials with one each do not wait for each other's dead.

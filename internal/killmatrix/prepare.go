@@ -1,12 +1,67 @@
 package main
 
-import "github.com/jetvol/jetvol/volume"
+import (
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/volume"
+)
 
 // Volumes beside the one that the command is for.
 const (
 	sourceName volume.Name = "source" // what a clone is made from
 	childName  volume.Name = "child"  // a clone of the volume
 )
+
+// prepare brings the volume to where the command needs it.
+func (p *planner) prepare() []ask {
+	crowd := 0
+	if p.cell.scenario == crowded {
+		crowd = fsm.MaxOutcomes
+	}
+	switch name := p.cell.column.name; name {
+	case clone, deleteClone, inUse, string(volume.VerbSnapshot), string(volume.VerbDeleteSnapshot),
+		string(volume.VerbRestore), string(volume.VerbFlatten):
+		return p.prepareChain(name, crowd)
+	case unknown, malformed:
+		return nil
+	case string(volume.VerbCreate):
+		if crowd > 0 || p.coin() { // a second life
+			return p.life(crowd, volume.VerbDelete)
+		}
+		return nil
+	case string(volume.VerbAttach):
+		if p.shared = p.coin(); p.shared {
+			return p.life(crowd, volume.VerbAttach)
+		}
+		return p.life(crowd)
+	case string(volume.VerbDetach), string(volume.VerbNodeGone):
+		if p.shared = p.coin(); p.shared { // of two readers one goes
+			return p.life(crowd, volume.VerbAttach, volume.VerbAttach)
+		}
+		return p.life(crowd, volume.VerbAttach)
+	case string(volume.VerbResize), string(volume.VerbReconcile), refused, repeated:
+		if p.coin() {
+			return p.life(crowd, volume.VerbAttach)
+		}
+		return p.life(crowd)
+	case string(volume.VerbCancel):
+		return p.life(max(0, crowd-1)) // its target's answer is the last one
+	default:
+		return p.life(crowd)
+	}
+}
+
+// life creates a volume and takes it on by the verbs. With refusals between it fills the
+// record with so many answers in all.
+func (p *planner) life(answers int, then ...volume.Verb) []ask {
+	asks := []ask{p.request(volume.VerbCreate)}
+	for len(asks)+len(then) < answers {
+		asks = append(asks, p.refusal())
+	}
+	for _, verb := range then {
+		asks = append(asks, p.request(verb))
+	}
+	return asks
+}
 
 // prepareChain brings the volume to where a command about a snapshot or a clone needs it.
 func (p *planner) prepareChain(column string, crowd int) []ask {

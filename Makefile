@@ -11,7 +11,7 @@ SHELL       := bash
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 DIR      ?= jetvol-data
-TIMEOUT  ?= 8m
+TIMEOUT  ?= 20m
 FUZZTIME ?= 10s
 BENCH    ?= .
 KILLS    ?= 100
@@ -61,7 +61,7 @@ check: lint vet tidy race ## what a change must pass before review: lint, vet, t
 	@echo "make check: passed"
 
 .PHONY: race
-race: need-go need-cc bin/nats build ## all tests under the race detector (TIMEOUT=8m for each package)
+race: need-go need-cc bin/nats build ## all tests under the race detector (TIMEOUT=20m for each package)
 	go test -race -timeout $(TIMEOUT) ./...
 
 # $(call on-ceph,COMMANDS) runs them with a cluster in $$JETVOL_CEPH_DIR, which is ended

@@ -39,6 +39,7 @@ func TestSucceed_EndsEveryVerb(t *testing.T) {
 			want := volume.Outcome{
 				CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: volume.Succeeded,
 				State: test.to, Generation: s.record.Generation, VolumeID: s.record.ID,
+				Snapshot: op.Snapshot,
 			}
 			if decision.Outcome == nil || *decision.Outcome != want {
 				t.Errorf("got outcome %+v, want %+v", decision.Outcome, want)

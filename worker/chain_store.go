@@ -62,7 +62,7 @@ func (e *execution) enterClone(ctx context.Context) error {
 // leaveClone removes the volume's entry, after the backend has deleted it.
 func (e *execution) leaveClone(ctx context.Context) error {
 	record := e.head.record
-	if record.Source.IsZero() {
+	if record.Source.IsZero() && !record.ReadOnly { // a view keeps its entry when it is flattened
 		return nil
 	}
 	return e.asked(ctx, func(ctx context.Context) error {

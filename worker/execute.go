@@ -57,6 +57,8 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	if err != nil || answered {
 		return e.finish(ctx, outcome, true, err)
 	}
+	// What is under way was begun before this: by a former owner, or before a conflict.
+	e.head.record = fsm.Interrupted(e.head.record)
 	// An operation of another command can only be here if that command's message was
 	// taken out of the stream by hand. It is ended first, as if it were still there.
 	if op := e.head.record.Op; op != nil && op.CommandID != e.command.ID {

@@ -20,7 +20,11 @@ func (e *execution) project() volume.Project { return e.command.Key.Project }
 
 // asked runs one question or change of the store within the time of a few requests.
 func (e *execution) asked(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storePatience*e.worker.config.RequestTimeout)
+	if ctx.Err() != nil {
+		return ctx.Err() // nothing was asked
+	}
+	// Not cancelled on the way: what may have been stored would be found by nobody.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience*e.worker.config.RequestTimeout)
 	defer cancel()
 	err := do(ctx)
 	_, coded := errors.AsType[*volume.Error](err)

@@ -229,7 +229,7 @@ func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, e
 		return fsm.Decision{}, err
 	}
 	cause := cancelCause(e.cancellable)
-	if _, own := errors.AsType[*storeError](err); own && cause == nil {
+	if _, own := errors.AsType[*storeError](err); own { // cancelled or not, whether it was stored has to be found out
 		return fsm.Decision{}, err
 	}
 	if cause != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/fsm"
@@ -151,7 +152,9 @@ func inUse(key volume.SnapshotKey, children []snapshots.Key) error {
 	for i, child := range children {
 		by[i] = volume.Blocker{Kind: volume.BlockedByChild, Name: child.String()}
 	}
-	return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s: %w", key, backends.Blocked(by...))
+	blocked := backends.Blocked(by...)
+	text := strings.TrimSuffix(blocked.Error(), ": "+string(volume.FailedPrecondition))
+	return &volume.Error{Code: volume.ErrSnapshotInUse, Message: fmt.Sprintf("delete snapshot %s: %s", key, text), Cause: blocked}
 }
 
 // explainSnapshots adds to the refusal of a delete which snapshots are in its way.

@@ -47,6 +47,9 @@ func (e *execution) entry(ctx context.Context, key volume.SnapshotKey) (info sna
 		info, err = e.worker.chains.Stat(ctx, e.project(), keyOf(key))
 		return err
 	})
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		err = volume.Errorf(volume.ErrSnapshotNotFound, "%s volume %s: there is no snapshot %s", e.command.Verb, e.command.Key, key)
+	}
 	return info, err
 }
 

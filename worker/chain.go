@@ -222,7 +222,7 @@ func (e *execution) settleChain(ctx context.Context, seen *fsm.Observation) erro
 		if !seen.Present {
 			return e.leaveClone(ctx)
 		}
-	case volume.VerbSnapshot, volume.VerbDeleteSnapshot:
+	case volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore:
 		if seen.Present {
 			return e.countSnapshots(ctx, seen)
 		}

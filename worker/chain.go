@@ -147,11 +147,15 @@ func (e *execution) refuseNeeded(ctx context.Context, key volume.SnapshotKey) er
 }
 
 func inUse(key volume.SnapshotKey, children []snapshots.Key) error {
+	return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s: %w", key, neededBy(children))
+}
+
+func neededBy(children []snapshots.Key) error {
 	by := make([]volume.Blocker, len(children))
 	for i, child := range children {
 		by[i] = volume.Blocker{Kind: volume.BlockedByChild, Name: child.String()}
 	}
-	return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s: %w", key, backends.Blocked(by...))
+	return backends.Blocked(by...)
 }
 
 // explainSnapshots adds to the refusal of a delete which snapshots are in its way.
@@ -207,8 +211,11 @@ type storeError struct{ error }
 func (e *storeError) Unwrap() error { return e.error }
 
 func beginAgain(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, kv.ErrCorrupt): // now and ever, and not for the volume's other commands to wait for
+		return volume.Errorf(volume.ErrInternal, "snapshots: %w", err)
 	}
 	return &storeError{fmt.Errorf("snapshots: %w", err)}
 }

@@ -1,9 +1,11 @@
 package worker_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -38,4 +40,43 @@ func TestRestore_OfWhatTheBackendLost_LeavesTheVolumeAsItIs(t *testing.T) {
 	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, "s1"))
 	s.wantReply(s.restore("db-01", "s1"), volume.Failed, volume.StateAvailable, volume.ErrBackendNotFound)
 	s.wantReply(s.attach("db-01", "n1"), volume.Succeeded, volume.StateAttached, "")
+}
+
+// An entry that cannot be read fails the command that needs it and no other.
+func TestSnapshot_EntryThatCannotBeRead_DoesNotStopTheVolume(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	s.create("db-02", sMiB)
+	_, err := s.js.Publish(s.ctx, "$KV.snapshots.default.e.db-01.s1", []byte(`{"schema_version":1,"name":"db-01@s1"}`))
+	s.must(err)
+	for name, reply := range map[string]func() commands.Reply{
+		"snapshot": func() commands.Reply { return s.snapshot("db-01", "s1") },
+		"delete":   func() commands.Reply { return s.deleteSnapshot("db-01", "s1") },
+		"restore":  func() commands.Reply { return s.restore("db-01", "s1") },
+		"clone":    func() commands.Reply { return s.clone("copy", "db-01@s1") },
+	} {
+		if got := reply(); got.Outcome != volume.Rejected || got.Failure.Code != volume.ErrInternal {
+			t.Errorf("%s: got %s %+v, want it rejected as internal", name, got.Outcome, got.Failure)
+		}
+	}
+	s.wantReply(s.attach("db-01", "n1"), volume.Succeeded, volume.StateAttached, "")
+}
+
+// What a reconcile cannot settle it names.
+func TestReconcile_MissingSnapshotHasClones_NamesThem(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	s.snapshot("db-01", "s1")
+	s.clone("copy", "db-01@s1")
+	record := s.record("db-01")
+	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, "s1"))
+	reply := s.verb("db-01", volume.VerbReconcile)
+	s.wantReply(reply, volume.Rejected, volume.StateAvailable, volume.ErrSnapshotInUse)
+	if got, want := blockers(reply), []volume.Blocker{{Kind: volume.BlockedByChild, Name: "copy"}}; !slices.Equal(got, want) {
+		t.Errorf("blocked by: got %v, want %v (%s)", got, want, reply.Failure.Message)
+	}
+	s.wantReply(s.verb("copy", volume.VerbFlatten), volume.Succeeded, volume.StateAvailable, "")
+	s.wantReply(s.verb("db-01", volume.VerbReconcile), volume.Succeeded, volume.StateAvailable, "")
+	s.wantEntries()
+	s.wantSnapshots("db-01")
 }

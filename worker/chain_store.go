@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/kv"
@@ -257,8 +256,8 @@ func (e *execution) dropEntry(ctx context.Context, info snapshots.Info) error {
 	err := e.asked(ctx, func(ctx context.Context) error {
 		return e.worker.chains.Remove(ctx, e.project(), info.Name, info.ID)
 	})
-	if errors.Is(err, volume.ErrSnapshotInUse) {
-		return fmt.Errorf("snapshot %s is missing at the backend: %w", info.Name, err)
+	if blocked, is := errors.AsType[*snapshots.BlockedError](err); is {
+		return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s is missing at the backend: %w", info.Name, neededBy(blocked.Children))
 	}
 	return err
 }

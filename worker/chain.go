@@ -84,17 +84,11 @@ func (e *execution) resolveSource(ctx context.Context) error {
 
 // sourceRecord returns the record of the volume that a clone's source belongs to.
 func (e *execution) sourceRecord(ctx context.Context, name volume.Name) (volume.Record, error) {
-	key := volume.Key{Project: e.command.Key.Project, Name: name}
-	ctx, cancel := context.WithTimeout(ctx, e.worker.config.RequestTimeout)
-	defer cancel()
-	entry, err := e.worker.records.ByKey(ctx, key)
-	switch {
-	case errors.Is(err, kv.ErrNotFound), err == nil && !entry.Value.Exists():
-		return volume.Record{}, volume.Errorf(volume.ErrSnapshotNotFound, "create volume %s: no volume %s", e.command.Key, key)
-	case err != nil:
-		return volume.Record{}, beginAgain(err)
+	record, err := e.recordOf(ctx, name)
+	if err == nil && !record.Exists() {
+		err = volume.Errorf(volume.ErrSnapshotNotFound, "create volume %s: no volume %s", e.command.Key, name)
 	}
-	return entry.Value, nil
+	return record, err
 }
 
 // resolveSnapshot finds the snapshot that a command names, and refuses to delete one that
@@ -244,6 +238,9 @@ func (e *execution) reconcileChain(ctx context.Context, seen *fsm.Observation) e
 	unsure := record.State == volume.StatePending || record.State == volume.StateError
 	switch {
 	case seen.Present:
+		if err := e.enterAgain(ctx); err != nil {
+			return err
+		}
 		return e.countSnapshots(ctx, seen)
 	case !unsure:
 		return nil
@@ -252,6 +249,19 @@ func (e *execution) reconcileChain(ctx context.Context, seen *fsm.Observation) e
 		return err
 	}
 	return e.leaveClone(ctx)
+}
+
+// enterAgain enters a clone that was left when the backend did not show it. One whose source
+// is gone by now needs it no more than the backend does.
+func (e *execution) enterAgain(ctx context.Context) error {
+	if e.head.record.Source.IsZero() {
+		return nil
+	}
+	err := e.enterClone(ctx)
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (e *execution) countSnapshots(ctx context.Context, seen *fsm.Observation) error {

@@ -1,11 +1,13 @@
 package worker_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -79,4 +81,92 @@ func TestReconcile_MissingSnapshotHasClones_NamesThem(t *testing.T) {
 	s.wantReply(s.verb("db-01", volume.VerbReconcile), volume.Succeeded, volume.StateAvailable, "")
 	s.wantEntries()
 	s.wantSnapshots("db-01")
+}
+
+// late returns a step in the store that a worker makes which was stopped before it, and
+// does not know that the volume is another's by now.
+func (s *system) late(do func(*snapshots.Store) error) {
+	s.t.Helper()
+	s.must(do(s.store()))
+}
+
+func TestClone_EntryOfAnEarlierLife_IsInNobodysWay(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	s.snapshot("db-01", "s1")
+	s.clone("copy", "db-01@s1")
+	old := s.record("copy").ID
+	s.wantReply(s.verb("copy", volume.VerbDelete), volume.Succeeded, volume.StateDeleted, "")
+	enter := func(store *snapshots.Store) error {
+		_, err := store.CreateClone(s.ctx, "default", "copy", snapshots.SnapshotKey("db-01", "s1"), string(old), nil)
+		return err
+	}
+	s.late(enter)
+	s.snapshot("db-01", "s2")
+	s.wantReply(s.clone("copy", "db-01@s2"), volume.Succeeded, volume.StateAvailable, "")
+	s.wantEntries("db-01@s1", "db-01@s2", "copy < db-01@s2")
+}
+
+func TestSnapshot_EntryOfAnEarlierLife_GivesItNoParent(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	s.snapshot("db-01", "s1")
+	s.clone("copy", "db-01@s1")
+	old := s.record("copy").ID
+	s.wantReply(s.verb("copy", volume.VerbDelete), volume.Succeeded, volume.StateDeleted, "")
+	s.wantReply(s.create("copy", sMiB), volume.Succeeded, volume.StateAvailable, "")
+	s.late(func(store *snapshots.Store) error {
+		_, err := store.CreateClone(s.ctx, "default", "copy", snapshots.SnapshotKey("db-01", "s1"), string(old), nil)
+		return err
+	})
+	s.wantReply(s.snapshot("copy", "c1"), volume.Succeeded, volume.StateAvailable, "")
+	s.wantReply(s.deleteSnapshot("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
+	s.wantEntries("copy@c1")
+}
+
+// The mark of a delete_snapshot that has ended keeps nobody from the snapshot that has the
+// name now.
+func TestSnapshot_MarkOfAnEndedDelete_IsTakenBack(t *testing.T) {
+	mark := func(s *system) func(*snapshots.Store) error {
+		return func(store *snapshots.Store) error {
+			return store.BeginRemove(s.ctx, "default", snapshots.SnapshotKey("db-01", "s1"), "ended")
+		}
+	}
+	t.Run("clone", func(t *testing.T) {
+		s := start(t)
+		s.create("db-01", sMiB)
+		s.snapshot("db-01", "s1")
+		s.late(mark(s))
+		s.wantReply(s.clone("copy", "db-01@s1"), volume.Succeeded, volume.StateAvailable, "")
+		s.wantEntries("db-01@s1", "copy < db-01@s1")
+	})
+	t.Run("delete_snapshot", func(t *testing.T) {
+		s := start(t)
+		s.create("db-01", sMiB)
+		s.snapshot("db-01", "s1")
+		s.late(mark(s))
+		s.wantReply(s.deleteSnapshot("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
+		s.wantEntries()
+	})
+}
+
+// A volume that was away for two reconciles comes back with its snapshots.
+func TestReconcile_VolumeComesBack_KeepsItsSnapshots(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	s.snapshot("db-01", "s1")
+	s.clone("copy", "db-01@s1")
+	s.snapshot("copy", "c1")
+	s.backend.hook(func(_ context.Context, call string, ref backends.Ref) error {
+		if call == "get" && ref.Key == key("copy") {
+			return backends.Errorf(volume.NotFound, "not mounted")
+		}
+		return nil
+	}, nil)
+	s.wantReply(s.verb("copy", volume.VerbReconcile), volume.Succeeded, volume.StateError, "")
+	s.wantReply(s.verb("copy", volume.VerbReconcile), volume.Succeeded, volume.StatePending, "")
+	s.backend.hook(nil, nil)
+	s.wantReply(s.verb("copy", volume.VerbReconcile), volume.Succeeded, volume.StateAvailable, "")
+	s.wantSnapshots("copy", "c1")
+	s.wantEntries("db-01@s1", "copy < db-01@s1", "copy@c1 < db-01@s1")
 }

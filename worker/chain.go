@@ -85,17 +85,11 @@ func (e *execution) resolveSource(ctx context.Context) error {
 
 // sourceRecord returns the record of the volume that a clone's source belongs to.
 func (e *execution) sourceRecord(ctx context.Context, name volume.Name) (volume.Record, error) {
-	key := volume.Key{Project: e.command.Key.Project, Name: name}
-	ctx, cancel := context.WithTimeout(ctx, e.worker.config.RequestTimeout)
-	defer cancel()
-	entry, err := e.worker.records.ByKey(ctx, key)
-	switch {
-	case errors.Is(err, kv.ErrNotFound), err == nil && !entry.Value.Exists():
-		return volume.Record{}, volume.Errorf(volume.ErrSnapshotNotFound, "create volume %s: no volume %s", e.command.Key, key)
-	case err != nil:
-		return volume.Record{}, beginAgain(err)
+	record, err := e.recordOf(ctx, name)
+	if err == nil && !record.Exists() {
+		err = volume.Errorf(volume.ErrSnapshotNotFound, "create volume %s: no volume %s", e.command.Key, name)
 	}
-	return entry.Value, nil
+	return record, err
 }
 
 // resolveSnapshot finds the snapshot that a command names, and refuses to delete one that
@@ -148,13 +142,17 @@ func (e *execution) refuseNeeded(ctx context.Context, key volume.SnapshotKey) er
 }
 
 func inUse(key volume.SnapshotKey, children []snapshots.Key) error {
+	blocked := neededBy(children)
+	text := strings.TrimSuffix(blocked.Error(), ": "+string(volume.FailedPrecondition))
+	return &volume.Error{Code: volume.ErrSnapshotInUse, Message: fmt.Sprintf("delete snapshot %s: %s", key, text), Cause: blocked}
+}
+
+func neededBy(children []snapshots.Key) error {
 	by := make([]volume.Blocker, len(children))
 	for i, child := range children {
 		by[i] = volume.Blocker{Kind: volume.BlockedByChild, Name: child.String()}
 	}
-	blocked := backends.Blocked(by...)
-	text := strings.TrimSuffix(blocked.Error(), ": "+string(volume.FailedPrecondition))
-	return &volume.Error{Code: volume.ErrSnapshotInUse, Message: fmt.Sprintf("delete snapshot %s: %s", key, text), Cause: blocked}
+	return backends.Blocked(by...)
 }
 
 // explainSnapshots adds to the refusal of a delete which snapshots are in its way.
@@ -210,8 +208,11 @@ type storeError struct{ error }
 func (e *storeError) Unwrap() error { return e.error }
 
 func beginAgain(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, kv.ErrCorrupt): // now and ever, and not for the volume's other commands to wait for
+		return volume.Errorf(volume.ErrInternal, "snapshots: %w", err)
 	}
 	return &storeError{fmt.Errorf("snapshots: %w", err)}
 }
@@ -225,7 +226,7 @@ func (e *execution) settleChain(ctx context.Context, seen *fsm.Observation) erro
 		if !seen.Present {
 			return e.leaveClone(ctx)
 		}
-	case volume.VerbSnapshot, volume.VerbDeleteSnapshot:
+	case volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore:
 		if seen.Present {
 			return e.countSnapshots(ctx, seen)
 		}
@@ -240,6 +241,9 @@ func (e *execution) reconcileChain(ctx context.Context, seen *fsm.Observation) e
 	unsure := record.State == volume.StatePending || record.State == volume.StateError
 	switch {
 	case seen.Present:
+		if err := e.enterAgain(ctx); err != nil {
+			return err
+		}
 		return e.countSnapshots(ctx, seen)
 	case !unsure:
 		return nil
@@ -248,6 +252,19 @@ func (e *execution) reconcileChain(ctx context.Context, seen *fsm.Observation) e
 		return err
 	}
 	return e.leaveClone(ctx)
+}
+
+// enterAgain enters a clone that was left when the backend did not show it. One whose source
+// is gone by now needs it no more than the backend does.
+func (e *execution) enterAgain(ctx context.Context) error {
+	if e.head.record.Source.IsZero() {
+		return nil
+	}
+	err := e.enterClone(ctx)
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (e *execution) countSnapshots(ctx context.Context, seen *fsm.Observation) error {

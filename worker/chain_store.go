@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/kv"
@@ -53,8 +52,28 @@ func (e *execution) entry(ctx context.Context, key volume.SnapshotKey) (info sna
 	return info, err
 }
 
-// enterClone enters the volume as a child of its source, before the backend makes it.
+// enterClone enters the volume as a child of its source, before the backend makes it. What a
+// worker has left behind that did not know that it had been replaced is not in the way.
 func (e *execution) enterClone(ctx context.Context) error {
+	err := e.tryEnterClone(ctx)
+	var cleared bool
+	var fault error
+	switch {
+	case errors.Is(err, volume.ErrSnapshotExists):
+		cleared, fault = e.removeStale(ctx, e.command.Key.Name)
+	case errors.Is(err, snapshots.ErrRemoving):
+		cleared, fault = e.clearEnded(ctx, e.head.record.Source)
+	}
+	if fault != nil {
+		return fault
+	}
+	if cleared {
+		return e.tryEnterClone(ctx)
+	}
+	return err
+}
+
+func (e *execution) tryEnterClone(ctx context.Context) error {
 	record := e.head.record
 	enter := e.worker.chains.CreateClone
 	if record.ReadOnly {
@@ -64,6 +83,23 @@ func (e *execution) enterClone(ctx context.Context) error {
 		_, err := enter(ctx, e.project(), record.Name, keyOf(record.Source), string(record.ID), record.Labels)
 		return err
 	})
+}
+
+// removeStale removes the entry of a volume's name that is not that of the volume, and
+// reports whether it was.
+func (e *execution) removeStale(ctx context.Context, name volume.Name) (bool, error) {
+	var info snapshots.Info
+	err := e.asked(ctx, func(ctx context.Context) (err error) {
+		info, err = e.worker.chains.Stat(ctx, e.project(), snapshots.VolumeKey(name))
+		return err
+	})
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return e.stale(ctx, info)
 }
 
 // leaveClone removes the volume's entry, after the backend has deleted it.
@@ -91,7 +127,8 @@ func (e *execution) enterSnapshot(ctx context.Context) error {
 	op := e.head.record.Op
 	return e.asked(ctx, func(ctx context.Context) error {
 		_, err := e.worker.chains.CreateSnapshot(ctx, e.project(), keyOf(e.snapshotKey(op.Snapshot.Name)),
-			string(op.Snapshot.ID), op.Args.Labels, snapshots.Usage{}, snapshots.WithVolumeSize(op.Snapshot.Size))
+			string(op.Snapshot.ID), op.Args.Labels, snapshots.Usage{},
+			snapshots.WithVolumeSize(op.Snapshot.Size), snapshots.OfVolume(string(e.head.record.ID)))
 		return err
 	})
 }
@@ -104,9 +141,17 @@ func (e *execution) remover() string { return string(e.head.record.Op.CommandID)
 // and nil for a snapshot that is gone.
 func (e *execution) markSnapshot(ctx context.Context, name volume.SnapshotName) error {
 	key := e.snapshotKey(name)
-	err := e.asked(ctx, func(ctx context.Context) error {
+	mark := func(ctx context.Context) error {
 		return e.worker.chains.BeginRemove(ctx, e.project(), keyOf(key), e.remover())
-	})
+	}
+	err := e.asked(ctx, mark)
+	if errors.Is(err, snapshots.ErrRemoving) {
+		if cleared, fault := e.clearEnded(ctx, key); fault != nil {
+			return fault
+		} else if cleared {
+			err = e.asked(ctx, mark)
+		}
+	}
 	blocked, isBlocked := errors.AsType[*snapshots.BlockedError](err)
 	switch {
 	case errors.Is(err, volume.ErrSnapshotNotFound):
@@ -115,6 +160,34 @@ func (e *execution) markSnapshot(ctx context.Context, name volume.SnapshotName) 
 		return inUse(key, blocked.Children)
 	}
 	return err
+}
+
+// clearEnded takes back the mark of a removal that has ended, and reports whether it has: the
+// operation stands in the volume's record before its mark is made, and as long as it runs.
+// Only a worker that did not know that it had been replaced makes one after that.
+func (e *execution) clearEnded(ctx context.Context, key volume.SnapshotKey) (bool, error) {
+	info, err := e.entry(ctx, key)
+	if err != nil || info.RemovedBy == "" {
+		return err == nil, err
+	}
+	record, err := e.recordOf(ctx, key.Volume)
+	if err != nil || record.Op != nil && string(record.Op.CommandID) == info.RemovedBy {
+		return false, err
+	}
+	return true, e.clearMark(ctx, info)
+}
+
+// recordOf returns the record of a volume of the project, or none.
+func (e *execution) recordOf(ctx context.Context, name volume.Name) (record volume.Record, err error) {
+	err = e.asked(ctx, func(ctx context.Context) error {
+		entry, err := e.worker.records.ByKey(ctx, volume.Key{Project: e.project(), Name: name})
+		if errors.Is(err, kv.ErrNotFound) {
+			return nil
+		}
+		record = entry.Value
+		return err
+	})
+	return record, err
 }
 
 func (e *execution) leaveSnapshot(ctx context.Context, name volume.SnapshotName) error {
@@ -137,7 +210,7 @@ func (e *execution) unmarkSnapshot(ctx context.Context) error {
 // cut records that the volume and its snapshots stand on nothing any more.
 func (e *execution) cut(ctx context.Context) error {
 	return e.asked(ctx, func(ctx context.Context) error {
-		return e.worker.chains.Flatten(ctx, e.project(), e.command.Key.Name)
+		return e.worker.chains.Flatten(ctx, e.project(), e.command.Key.Name, string(e.head.record.ID))
 	})
 }
 
@@ -179,16 +252,7 @@ func (e *execution) stale(ctx context.Context, child snapshots.Info) (bool, erro
 	if child.Name.Snapshot != "" {
 		return false, nil
 	}
-	key := volume.Key{Project: e.project(), Name: child.Name.Volume}
-	var entry kv.Entry[volume.Record]
-	err := e.asked(ctx, func(ctx context.Context) (err error) {
-		entry, err = e.worker.records.ByKey(ctx, key)
-		if errors.Is(err, kv.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	record := entry.Value
+	record, err := e.recordOf(ctx, child.Name.Volume)
 	if err != nil || record.Exists() && record.State != volume.StatePending && string(record.ID) == child.ID {
 		return false, err
 	}
@@ -240,8 +304,7 @@ func (e *execution) settleSnapshots(ctx context.Context, backend *backends.Backe
 	return both, nil
 }
 
-// clearMark takes back the mark of a removal that nobody is carrying out: the volume's lane
-// is, and it is here.
+// clearMark takes back the mark of a removal that nobody is carrying out.
 func (e *execution) clearMark(ctx context.Context, info snapshots.Info) error {
 	if info.RemovedBy == "" {
 		return nil
@@ -260,8 +323,8 @@ func (e *execution) dropEntry(ctx context.Context, info snapshots.Info) error {
 	err := e.asked(ctx, func(ctx context.Context) error {
 		return e.worker.chains.Remove(ctx, e.project(), info.Name, info.ID)
 	})
-	if errors.Is(err, volume.ErrSnapshotInUse) {
-		return fmt.Errorf("snapshot %s is missing at the backend: %w", info.Name, err)
+	if blocked, is := errors.AsType[*snapshots.BlockedError](err); is {
+		return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s is missing at the backend: %w", info.Name, neededBy(blocked.Children))
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"

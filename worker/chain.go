@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/fsm"
@@ -128,7 +129,28 @@ func (e *execution) refuseTaken(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	if lost, err := e.dropLost(ctx, entry); err != nil || lost {
+		return err
+	}
 	return volume.Errorf(volume.ErrSnapshotExists, "snapshot volume %s: there is %s with id %s", e.command.Key, key, entry.ID)
+}
+
+// dropLost removes the entry of a snapshot that the backend does not have, and reports
+// whether it was one: made by a worker that had been replaced, after the snapshot's end.
+func (e *execution) dropLost(ctx context.Context, info snapshots.Info) (bool, error) {
+	backend, err := e.worker.backend(e.head.record.Backend)
+	if err != nil {
+		return false, err
+	}
+	kept, err := backend.ListSnapshots(ctx, refOf(e.head.record))
+	has := func(s backends.Snapshot) bool { return s.Name == info.Name.Snapshot }
+	if err != nil || slices.ContainsFunc(kept, has) {
+		return false, nil //nolint:nilerr // what is not known to be lost is there
+	}
+	if e.command.ValidateOnly {
+		return true, nil
+	}
+	return true, e.dropEntry(ctx, info)
 }
 
 // refuseNeeded refuses to delete a snapshot with children.

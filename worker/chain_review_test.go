@@ -150,6 +150,23 @@ func TestSnapshot_MarkOfAnEndedDelete_IsTakenBack(t *testing.T) {
 	})
 }
 
+// The entry of a snapshot that was entered again after its deletion keeps nobody from the
+// name.
+func TestSnapshot_EntryOfADeletedOne_IsInNobodysWay(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	enter := func(store *snapshots.Store) error {
+		_, err := store.CreateSnapshot(s.ctx, "default", snapshots.SnapshotKey("db-01", "s1"), "default.db-01.1", nil, snapshots.Usage{})
+		return err
+	}
+	s.wantReply(s.snapshot("db-01", "keep"), volume.Succeeded, volume.StateAvailable, "")
+	s.late(enter)
+	s.wantReply(s.snapshot("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
+	s.wantReply(s.deleteSnapshot("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
+	s.wantSnapshots("db-01", "keep")
+	s.wantEntries("db-01@keep")
+}
+
 // A volume that was away for two reconciles comes back with its snapshots.
 func TestReconcile_VolumeComesBack_KeepsItsSnapshots(t *testing.T) {
 	s := start(t)

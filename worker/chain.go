@@ -155,23 +155,27 @@ func (e *execution) dropLost(ctx context.Context, info snapshots.Info) (bool, er
 
 // refuseNeeded refuses to delete a snapshot with children.
 func (e *execution) refuseNeeded(ctx context.Context, key volume.SnapshotKey) error {
-	children, err := e.children(ctx, key)
+	children, more, err := e.children(ctx, key)
 	if err != nil || len(children) == 0 {
 		return err
 	}
-	return inUse(key, children)
+	return inUse(key, children, more)
 }
 
-func inUse(key volume.SnapshotKey, children []snapshots.Key) error {
-	return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s: %w", key, neededBy(children))
+func inUse(key volume.SnapshotKey, children []snapshots.Key, more int) error {
+	return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s: %w", key, neededBy(children, more))
 }
 
-func neededBy(children []snapshots.Key) error {
+func neededBy(children []snapshots.Key, more int) error {
 	by := make([]volume.Blocker, len(children))
 	for i, child := range children {
 		by[i] = volume.Blocker{Kind: volume.BlockedByChild, Name: child.String()}
 	}
-	return backends.Blocked(by...)
+	err := backends.Blocked(by...)
+	if blocked, is := errors.AsType[*backends.BlockedError](err); is {
+		blocked.More += more
+	}
+	return err
 }
 
 // explainSnapshots adds to the refusal of a delete which snapshots are in its way.

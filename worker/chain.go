@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jetvol/jetvol/backends"
@@ -129,30 +130,55 @@ func (e *execution) refuseTaken(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	if lost, err := e.dropLost(ctx, entry); err != nil || lost {
+		return err
+	}
 	return volume.Errorf(volume.ErrSnapshotExists, "snapshot volume %s: there is %s with id %s", e.command.Key, key, entry.ID)
+}
+
+// dropLost removes the entry of a snapshot that the backend does not have, and reports
+// whether it was one: made by a worker that had been replaced, after the snapshot's end.
+func (e *execution) dropLost(ctx context.Context, info snapshots.Info) (bool, error) {
+	backend, err := e.worker.backend(e.head.record.Backend)
+	if err != nil {
+		return false, err
+	}
+	kept, err := backend.ListSnapshots(ctx, refOf(e.head.record))
+	has := func(s backends.Snapshot) bool { return s.Name == info.Name.Snapshot }
+	if err != nil || slices.ContainsFunc(kept, has) {
+		return false, nil //nolint:nilerr // what is not known to be lost is there
+	}
+	if e.command.ValidateOnly {
+		return true, nil
+	}
+	return true, e.dropEntry(ctx, info)
 }
 
 // refuseNeeded refuses to delete a snapshot with children.
 func (e *execution) refuseNeeded(ctx context.Context, key volume.SnapshotKey) error {
-	children, err := e.children(ctx, key)
+	children, more, err := e.children(ctx, key)
 	if err != nil || len(children) == 0 {
 		return err
 	}
-	return inUse(key, children)
+	return inUse(key, children, more)
 }
 
-func inUse(key volume.SnapshotKey, children []snapshots.Key) error {
-	blocked := neededBy(children)
+func inUse(key volume.SnapshotKey, children []snapshots.Key, more int) error {
+	blocked := neededBy(children, more)
 	text := strings.TrimSuffix(blocked.Error(), ": "+string(volume.FailedPrecondition))
 	return &volume.Error{Code: volume.ErrSnapshotInUse, Message: fmt.Sprintf("delete snapshot %s: %s", key, text), Cause: blocked}
 }
 
-func neededBy(children []snapshots.Key) error {
+func neededBy(children []snapshots.Key, more int) error {
 	by := make([]volume.Blocker, len(children))
 	for i, child := range children {
 		by[i] = volume.Blocker{Kind: volume.BlockedByChild, Name: child.String()}
 	}
-	return backends.Blocked(by...)
+	err := backends.Blocked(by...)
+	if blocked, is := errors.AsType[*backends.BlockedError](err); is {
+		blocked.More += more
+	}
+	return err
 }
 
 // explainSnapshots adds to the refusal of a delete which snapshots are in its way.

@@ -2,7 +2,10 @@ package worker_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jetvol/jetvol/backends"
@@ -150,6 +153,23 @@ func TestSnapshot_MarkOfAnEndedDelete_IsTakenBack(t *testing.T) {
 	})
 }
 
+// The entry of a snapshot that was entered again after its deletion keeps nobody from the
+// name.
+func TestSnapshot_EntryOfADeletedOne_IsInNobodysWay(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	enter := func(store *snapshots.Store) error {
+		_, err := store.CreateSnapshot(s.ctx, "default", snapshots.SnapshotKey("db-01", "s1"), "default.db-01.1", nil, snapshots.Usage{})
+		return err
+	}
+	s.wantReply(s.snapshot("db-01", "keep"), volume.Succeeded, volume.StateAvailable, "")
+	s.late(enter)
+	s.wantReply(s.snapshot("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
+	s.wantReply(s.deleteSnapshot("db-01", "s1"), volume.Succeeded, volume.StateAvailable, "")
+	s.wantSnapshots("db-01", "keep")
+	s.wantEntries("db-01@keep")
+}
+
 // A volume that was away for two reconciles comes back with its snapshots.
 func TestReconcile_VolumeComesBack_KeepsItsSnapshots(t *testing.T) {
 	s := start(t)
@@ -169,4 +189,62 @@ func TestReconcile_VolumeComesBack_KeepsItsSnapshots(t *testing.T) {
 	s.wantReply(s.verb("copy", volume.VerbReconcile), volume.Succeeded, volume.StateAvailable, "")
 	s.wantSnapshots("copy", "c1")
 	s.wantEntries("db-01@s1", "copy < db-01@s1", "copy@c1 < db-01@s1")
+}
+
+// What only looks changes nothing, not even what is left over.
+func TestDeleteSnapshot_ValidateOnly_LeavesTheStoreAlone(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	s.snapshot("db-01", "s1")
+	s.late(func(store *snapshots.Store) error {
+		_, err := store.CreateClone(s.ctx, "default", "ghost", snapshots.SnapshotKey("db-01", "s1"), "default.ghost.1", nil)
+		return err
+	})
+	reply := s.do(commands.Request{Key: key("db-01"), Verb: volume.VerbDeleteSnapshot, Preconditions: volume.Preconditions{ValidateOnly: true}, Args: volume.Args{Snapshot: "s1"}})
+	s.wantReply(reply, volume.Valid, volume.StateAvailable, "")
+	s.wantEntries("db-01@s1", "ghost < db-01@s1")
+}
+
+// A refusal costs what it tells, not what there is.
+func TestDeleteSnapshot_ManyClones_LooksAtThoseThatItNames(t *testing.T) {
+	s := prepare(t)
+	conn := s.server.Connect(t)
+	stop := s.startOn(conn, s.config)
+	t.Cleanup(func() { s.must(stop()) })
+	s.create("golden", sMiB)
+	s.snapshot("golden", "v1")
+	const clones = 400
+	var all sync.WaitGroup
+	turns := make(chan struct{}, 8)
+	for i := range clones {
+		all.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			name := fmt.Sprintf("vm-%03d", i)
+			record := volume.Record{
+				SchemaVersion: volume.SchemaVersion, Key: key(name), ID: volume.NewID(key(name), 1), State: volume.StateAvailable,
+				Generation: 2, Spec: volume.Spec{Size: sMiB, Backend: "local"},
+			}
+			_, err := s.records.Create(s.ctx, record.Key.String(), record)
+			if err == nil {
+				_, err = s.store().CreateClone(s.ctx, "default", record.Name, snapshots.SnapshotKey("golden", "v1"), string(record.ID), nil)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	before := conn.Stats().OutMsgs
+	reply := s.deleteSnapshot("golden", "v1")
+	if sent := conn.Stats().OutMsgs - before; sent > 3*volume.MaxBlockers { // two reads of each, and the rest
+		t.Errorf("the worker sent %d messages for %d clones, want at most %d", sent, clones, 3*volume.MaxBlockers)
+	}
+	s.wantReply(reply, volume.Rejected, volume.StateAvailable, volume.ErrSnapshotInUse)
+	if got := len(blockers(reply)); got != volume.MaxBlockers {
+		t.Errorf("blocked by %d, want %d", got, volume.MaxBlockers)
+	}
+	if want := fmt.Sprintf("and %d more", clones-volume.MaxBlockers); !strings.Contains(reply.Failure.Message, want) {
+		t.Errorf("message: got %q, want it to say %q", reply.Failure.Message, want)
+	}
 }

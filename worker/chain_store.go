@@ -60,7 +60,7 @@ func (e *execution) enterClone(ctx context.Context) error {
 	var fault error
 	switch {
 	case errors.Is(err, volume.ErrSnapshotExists):
-		cleared, fault = e.removeStale(ctx, e.command.Key.Name)
+		cleared, fault = e.isStale(ctx, snapshots.VolumeKey(e.command.Key.Name))
 	case errors.Is(err, snapshots.ErrRemoving):
 		cleared, fault = e.clearEnded(ctx, e.head.record.Source)
 	}
@@ -83,23 +83,6 @@ func (e *execution) tryEnterClone(ctx context.Context) error {
 		_, err := enter(ctx, e.project(), record.Name, keyOf(record.Source), string(record.ID), record.Labels)
 		return err
 	})
-}
-
-// removeStale removes the entry of a volume's name that is not that of the volume, and
-// reports whether it was.
-func (e *execution) removeStale(ctx context.Context, name volume.Name) (bool, error) {
-	var info snapshots.Info
-	err := e.asked(ctx, func(ctx context.Context) (err error) {
-		info, err = e.worker.chains.Stat(ctx, e.project(), snapshots.VolumeKey(name))
-		return err
-	})
-	if errors.Is(err, volume.ErrSnapshotNotFound) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return e.stale(ctx, info)
 }
 
 // leaveClone removes the volume's entry, after the backend has deleted it.
@@ -157,7 +140,7 @@ func (e *execution) markSnapshot(ctx context.Context, name volume.SnapshotName) 
 	case errors.Is(err, volume.ErrSnapshotNotFound):
 		return nil // by an earlier attempt
 	case isBlocked:
-		return inUse(key, blocked.Children)
+		return inUse(key, blocked.Children, 0)
 	}
 	return err
 }
@@ -214,47 +197,55 @@ func (e *execution) cut(ctx context.Context) error {
 	})
 }
 
-// children returns the clones that need a snapshot. An entry of a volume that is not there
-// with that ID was made by a worker that did not know that it had been replaced: the record
-// comes before the entry and goes after it. It is removed.
-func (e *execution) children(ctx context.Context, key volume.SnapshotKey) (children []snapshots.Key, err error) {
-	var found []snapshots.Info
-	err = e.asked(ctx, func(ctx context.Context) error {
-		found = nil
-		return e.worker.chains.View(ctx, e.project(), func(tx *snapshots.Tx) error {
-			keys, err := tx.Children(ctx, keyOf(key))
-			for _, child := range keys {
-				info, err := tx.Stat(ctx, child)
-				if errors.Is(err, volume.ErrSnapshotNotFound) {
-					continue // by now
-				}
-				if err != nil {
-					return err
-				}
-				found = append(found, info)
-			}
-			return err
-		})
+// children returns the clones that need a snapshot, as many as an error names, and how many
+// there may be besides. An entry of a volume that is not there with that ID was made by a
+// worker that did not know that it had been replaced: the record comes before the entry and
+// goes after it. It is removed.
+func (e *execution) children(ctx context.Context, key volume.SnapshotKey) (children []snapshots.Key, more int, err error) {
+	var keys []snapshots.Key
+	err = e.asked(ctx, func(ctx context.Context) (err error) {
+		keys, err = e.worker.chains.Children(ctx, e.project(), keyOf(key))
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	for _, child := range found {
-		stale, fault := e.stale(ctx, child)
-		if err = errors.Join(err, fault); fault == nil && !stale {
-			children = append(children, child.Name)
+	for i, child := range keys {
+		if err != nil || len(children) == volume.MaxBlockers {
+			return children, len(keys) - i, err
+		}
+		var stale bool
+		if stale, err = e.isStale(ctx, child); err == nil && !stale {
+			children = append(children, child)
 		}
 	}
-	return children, err
+	return children, 0, err
+}
+
+// isStale reports whether the entry is not that of a volume, and removes it then. One that
+// is gone is none either.
+func (e *execution) isStale(ctx context.Context, key snapshots.Key) (bool, error) {
+	if key.Snapshot != "" {
+		return false, nil
+	}
+	var info snapshots.Info
+	err := e.asked(ctx, func(ctx context.Context) (err error) {
+		info, err = e.worker.chains.Stat(ctx, e.project(), key)
+		return err
+	})
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		return true, nil // by now
+	}
+	if err != nil {
+		return false, err
+	}
+	return e.stale(ctx, info)
 }
 
 func (e *execution) stale(ctx context.Context, child snapshots.Info) (bool, error) {
-	if child.Name.Snapshot != "" {
-		return false, nil
-	}
 	record, err := e.recordOf(ctx, child.Name.Volume)
 	if err != nil || record.Exists() && record.State != volume.StatePending && string(record.ID) == child.ID {
 		return false, err
+	}
+	if e.command.ValidateOnly {
+		return true, nil
 	}
 	return true, e.asked(ctx, func(ctx context.Context) error {
 		return e.worker.chains.Remove(ctx, e.project(), child.Name, child.ID)
@@ -324,7 +315,7 @@ func (e *execution) dropEntry(ctx context.Context, info snapshots.Info) error {
 		return e.worker.chains.Remove(ctx, e.project(), info.Name, info.ID)
 	})
 	if blocked, is := errors.AsType[*snapshots.BlockedError](err); is {
-		return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s is missing at the backend: %w", info.Name, neededBy(blocked.Children))
+		return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s is missing at the backend: %w", info.Name, neededBy(blocked.Children, 0))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -68,6 +69,7 @@ func (d *Driver) copySparsely(ctx context.Context, to, from *os.File, size int64
 			return d.dir.fault(err)
 		}
 		offset = end
+		backends.ReportProgress(ctx, uint64(offset), uint64(size))
 	}
 	return nil
 }

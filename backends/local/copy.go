@@ -61,7 +61,7 @@ func (d *Driver) copySparsely(ctx context.Context, to, from *os.File, size int64
 			return nil
 		}
 		d.copying()
-		if errors.Is(ctx.Err(), context.Canceled) {
+		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			return ctx.Err()
 		}
 		d.dir.step()

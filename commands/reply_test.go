@@ -36,7 +36,7 @@ func TestReply_TellsTheOutcome(t *testing.T) {
 	} {
 		test.outcome.CommandID, test.outcome.Eviction = "order-1", evictions[test.outcome.Result]
 		reply := NewReply(key, test.outcome, true)
-		if reply.Key() != key || !reply.Repeat || reply.Retryable != test.retryable {
+		if reply.Key() != key || !reply.Repeat || reply.Retryable != test.retryable || reply.Snapshot != test.outcome.Snapshot {
 			t.Errorf("%+v: got %+v", test.outcome, reply)
 		}
 		data, err := json.Marshal(reply)

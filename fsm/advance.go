@@ -66,10 +66,19 @@ func ending(op volume.Op) volume.Event {
 		return ""
 	case op.Failure.Code == volume.ErrCancelled:
 		return volume.EventCancelled
-	case op.NextRetryAt.IsZero() && slices.Contains(refusable, op.Verb) && slices.Contains(refusals, op.Failure.Class):
+	case op.NextRetryAt.IsZero() && refused(op):
 		return volume.EventRefused
 	}
 	return ""
+}
+
+// refused reports whether the backend has refused the operation and has changed nothing. A
+// restore it also refuses by not having the snapshot, or the volume.
+func refused(op volume.Op) bool {
+	if op.Verb == volume.VerbRestore && op.Failure.Class == volume.NotFound {
+		return true
+	}
+	return slices.Contains(refusable, op.Verb) && slices.Contains(refusals, op.Failure.Class)
 }
 
 // doneEvents are the events that end an operation well.
@@ -181,16 +190,10 @@ func Fail(record volume.Record, cause error, policy RetryPolicy, now time.Time) 
 	op.Failure = volume.NewFailure(cause)
 	op.NextRetryAt = policy.again(op.Failure.Class, op, now)
 	next.Op = &op
-	if op.Verb == volume.VerbRestore && !changedNothing(op.Failure) {
-		next.HalfRestored = op.Args.Snapshot
+	if op.Verb == volume.VerbRestore && (op.Failure.Code == volume.ErrCancelled || !refused(op)) {
+		next.HalfRestored = op.Args.Snapshot // a cancelled one may have come anywhere
 	}
 	return fire(next, volume.EventError, to, now, ""), nil
-}
-
-// changedNothing reports whether an attempt that failed so has left the volume as it was. A
-// cancelled one may have come anywhere.
-func changedNothing(failure *volume.Failure) bool {
-	return failure.Code != volume.ErrCancelled && slices.Contains(refusals, failure.Class)
 }
 
 // Advance tells how far the operation has come. A restore that has come anywhere has changed

@@ -304,6 +304,9 @@ func invalidTransition(record volume.Record, command volume.Command, err error) 
 	rejected.Key, rejected.Verb = record.Key, command.Verb
 	if len(record.Attachments) > 0 {
 		rejected.Detail = attachedTo(record.Attachments)
+		for _, holder := range record.Attachments {
+			rejected.By = append(rejected.By, volume.Blocker{Kind: volume.BlockedByNode, Name: string(holder.Node)})
+		}
 	}
 	return rejected
 }

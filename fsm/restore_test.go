@@ -26,6 +26,10 @@ func TestRestore_WhatMarksTheVolume(t *testing.T) {
 	}{
 		"succeeded":       {func(s *story) { s.succeed() }, volume.StateAvailable, ""},
 		"refused at once": {func(s *story) { s.fail(errHeld); s.settle(there) }, volume.StateAvailable, ""},
+		"no such snapshot": {func(s *story) {
+			s.fail(volume.Errorf(volume.ErrBackendNotFound, "no snapshot monday here"))
+			s.settle(there)
+		}, volume.StateAvailable, ""},
 		"refused as busy": {func(s *story) {
 			s.fail(errBusy)
 			s.retry()

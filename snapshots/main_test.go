@@ -65,6 +65,7 @@ var acceptance = []struct {
 	{"E6_Remove_InSteps", testRemoveInSteps},
 	{"E6_Remove_ByID", testRemoveByID},
 	{"E6_Flatten", testFlatten},
+	{"E6_SnapshotOfALaterLife", testSnapshotOfALaterLife},
 	{"Concurrent_ClonesOfOneParent", testFan},
 	{"Concurrent_RemoveAgainstCreate", testRaces},
 	{"Check_PlantedViolations", testCheckPlanted},

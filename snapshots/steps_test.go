@@ -155,25 +155,41 @@ func testRemoveByID(e env) {
 	e.refused("after the removal", err, volume.NotFound)
 }
 
+// The entry of an earlier volume of the name is no parent of a later one's snapshot.
+func testSnapshotOfALaterLife(e env) {
+	defer e.sound()
+	e.snapshot("db@s1", "db.1")
+	_, err := e.store.CreateClone(e.ctx, e.project, "copy", k("db@s1"), "copy.1", nil)
+	e.must(err)
+	of, err := e.store.CreateSnapshot(e.ctx, e.project, k("copy@a"), "copy.9", nil, snapshots.Usage{}, snapshots.OfVolume("copy.8"))
+	if err != nil || !of.Parent.IsZero() {
+		e.Errorf("got parent %s, %v, want none", of.Parent, err)
+	}
+}
+
 func testFlatten(e env) {
 	defer e.sound()
 	e.snapshot("db@s1", "db.1")
 	_, err := e.store.CreateClone(e.ctx, e.project, "copy", k("db@s1"), "copy.1", nil)
 	e.must(err)
 	e.snapshot("copy@a", "copy.2")
-	e.snapshot("copy@b", "copy.3")
+	of, err := e.store.CreateSnapshot(e.ctx, e.project, k("copy@b"), "copy.3", nil, snapshots.Usage{}, snapshots.OfVolume("copy.1"))
+	if err != nil || of.Parent != k("db@s1") {
+		e.Errorf("snapshot of the clone: got parent %s, %v", of.Parent, err)
+	}
 	_, err = e.store.CreateClone(e.ctx, e.project, "second", k("copy@a"), "second.1", nil)
 	e.must(err)
 	_, err = e.store.CreateView(e.ctx, e.project, "look", k("db@s1"), "look.1", nil)
 	e.must(err)
+	e.must(e.store.Flatten(e.ctx, e.project, "copy", "copy.0")) // of an earlier life
 	if depth, err := e.store.Depth(e.ctx, e.project, k("second")); err != nil || depth != 2 {
 		e.Errorf("got depth %d, %v, want 2", depth, err)
 	}
 	for range 2 {
-		e.must(e.store.Flatten(e.ctx, e.project, "copy"))
+		e.must(e.store.Flatten(e.ctx, e.project, "copy", "copy.1"))
 	}
-	e.must(e.store.Flatten(e.ctx, e.project, "look"))
-	e.must(e.store.Flatten(e.ctx, e.project, "no-clone"))
+	e.must(e.store.Flatten(e.ctx, e.project, "look", "look.1"))
+	e.must(e.store.Flatten(e.ctx, e.project, "no-clone", "no-clone.1"))
 	if children, err := e.store.Children(e.ctx, e.project, k("db@s1")); err != nil || len(children) != 0 {
 		e.Errorf("got %v, %v, want no children left", children, err)
 	}

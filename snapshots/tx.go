@@ -7,18 +7,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
-
-// markerTTL is how long the server remembers that a key was deleted. Nothing depends on
-// it: a revision that was read before the deletion is refused with the marker and without
-// it, since revisions never come back; whoever creates the key anew expects either; and
-// nobody watches the bucket. It is short because the markers below a parent are read
-// when its children are.
-const markerTTL = 5 * time.Second
 
 // maxApplyAttempts bounds how often a batch without an answer is committed again. To do
 // so is safe: see [kv.Batch.Commit].
@@ -155,13 +147,15 @@ func (tx *Tx) addChange(b *kv.Batch, key Key) bool {
 	case is == nil && was.revision == 0:
 		return false
 	case is == nil:
-		b.Delete(entryKey(tx.project, key), was.revision, kv.TTL(markerTTL))
+		// The marker stays for good. When it expired, and the server was killed then, the
+		// server built its index anew from files in which the entry still stands.
+		b.Delete(entryKey(tx.project, key), was.revision)
 	default:
 		to = is.Parent
 		b.CompareAndSet(entryKey(tx.project, key), *is, was.revision)
 	}
 	if !from.IsZero() && from != to {
-		b.Clear(linkKey(tx.project, from, key), kv.TTL(markerTTL))
+		b.Clear(linkKey(tx.project, from, key))
 	}
 	if !to.IsZero() && (from != to || is.ID != was.entry.ID) {
 		b.Put(linkKey(tx.project, to, key), link{SchemaVersion: volume.SchemaVersion, ID: is.ID})

@@ -18,6 +18,8 @@ type options struct {
 	id     string
 	parent Key
 	size   volume.Bytes
+
+	volumeID string
 }
 
 // WithLabels gives the entry these labels; one with an empty value is left out.
@@ -32,6 +34,11 @@ func WithParent(parent Key) Option { return func(o *options) { o.parent = parent
 
 // WithVolumeSize notes the size of the volume that a snapshot is taken of.
 func WithVolumeSize(size volume.Bytes) Option { return func(o *options) { o.size = size } }
+
+// OfVolume says which volume a snapshot is of. It then stands on what the volume's entry
+// does only if that has this id, and on nothing beside the entry of an earlier volume of
+// the name.
+func OfVolume(id string) Option { return func(o *options) { o.volumeID = id } }
 
 func collect(opts []Option) (options, error) {
 	var o options

@@ -27,8 +27,8 @@ func (s *Store) CreateView(
 }
 
 // CreateSnapshot makes the entry of a snapshot of a volume. Its parent is the volume's
-// own: what the volume stands on, the snapshot stands on. It may be repeated like
-// CreateClone, and has the same errors.
+// own: what the volume stands on, the snapshot stands on; see [OfVolume]. It may be
+// repeated like CreateClone, and has the same errors.
 func (s *Store) CreateSnapshot(
 	ctx context.Context, project volume.Project, key Key, id string, labels volume.Labels, usage Usage, opts ...Option,
 ) (Info, error) {
@@ -72,7 +72,9 @@ func (tx *Tx) createOnce(ctx context.Context, wanted Info, usage Usage, opts []O
 		if err != nil && !errors.Is(err, volume.ErrSnapshotNotFound) {
 			return Info{}, err
 		}
-		wanted.Parent = of.Parent
+		if o, _ := collect(opts); o.volumeID == "" || o.volumeID == of.ID {
+			wanted.Parent = of.Parent
+		}
 	}
 	return tx.insert(ctx, wanted.Kind, wanted.Name, wanted.Parent, usage, append(opts, WithID(wanted.ID), WithLabels(wanted.Labels)))
 }
@@ -85,12 +87,13 @@ func sameOrigin(found, wanted Info) bool {
 
 // Flatten records that a volume and its snapshots no longer stand on anything: their
 // entries lose their parent, all at once, and a clone that has become an ordinary volume
-// loses its entry. It may be repeated, and does nothing for a volume that is no clone.
-func (s *Store) Flatten(ctx context.Context, project volume.Project, name volume.Name) error {
-	return s.Update(ctx, project, func(tx *Tx) error { return tx.flatten(ctx, name) })
+// loses its entry. It may be repeated, and does nothing for a volume that is no clone, or
+// whose entry has another id: that is a later volume of the name.
+func (s *Store) Flatten(ctx context.Context, project volume.Project, name volume.Name, id string) error {
+	return s.Update(ctx, project, func(tx *Tx) error { return tx.flatten(ctx, name, id) })
 }
 
-func (tx *Tx) flatten(ctx context.Context, name volume.Name) error {
+func (tx *Tx) flatten(ctx context.Context, name volume.Name, id string) error {
 	unlock, err := tx.lock(true)
 	if err != nil {
 		return err
@@ -100,6 +103,9 @@ func (tx *Tx) flatten(ctx context.Context, name volume.Name) error {
 	e, err := tx.mustLookUp(ctx, "flatten", key)
 	if err != nil && !errors.Is(err, volume.ErrSnapshotNotFound) {
 		return err
+	}
+	if err == nil && e.ID != id {
+		return nil
 	}
 	family, err := tx.snapshotsOf(ctx, name)
 	if err != nil {

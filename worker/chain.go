@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/fsm"
@@ -84,17 +86,11 @@ func (e *execution) resolveSource(ctx context.Context) error {
 
 // sourceRecord returns the record of the volume that a clone's source belongs to.
 func (e *execution) sourceRecord(ctx context.Context, name volume.Name) (volume.Record, error) {
-	key := volume.Key{Project: e.command.Key.Project, Name: name}
-	ctx, cancel := context.WithTimeout(ctx, e.worker.config.RequestTimeout)
-	defer cancel()
-	entry, err := e.worker.records.ByKey(ctx, key)
-	switch {
-	case errors.Is(err, kv.ErrNotFound), err == nil && !entry.Value.Exists():
-		return volume.Record{}, volume.Errorf(volume.ErrSnapshotNotFound, "create volume %s: no volume %s", e.command.Key, key)
-	case err != nil:
-		return volume.Record{}, beginAgain(err)
+	record, err := e.recordOf(ctx, name)
+	if err == nil && !record.Exists() {
+		err = volume.Errorf(volume.ErrSnapshotNotFound, "create volume %s: no volume %s", e.command.Key, name)
 	}
-	return entry.Value, nil
+	return record, err
 }
 
 // resolveSnapshot finds the snapshot that a command names, and refuses to delete one that
@@ -134,24 +130,55 @@ func (e *execution) refuseTaken(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	if lost, err := e.dropLost(ctx, entry); err != nil || lost {
+		return err
+	}
 	return volume.Errorf(volume.ErrSnapshotExists, "snapshot volume %s: there is %s with id %s", e.command.Key, key, entry.ID)
+}
+
+// dropLost removes the entry of a snapshot that the backend does not have, and reports
+// whether it was one: made by a worker that had been replaced, after the snapshot's end.
+func (e *execution) dropLost(ctx context.Context, info snapshots.Info) (bool, error) {
+	backend, err := e.worker.backend(e.head.record.Backend)
+	if err != nil {
+		return false, err
+	}
+	kept, err := backend.ListSnapshots(ctx, refOf(e.head.record))
+	has := func(s backends.Snapshot) bool { return s.Name == info.Name.Snapshot }
+	if err != nil || slices.ContainsFunc(kept, has) {
+		return false, nil //nolint:nilerr // what is not known to be lost is there
+	}
+	if e.command.ValidateOnly {
+		return true, nil
+	}
+	return true, e.dropEntry(ctx, info)
 }
 
 // refuseNeeded refuses to delete a snapshot with children.
 func (e *execution) refuseNeeded(ctx context.Context, key volume.SnapshotKey) error {
-	children, err := e.children(ctx, key)
+	children, more, err := e.children(ctx, key)
 	if err != nil || len(children) == 0 {
 		return err
 	}
-	return inUse(key, children)
+	return inUse(key, children, more)
 }
 
-func inUse(key volume.SnapshotKey, children []snapshots.Key) error {
+func inUse(key volume.SnapshotKey, children []snapshots.Key, more int) error {
+	blocked := neededBy(children, more)
+	text := strings.TrimSuffix(blocked.Error(), ": "+string(volume.FailedPrecondition))
+	return &volume.Error{Code: volume.ErrSnapshotInUse, Message: fmt.Sprintf("delete snapshot %s: %s", key, text), Cause: blocked}
+}
+
+func neededBy(children []snapshots.Key, more int) error {
 	by := make([]volume.Blocker, len(children))
 	for i, child := range children {
 		by[i] = volume.Blocker{Kind: volume.BlockedByChild, Name: child.String()}
 	}
-	return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s: %w", key, backends.Blocked(by...))
+	err := backends.Blocked(by...)
+	if blocked, is := errors.AsType[*backends.BlockedError](err); is {
+		blocked.More += more
+	}
+	return err
 }
 
 // explainSnapshots adds to the refusal of a delete which snapshots are in its way.
@@ -207,8 +234,11 @@ type storeError struct{ error }
 func (e *storeError) Unwrap() error { return e.error }
 
 func beginAgain(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, kv.ErrCorrupt): // now and ever, and not for the volume's other commands to wait for
+		return volume.Errorf(volume.ErrInternal, "snapshots: %w", err)
 	}
 	return &storeError{fmt.Errorf("snapshots: %w", err)}
 }
@@ -222,7 +252,7 @@ func (e *execution) settleChain(ctx context.Context, seen *fsm.Observation) erro
 		if !seen.Present {
 			return e.leaveClone(ctx)
 		}
-	case volume.VerbSnapshot, volume.VerbDeleteSnapshot:
+	case volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore:
 		if seen.Present {
 			return e.countSnapshots(ctx, seen)
 		}
@@ -237,6 +267,9 @@ func (e *execution) reconcileChain(ctx context.Context, seen *fsm.Observation) e
 	unsure := record.State == volume.StatePending || record.State == volume.StateError
 	switch {
 	case seen.Present:
+		if err := e.enterAgain(ctx); err != nil {
+			return err
+		}
 		return e.countSnapshots(ctx, seen)
 	case !unsure:
 		return nil
@@ -245,6 +278,19 @@ func (e *execution) reconcileChain(ctx context.Context, seen *fsm.Observation) e
 		return err
 	}
 	return e.leaveClone(ctx)
+}
+
+// enterAgain enters a clone that was left when the backend did not show it. One whose source
+// is gone by now needs it no more than the backend does.
+func (e *execution) enterAgain(ctx context.Context) error {
+	if e.head.record.Source.IsZero() {
+		return nil
+	}
+	err := e.enterClone(ctx)
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (e *execution) countSnapshots(ctx context.Context, seen *fsm.Observation) error {

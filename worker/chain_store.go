@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/kv"
@@ -20,7 +19,11 @@ func (e *execution) project() volume.Project { return e.command.Key.Project }
 
 // asked runs one question or change of the store within the time of a few requests.
 func (e *execution) asked(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storePatience*e.worker.config.RequestTimeout)
+	if ctx.Err() != nil {
+		return ctx.Err() // nothing was asked
+	}
+	// Not cancelled on the way: what may have been stored would be found by nobody.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience*e.worker.config.RequestTimeout)
 	defer cancel()
 	err := do(ctx)
 	_, coded := errors.AsType[*volume.Error](err)
@@ -43,11 +46,34 @@ func (e *execution) entry(ctx context.Context, key volume.SnapshotKey) (info sna
 		info, err = e.worker.chains.Stat(ctx, e.project(), keyOf(key))
 		return err
 	})
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		err = volume.Errorf(volume.ErrSnapshotNotFound, "%s volume %s: there is no snapshot %s", e.command.Verb, e.command.Key, key)
+	}
 	return info, err
 }
 
-// enterClone enters the volume as a child of its source, before the backend makes it.
+// enterClone enters the volume as a child of its source, before the backend makes it. What a
+// worker has left behind that did not know that it had been replaced is not in the way.
 func (e *execution) enterClone(ctx context.Context) error {
+	err := e.tryEnterClone(ctx)
+	var cleared bool
+	var fault error
+	switch {
+	case errors.Is(err, volume.ErrSnapshotExists):
+		cleared, fault = e.isStale(ctx, snapshots.VolumeKey(e.command.Key.Name))
+	case errors.Is(err, snapshots.ErrRemoving):
+		cleared, fault = e.clearEnded(ctx, e.head.record.Source)
+	}
+	if fault != nil {
+		return fault
+	}
+	if cleared {
+		return e.tryEnterClone(ctx)
+	}
+	return err
+}
+
+func (e *execution) tryEnterClone(ctx context.Context) error {
 	record := e.head.record
 	enter := e.worker.chains.CreateClone
 	if record.ReadOnly {
@@ -84,7 +110,8 @@ func (e *execution) enterSnapshot(ctx context.Context) error {
 	op := e.head.record.Op
 	return e.asked(ctx, func(ctx context.Context) error {
 		_, err := e.worker.chains.CreateSnapshot(ctx, e.project(), keyOf(e.snapshotKey(op.Snapshot.Name)),
-			string(op.Snapshot.ID), op.Args.Labels, snapshots.Usage{}, snapshots.WithVolumeSize(op.Snapshot.Size))
+			string(op.Snapshot.ID), op.Args.Labels, snapshots.Usage{},
+			snapshots.WithVolumeSize(op.Snapshot.Size), snapshots.OfVolume(string(e.head.record.ID)))
 		return err
 	})
 }
@@ -97,17 +124,53 @@ func (e *execution) remover() string { return string(e.head.record.Op.CommandID)
 // and nil for a snapshot that is gone.
 func (e *execution) markSnapshot(ctx context.Context, name volume.SnapshotName) error {
 	key := e.snapshotKey(name)
-	err := e.asked(ctx, func(ctx context.Context) error {
+	mark := func(ctx context.Context) error {
 		return e.worker.chains.BeginRemove(ctx, e.project(), keyOf(key), e.remover())
-	})
+	}
+	err := e.asked(ctx, mark)
+	if errors.Is(err, snapshots.ErrRemoving) {
+		if cleared, fault := e.clearEnded(ctx, key); fault != nil {
+			return fault
+		} else if cleared {
+			err = e.asked(ctx, mark)
+		}
+	}
 	blocked, isBlocked := errors.AsType[*snapshots.BlockedError](err)
 	switch {
 	case errors.Is(err, volume.ErrSnapshotNotFound):
 		return nil // by an earlier attempt
 	case isBlocked:
-		return inUse(key, blocked.Children)
+		return inUse(key, blocked.Children, 0)
 	}
 	return err
+}
+
+// clearEnded takes back the mark of a removal that has ended, and reports whether it has: the
+// operation stands in the volume's record before its mark is made, and as long as it runs.
+// Only a worker that did not know that it had been replaced makes one after that.
+func (e *execution) clearEnded(ctx context.Context, key volume.SnapshotKey) (bool, error) {
+	info, err := e.entry(ctx, key)
+	if err != nil || info.RemovedBy == "" {
+		return err == nil, err
+	}
+	record, err := e.recordOf(ctx, key.Volume)
+	if err != nil || record.Op != nil && string(record.Op.CommandID) == info.RemovedBy {
+		return false, err
+	}
+	return true, e.clearMark(ctx, info)
+}
+
+// recordOf returns the record of a volume of the project, or none.
+func (e *execution) recordOf(ctx context.Context, name volume.Name) (record volume.Record, err error) {
+	err = e.asked(ctx, func(ctx context.Context) error {
+		entry, err := e.worker.records.ByKey(ctx, volume.Key{Project: e.project(), Name: name})
+		if errors.Is(err, kv.ErrNotFound) {
+			return nil
+		}
+		record = entry.Value
+		return err
+	})
+	return record, err
 }
 
 func (e *execution) leaveSnapshot(ctx context.Context, name volume.SnapshotName) error {
@@ -130,60 +193,59 @@ func (e *execution) unmarkSnapshot(ctx context.Context) error {
 // cut records that the volume and its snapshots stand on nothing any more.
 func (e *execution) cut(ctx context.Context) error {
 	return e.asked(ctx, func(ctx context.Context) error {
-		return e.worker.chains.Flatten(ctx, e.project(), e.command.Key.Name)
+		return e.worker.chains.Flatten(ctx, e.project(), e.command.Key.Name, string(e.head.record.ID))
 	})
 }
 
-// children returns the clones that need a snapshot. An entry of a volume that is not there
-// with that ID was made by a worker that did not know that it had been replaced: the record
-// comes before the entry and goes after it. It is removed.
-func (e *execution) children(ctx context.Context, key volume.SnapshotKey) (children []snapshots.Key, err error) {
-	var found []snapshots.Info
-	err = e.asked(ctx, func(ctx context.Context) error {
-		found = nil
-		return e.worker.chains.View(ctx, e.project(), func(tx *snapshots.Tx) error {
-			keys, err := tx.Children(ctx, keyOf(key))
-			for _, child := range keys {
-				info, err := tx.Stat(ctx, child)
-				if errors.Is(err, volume.ErrSnapshotNotFound) {
-					continue // by now
-				}
-				if err != nil {
-					return err
-				}
-				found = append(found, info)
-			}
-			return err
-		})
+// children returns the clones that need a snapshot, as many as an error names, and how many
+// there may be besides. An entry of a volume that is not there with that ID was made by a
+// worker that did not know that it had been replaced: the record comes before the entry and
+// goes after it. It is removed.
+func (e *execution) children(ctx context.Context, key volume.SnapshotKey) (children []snapshots.Key, more int, err error) {
+	var keys []snapshots.Key
+	err = e.asked(ctx, func(ctx context.Context) (err error) {
+		keys, err = e.worker.chains.Children(ctx, e.project(), keyOf(key))
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	for _, child := range found {
-		stale, fault := e.stale(ctx, child)
-		if err = errors.Join(err, fault); fault == nil && !stale {
-			children = append(children, child.Name)
+	for i, child := range keys {
+		if err != nil || len(children) == volume.MaxBlockers {
+			return children, len(keys) - i, err
+		}
+		var stale bool
+		if stale, err = e.isStale(ctx, child); err == nil && !stale {
+			children = append(children, child)
 		}
 	}
-	return children, err
+	return children, 0, err
+}
+
+// isStale reports whether the entry is not that of a volume, and removes it then. One that
+// is gone is none either.
+func (e *execution) isStale(ctx context.Context, key snapshots.Key) (bool, error) {
+	if key.Snapshot != "" {
+		return false, nil
+	}
+	var info snapshots.Info
+	err := e.asked(ctx, func(ctx context.Context) (err error) {
+		info, err = e.worker.chains.Stat(ctx, e.project(), key)
+		return err
+	})
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		return true, nil // by now
+	}
+	if err != nil {
+		return false, err
+	}
+	return e.stale(ctx, info)
 }
 
 func (e *execution) stale(ctx context.Context, child snapshots.Info) (bool, error) {
-	if child.Name.Snapshot != "" {
-		return false, nil
-	}
-	key := volume.Key{Project: e.project(), Name: child.Name.Volume}
-	var entry kv.Entry[volume.Record]
-	err := e.asked(ctx, func(ctx context.Context) (err error) {
-		entry, err = e.worker.records.ByKey(ctx, key)
-		if errors.Is(err, kv.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	record := entry.Value
+	record, err := e.recordOf(ctx, child.Name.Volume)
 	if err != nil || record.Exists() && record.State != volume.StatePending && string(record.ID) == child.ID {
 		return false, err
+	}
+	if e.command.ValidateOnly {
+		return true, nil
 	}
 	return true, e.asked(ctx, func(ctx context.Context) error {
 		return e.worker.chains.Remove(ctx, e.project(), child.Name, child.ID)
@@ -233,8 +295,7 @@ func (e *execution) settleSnapshots(ctx context.Context, backend *backends.Backe
 	return both, nil
 }
 
-// clearMark takes back the mark of a removal that nobody is carrying out: the volume's lane
-// is, and it is here.
+// clearMark takes back the mark of a removal that nobody is carrying out.
 func (e *execution) clearMark(ctx context.Context, info snapshots.Info) error {
 	if info.RemovedBy == "" {
 		return nil
@@ -253,8 +314,8 @@ func (e *execution) dropEntry(ctx context.Context, info snapshots.Info) error {
 	err := e.asked(ctx, func(ctx context.Context) error {
 		return e.worker.chains.Remove(ctx, e.project(), info.Name, info.ID)
 	})
-	if errors.Is(err, volume.ErrSnapshotInUse) {
-		return fmt.Errorf("snapshot %s is missing at the backend: %w", info.Name, err)
+	if blocked, is := errors.AsType[*snapshots.BlockedError](err); is {
+		return volume.Errorf(volume.ErrSnapshotInUse, "snapshot %s is missing at the backend: %w", info.Name, neededBy(blocked.Children, 0))
 	}
 	return err
 }

@@ -206,8 +206,30 @@ func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, e
 	}
 }
 
+// giveUp ends an operation whose last attempt has failed. One of them may have done its work
+// without being heard, so the volume's snapshots are settled, if the backend lets them be.
 func (e *execution) giveUp(ctx context.Context) (fsm.Decision, error) {
-	if err := e.unmarkSnapshot(ctx); err != nil {
+	switch e.head.record.Op.Verb {
+	case volume.VerbSnapshot, volume.VerbDeleteSnapshot:
+	default:
+		return fsm.GiveUp(e.head.record, now())
+	}
+	seen, err := e.settled(ctx)
+	if err != nil && !leftUnsettled(err) {
+		return fsm.Decision{}, err
+	}
+	if err != nil {
+		return e.leave(ctx)
+	}
+	if seen.Snapshots != nil {
+		e.head.record.Snapshots = *seen.Snapshots
+	}
+	return fsm.GiveUp(e.head.record, now())
+}
+
+// leave ends an operation of which the backend does not say how far it came.
+func (e *execution) leave(ctx context.Context) (fsm.Decision, error) {
+	if err := e.unmarkSnapshot(ctx); err != nil && !leftUnsettled(err) {
 		return fsm.Decision{}, err
 	}
 	return fsm.GiveUp(e.head.record, now())
@@ -229,7 +251,7 @@ func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, e
 		return fsm.Decision{}, err
 	}
 	cause := cancelCause(e.cancellable)
-	if _, own := errors.AsType[*storeError](err); own && cause == nil {
+	if _, own := errors.AsType[*storeError](err); own { // cancelled or not, whether it was stored has to be found out
 		return fsm.Decision{}, err
 	}
 	if cause != nil {
@@ -241,23 +263,38 @@ func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, e
 // settle ends a cancelled operation by what the backend has. A backend that does not
 // say leaves the volume in error, to be reconciled.
 func (e *execution) settle(ctx context.Context) (fsm.Decision, error) {
+	seen, err := e.settled(ctx)
+	switch {
+	case err == nil:
+		return fsm.Settle(e.head.record, seen, now())
+	case leftUnsettled(err):
+		return e.leave(ctx)
+	default:
+		return fsm.Decision{}, err
+	}
+}
+
+// settled asks the backend what it has, and brings the store to agree. What keeps it from
+// that is an error with a code; after any other the step is to be begun again.
+func (e *execution) settled(ctx context.Context) (fsm.Observation, error) {
 	seen, err := e.observe(ctx)
 	if err == nil {
 		err = e.settleChain(ctx, &seen)
 	}
 	if err != nil && ctx.Err() != nil {
-		return fsm.Decision{}, errHandBack
+		return seen, errHandBack
 	}
-	if err := e.outbid(ctx, err); err != nil {
-		return fsm.Decision{}, err
+	if outbid := e.outbid(ctx, err); outbid != nil {
+		return seen, outbid
 	}
-	if _, own := errors.AsType[*storeError](err); own {
-		return fsm.Decision{}, err
-	}
-	if err != nil {
-		return e.giveUp(ctx)
-	}
-	return fsm.Settle(e.head.record, seen, now())
+	return seen, err
+}
+
+// leftUnsettled reports whether err is the backend's or the store's word, and not the
+// worker's own matter.
+func leftUnsettled(err error) bool {
+	_, own := errors.AsType[*storeError](err)
+	return !own && rejection(err)
 }
 
 // awaitRetry waits in the lane, without a place among the working ones. It is not a

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jetvol/jetvol/backends"
@@ -30,10 +31,12 @@ func (e *execution) long(ctx context.Context, call func(context.Context) error) 
 		}
 		select {
 		case p := <-latest:
+			if ctx.Err() != nil {
+				continue // the call is about to end
+			}
 			if err := e.tell(ctx, p); err != nil {
 				stop()
-				<-done
-				return beginAgain(err)
+				return errors.Join(beginAgain(err), <-done)
 			}
 		default:
 		}
@@ -57,9 +60,6 @@ func replace[T any](latest chan T, value T) {
 
 // tell stores and publishes how far the operation has come.
 func (e *execution) tell(ctx context.Context, p volume.Progress) error {
-	if ctx.Err() != nil {
-		return nil // the call is about to end
-	}
 	e.head.prune()
 	decision, err := fsm.Advance(e.head.record, p, now())
 	if err != nil {

@@ -14,10 +14,6 @@ func (e *execution) create(ctx context.Context, backend *backends.Backend) error
 	if record.Source.IsZero() {
 		return backend.Create(ctx, refOf(record), record.Size)
 	}
-	source, err := e.sourceRecord(ctx, record.Source.Volume)
-	if err != nil {
-		return e.flattenedBefore(ctx, backend, err)
-	}
 	// gofail: var beforeEnter string
 	// killAt(beforeEnter, "enter", e.command.ID)
 
@@ -27,6 +23,10 @@ func (e *execution) create(ctx context.Context, backend *backends.Backend) error
 	// gofail: var afterEnter string
 	// killAt(afterEnter, "enter", e.command.ID)
 
+	source, err := e.sourceRecord(ctx, record.Source.Volume) // entered, it keeps its source from being replaced
+	if err != nil {
+		return e.flattenedBefore(ctx, backend, err)
+	}
 	from := backends.Ref{Key: source.Key, ID: source.ID}
 	if err := backend.Clone(ctx, from, record.Source.Snapshot, refOf(record), record.Size); err != nil {
 		return err

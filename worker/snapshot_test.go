@@ -364,8 +364,10 @@ func TestClone_Cancelled_LeavesNothing(t *testing.T) {
 	s.snapshot("db-01", "s1")
 	entered, _ := s.gate("clone", "copy")
 	id := volume.CommandID("clone-1")
-	s.publish(commands.Request{Key: key("copy"), Verb: volume.VerbCreate, ID: id,
-		Args: volume.Args{Source: volume.SnapshotKey{Volume: "db-01", Snapshot: "s1"}}})
+	s.publish(commands.Request{
+		Key: key("copy"), Verb: volume.VerbCreate, ID: id,
+		Args: volume.Args{Source: volume.SnapshotKey{Volume: "db-01", Snapshot: "s1"}},
+	})
 	<-entered
 	s.wantEntries("db-01@s1", "copy < db-01@s1")
 	s.wantReply(s.do(commands.Request{Key: key("copy"), Verb: volume.VerbCancel, Args: volume.Args{Target: id}}),

@@ -109,7 +109,7 @@ func showSnapshot(w io.Writer, s shownSnapshot) {
 		row("labels", strings.TrimSpace(pairs(s.Labels)))
 	}
 	if s.RemovedBy != "" {
-		row("removed by", s.RemovedBy)
+		row("removed by", plain(s.RemovedBy))
 	}
 	row("created", stamp(s.Created))
 	row("updated", stamp(s.Updated))

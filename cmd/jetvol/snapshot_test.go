@@ -105,3 +105,18 @@ func TestShow_Progress(t *testing.T) {
 		t.Errorf("got %q, want its end %q", got.String(), want)
 	}
 }
+
+func TestShow_LabelsFromOutside_AreFitForATerminal(t *testing.T) {
+	hostile := volume.Labels{"a": "x\x1b[2J\ny"}
+	var got strings.Builder
+	showRecord(&got, volume.Record{Spec: volume.Spec{Labels: hostile}})
+	showSnapshot(&got, shownSnapshot{Info: snapshots.Info{Labels: hostile, RemovedBy: "\x1b[2J"}})
+	entries := entriesOf(t, "a@1")
+	entries[0].Labels = hostile
+	if err := showEntries(&got, "default", entries); err != nil {
+		t.Fatal(err)
+	}
+	if text := got.String(); strings.Contains(text, "\x1b") || strings.Count(text, "a=x?[2J?y") != 3 {
+		t.Errorf("got %q, want three harmless labels", text)
+	}
+}

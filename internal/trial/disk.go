@@ -15,8 +15,9 @@ import (
 
 // Names of the local backend's files: `<project>.<name>` and one of these.
 const (
-	imageSuffix   = ".img"
-	sidecarSuffix = ".json"
+	imageSuffix    = ".img"
+	restoredSuffix = ".restored.img"
+	sidecarSuffix  = ".json"
 )
 
 // readDisk collects what stopped workers have left in a directory of the local backend
@@ -65,6 +66,7 @@ func readVolumes(ctx context.Context, dir string, e *verify.Evidence) (err error
 func readFiles(dir string) (verify.Files, error) {
 	files := verify.Files{
 		Data: map[volume.Key]volume.Bytes{}, Snapshots: map[volume.Key]map[volume.SnapshotName]volume.Bytes{},
+		Restored: map[volume.Key]volume.Bytes{},
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -73,16 +75,21 @@ func readFiles(dir string) (verify.Files, error) {
 	var others []string
 	for _, entry := range entries {
 		key, snapshot, isImage := imageOf(entry.Name())
+		restored, isRestored := keyOf(entry.Name(), restoredSuffix)
 		if entry.Name() == local.FencesDir {
 			continue
 		}
-		if !isImage {
+		if !isImage && !isRestored {
 			others = append(others, entry.Name())
 			continue
 		}
 		info, err := entry.Info()
 		if err != nil {
 			return files, fmt.Errorf("read backend directory: %w", err)
+		}
+		if isRestored {
+			files.Restored[restored] = volume.Bytes(info.Size())
+			continue
 		}
 		addImage(files, key, snapshot, volume.Bytes(info.Size()))
 	}

@@ -123,6 +123,13 @@ var chainPlants = []struct {
 		e.Files.Snapshots[elsewhere] = map[volume.SnapshotName]volume.Bytes{"never": 1}
 	}, Disagreement, "without a record, there is a data file"},
 
+	{"a restore that succeeded left its copy", Backend, func(e *Evidence) {
+		e.Files.Restored = map[volume.Key]volume.Bytes{db01: volume.MiB}
+	}, Disagreement, "copy for a restore"},
+	{"a copy for a restore without an object", Backend, func(e *Evidence) {
+		e.Files.Restored = map[volume.Key]volume.Bytes{elsewhere: volume.MiB}
+	}, Disagreement, "copy for a restore"},
+
 	{"a snapshot was made twice at the backend", Effects, func(e *Evidence) {
 		e.Effects = append(e.Effects, e.Effects[e.effect("d2")])
 	}, Doubled, "it is there: true"},

@@ -161,6 +161,19 @@ func TestAll_FlattenedRun_NoFault(t *testing.T) {
 	}
 }
 
+// A restore that did not end leaves what it has copied.
+func TestBackend_RestoreCancelled_ItsCopyIsExcused(t *testing.T) {
+	h := newHistory(t)
+	h.command("c1", volume.VerbCreate, volume.Args{Size: volume.MiB})
+	h.command("c2", volume.VerbSnapshot, tuesday)
+	h.cancelled("c3", "c4", volume.VerbRestore, tuesday)
+	e := h.rest()
+	e.Files.Restored = map[volume.Key]volume.Bytes{db01: volume.MiB}
+	if faults := All(e); len(faults) > 0 {
+		t.Errorf("got faults:\n%s", lines(faults))
+	}
+}
+
 func TestTally_ChainRun_CountsByVerb(t *testing.T) {
 	want := "clone=1/1 create=1/1 delete=0/1 attach=0/1 resize=1/1 reconcile=1/1 snapshot=4/5 delete_snapshot=2/2 restore=1/2 flatten=0/1"
 	if got := Tally(chainRun(t)); got != want {

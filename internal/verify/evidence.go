@@ -85,6 +85,8 @@ type Files struct {
 	Stray []string                    // files that belong to no object
 	// Snapshots are the sizes of what is kept of each volume.
 	Snapshots map[volume.Key]map[volume.SnapshotName]volume.Bytes
+	// Restored are the sizes of what was copied for a restore and did not get into its place.
+	Restored map[volume.Key]volume.Bytes
 	// Parents are the snapshots that volumes still share content with. A backend whose
 	// clones are whole from the start has none.
 	Parents map[volume.Key]volume.SnapshotKey

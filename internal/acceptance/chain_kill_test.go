@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -29,6 +30,8 @@ type storm struct {
 	rng    *rand.Rand
 	seed   uint64
 	events *nats.Subscription
+	// there are the snapshots at the last kill, at which most commands are aimed.
+	there []snapshots.Key
 	// interrupted counts the operations that were under way at a kill, by state.
 	interrupted map[volume.State]int
 }
@@ -55,27 +58,34 @@ func stormName(i int) volume.Name { return volume.Name(fmt.Sprintf("v%d", i)) }
 
 func (s *storm) anyName() volume.Name { return stormName(s.rng.IntN(stormVolumes)) }
 
-func (s *storm) anySnapshot() volume.SnapshotName {
-	return volume.SnapshotName(fmt.Sprintf("s%d", s.rng.IntN(stormSnapshots)))
+// anySnapshot returns the key of a snapshot, which mostly is one that there is.
+func (s *storm) anySnapshot() volume.SnapshotKey {
+	if len(s.there) > 0 && s.rng.IntN(4) > 0 {
+		key := s.there[s.rng.IntN(len(s.there))]
+		return volume.SnapshotKey{Volume: key.Volume, Snapshot: key.Snapshot}
+	}
+	return volume.SnapshotKey{Volume: s.anyName(), Snapshot: volume.SnapshotName(fmt.Sprintf("s%d", s.rng.IntN(stormSnapshots)))}
 }
 
 // request draws a command. Many are refused, as nobody looks whether they make sense.
 func (s *storm) request() commands.Request {
 	request := commands.Request{Key: s.key(s.anyName()), Actor: "storm"}
+	snapshot := s.anySnapshot()
 	switch draw := s.rng.IntN(32); {
 	case draw < 2:
 		request.Verb, request.Args = volume.VerbCreate, volume.Args{Size: stormSize}
 	case draw < 9:
-		source := volume.SnapshotKey{Volume: s.anyName(), Snapshot: s.anySnapshot()}
-		request.Verb, request.Args = volume.VerbCreate, volume.Args{Source: source, ReadOnly: draw == 2}
-	case draw < 13:
-		request.Verb, request.Args = volume.VerbSnapshot, volume.Args{Snapshot: s.anySnapshot()}
-	case draw < 20:
-		request.Verb, request.Args = volume.VerbDeleteSnapshot, volume.Args{Snapshot: s.anySnapshot()}
+		request.Verb, request.Args = volume.VerbCreate, volume.Args{Source: snapshot, ReadOnly: draw == 2}
+	case draw < 14:
+		request.Verb, request.Args = volume.VerbSnapshot, volume.Args{Snapshot: snapshot.Snapshot}
+	case draw < 19:
+		request.Key.Name = snapshot.Volume
+		request.Verb, request.Args = volume.VerbDeleteSnapshot, volume.Args{Snapshot: snapshot.Snapshot}
 	case draw < 27:
 		request.Verb = volume.VerbDelete
 	case draw < 30:
-		request.Verb, request.Args = volume.VerbRestore, volume.Args{Snapshot: s.anySnapshot()}
+		request.Key.Name = snapshot.Volume
+		request.Verb, request.Args = volume.VerbRestore, volume.Args{Snapshot: snapshot.Snapshot}
 	default:
 		request.Verb = volume.VerbFlatten
 	}
@@ -105,6 +115,25 @@ func (s *storm) round(t *testing.T, maxDelay time.Duration) {
 			s.interrupted[record.State]++
 		}
 	}
+	s.there = s.committed(t)
+}
+
+// committed returns the keys of the snapshots in the store, in their order, so that the seed
+// alone decides what is drawn from them.
+func (s *storm) committed(t *testing.T) (keys []snapshots.Key) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := snapshots.New(s.js).View(ctx, project, func(tx *snapshots.Tx) error {
+		return tx.Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+			keys = append(keys, info.Name)
+			return nil
+		}, "kind==committed")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
 }
 
 // reconcile settles what was given up, and wants nothing to be left over then.
@@ -177,6 +206,9 @@ func (s *storm) tally(t *testing.T) map[volume.Event]int {
 		_, witnesses := readWitnessesOf(t, s.js, s.driver(t), s.key(name))
 		for _, event := range witnesses.events {
 			counts[event.Event]++
+			if event.Event == volume.EventReady && !event.Spec.Source.IsZero() {
+				counts["of these clones"]++
+			}
 		}
 	}
 	return counts

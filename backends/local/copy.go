@@ -69,7 +69,7 @@ func (d *Driver) copySparsely(ctx context.Context, to, from *os.File, size int64
 			return d.dir.fault(err)
 		}
 		offset = end
-		backends.ReportProgress(ctx, uint64(offset), uint64(size))
+		backends.ReportProgress(ctx, uint64(offset), uint64(size)) //nolint:gosec // neither is negative
 	}
 	return nil
 }

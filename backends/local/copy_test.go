@@ -150,7 +150,9 @@ func TestBackend_CopyTakesLongerThanTheTimeout_IsMade(t *testing.T) {
 			_, err := b.CreateSnapshot(ctx, ref, "tuesday")
 			return err
 		},
-		"restore": func(ctx context.Context, b *backends.Backend, ref backends.Ref) error { return b.Restore(ctx, ref, monday) },
+		"restore": func(ctx context.Context, b *backends.Backend, ref backends.Ref) error {
+			return b.Restore(ctx, ref, monday)
+		},
 		"clone": func(ctx context.Context, b *backends.Backend, ref backends.Ref) error {
 			return b.Clone(ctx, ref, monday, cloneRef(), 8*chunk)
 		},

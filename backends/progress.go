@@ -17,7 +17,7 @@ func WithProgress(ctx context.Context, report func(volume.Progress)) context.Con
 }
 
 // ReportProgress tells how far the call with the context has come, for use by drivers in
-// [Snapshotter.Restore] and [Cloner.Flatten]. It also renews the time that a [Backend] gives
+// those methods of [Snapshotter] and [Cloner] that may copy a volume. It also renews the time that a [Backend] gives
 // them, so a driver that copies much should call it at least every second. A total of 0 says
 // that it is not known: the call is alive, and nothing else.
 func ReportProgress(ctx context.Context, done, total uint64) {

@@ -65,3 +65,23 @@ func TestFlatten_ProgressSlowerThanTheTimeout_Unavailable(t *testing.T) {
 		<-time.After(time.Minute) // the driver reports to a call that is over
 	})
 }
+
+// While volumes are copied, others are attached.
+func TestBackend_AllLongCallsRun_OthersGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		driver := &copying{Driver: null.New(null.Options{}), steps: 40, pause: 900 * time.Millisecond}
+		b := backends.New("null", driver, backends.Options{Timeout: time.Second, Concurrency: 4})
+		wantClass(t, b.Create(t.Context(), refOf("db-09"), volume.MiB), "")
+		first := make(chan error, 2)
+		for _, name := range []volume.Name{"db-01", "db-02"} {
+			go func() { first <- b.Flatten(t.Context(), refOf(name)) }()
+		}
+		synctest.Wait()
+		wantClass(t, b.Flatten(t.Context(), refOf("db-03")), volume.Busy) // nothing was begun
+		_, err := b.Attach(t.Context(), refOf("db-09"), "n1", volume.ReadWrite)
+		wantClass(t, err, "")
+		wantClass(t, <-first, "")
+		wantClass(t, <-first, "")
+		wantClass(t, b.Flatten(t.Context(), refOf("db-03")), "")
+	})
+}

@@ -69,6 +69,9 @@ func (e *execution) resolveSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if op := source.Op; op != nil && string(op.CommandID) == entry.RemovedBy {
+		return volume.Errorf(volume.ErrBackendBusy, "create volume %s: snapshot %s is being deleted", e.command.Key, args.Source)
+	}
 	if args.Backend != "" && args.Backend != source.Backend {
 		return volume.Errorf(volume.ErrInvalidArgument, "create volume %s: snapshot %s is at backend %s, not at %s",
 			e.command.Key, args.Source, source.Backend, args.Backend)

@@ -248,3 +248,18 @@ func TestDeleteSnapshot_ManyClones_LooksAtThoseThatItNames(t *testing.T) {
 		t.Errorf("message: got %q, want it to say %q", reply.Failure.Message, want)
 	}
 }
+
+// A clone of what is about to go is refused, and is not a volume in error.
+func TestClone_SourceIsBeingDeleted_IsRefusedAsBusy(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	s.snapshot("db-01", "s1")
+	entered, release := s.gate("delete_snapshot", "db-01")
+	id := s.publish(commands.Request{Key: key("db-01"), Verb: volume.VerbDeleteSnapshot, Args: volume.Args{Snapshot: "s1"}}).CommandID
+	<-entered
+	s.wantReply(s.clone("copy", "db-01@s1"), volume.Rejected, "", volume.ErrBackendBusy)
+	close(release)
+	s.awaitEvent("db-01", ofCommand(id))
+	s.wantReply(s.clone("copy", "db-01@s1"), volume.Rejected, "", volume.ErrSnapshotNotFound)
+	s.wantEntries()
+}

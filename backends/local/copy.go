@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -60,7 +61,7 @@ func (d *Driver) copySparsely(ctx context.Context, to, from *os.File, size int64
 			return nil
 		}
 		d.copying()
-		if errors.Is(ctx.Err(), context.Canceled) {
+		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			return ctx.Err()
 		}
 		d.dir.step()
@@ -68,6 +69,7 @@ func (d *Driver) copySparsely(ctx context.Context, to, from *os.File, size int64
 			return d.dir.fault(err)
 		}
 		offset = end
+		backends.ReportProgress(ctx, uint64(offset), uint64(size))
 	}
 	return nil
 }

@@ -143,6 +143,35 @@ func TestDriver_TimeoutWhileCopying_GoesOn(t *testing.T) {
 	}
 }
 
+// A call that copies is bounded by the time without progress: it may take longer in all.
+func TestBackend_CopyTakesLongerThanTheTimeout_IsMade(t *testing.T) {
+	for name, do := range map[string]func(context.Context, *backends.Backend, backends.Ref) error{
+		"snapshot": func(ctx context.Context, b *backends.Backend, ref backends.Ref) error {
+			_, err := b.CreateSnapshot(ctx, ref, "tuesday")
+			return err
+		},
+		"restore": func(ctx context.Context, b *backends.Backend, ref backends.Ref) error { return b.Restore(ctx, ref, monday) },
+		"clone": func(ctx context.Context, b *backends.Backend, ref backends.Ref) error {
+			return b.Clone(ctx, ref, monday, cloneRef(), 8*chunk)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, ref := withIslands(t)
+				_, err := d.CreateSnapshot(t.Context(), ref, monday)
+				must(t, err)
+				d.copying = func() { <-time.After(900 * time.Millisecond) }
+				began := time.Now()
+				must(t, do(t.Context(), backends.New("local", d, backends.Options{Timeout: time.Second}), ref))
+				if took := time.Since(began); took <= time.Second {
+					t.Errorf("the copy took %s, want more than the timeout", took)
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
 // duringCopy calls f once, before the second chunk of a copy.
 func (d *Driver) duringCopy(f func()) {
 	begun := false

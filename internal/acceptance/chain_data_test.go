@@ -165,7 +165,8 @@ func (d *tale) run(t *testing.T) {
 
 func (d *tale) restore(t *testing.T) {
 	t.Helper()
-	d.refuses(t, "base", "restore", "snapshot restore base@s1", `{"snapshot":"s1"}`, volume.ErrInvalidTransition)
+	d.refuses(t, "base", "restore", "snapshot restore base@s1", `{"snapshot":"s1"}`, volume.ErrInvalidTransition,
+		volume.Blocker{Kind: volume.BlockedByNode, Name: "node-1"})
 	d.detach(t, "base")
 	d.does(t, "base", "restore", "snapshot restore base@s1", `{"snapshot":"s1"}`, d.becomes("base", "base@s1", taleSize))
 	d.attach(t, "base", volume.ReadWrite)

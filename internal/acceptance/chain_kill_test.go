@@ -109,8 +109,7 @@ func (s *storm) round(t *testing.T, maxDelay time.Duration) {
 	}
 	<-time.After(time.Duration(s.rng.Int64N(int64(maxDelay))))
 	worker.kill()
-	for name := range s.names {
-		record, _ := readWitnessesOf(t, s.js, s.driver(t), s.key(name))
+	for _, record := range s.records(t) {
 		if record.Op != nil {
 			s.interrupted[record.State]++
 		}
@@ -202,8 +201,8 @@ func (s sight) needed(key snapshots.Key) bool {
 func (s *storm) tally(t *testing.T) map[volume.Event]int {
 	t.Helper()
 	counts := map[volume.Event]int{}
-	for name := range s.names {
-		_, witnesses := readWitnessesOf(t, s.js, s.driver(t), s.key(name))
+	for _, record := range s.records(t) {
+		_, witnesses := readWitnessesOf(t, s.js, s.driver(t), record.Key)
 		for _, event := range witnesses.events {
 			counts[event.Event]++
 			if event.Event == volume.EventReady && !event.Spec.Source.IsZero() {

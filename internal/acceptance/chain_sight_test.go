@@ -34,13 +34,9 @@ func (s *stage) look(t *testing.T) sight {
 		objects: map[volume.Name]backends.Object{}, kept: map[volume.Name][]volume.SnapshotName{},
 		children: map[volume.SnapshotKey][]volume.Name{},
 	}
-	for name := range s.names {
-		entry, err := kv.NewVolumes(s.js).ByKey(ctx, s.key(name))
-		if err != nil && !errors.Is(err, kv.ErrNotFound) {
-			t.Fatal(err)
-		}
-		if entry.Value.Exists() {
-			seen.records[name] = entry.Value
+	for _, record := range s.records(t) {
+		if record.Exists() {
+			seen.records[record.Name] = record
 		}
 	}
 	s.lookAtStore(ctx, t, &seen)
@@ -48,6 +44,22 @@ func (s *stage) look(t *testing.T) sight {
 		t.Fatal(err)
 	}
 	return seen
+}
+
+// records returns what is stored of all names, as the leader knows it.
+func (s *stage) records(t *testing.T) (found []volume.Record) {
+	t.Helper()
+	for name := range s.names {
+		entry, err := kv.NewVolumes(s.js).ByKey(t.Context(), s.key(name))
+		switch {
+		case errors.Is(err, kv.ErrNotFound):
+		case err != nil:
+			t.Fatal(err)
+		default:
+			found = append(found, entry.Value)
+		}
+	}
+	return found
 }
 
 func (s *stage) lookAtStore(ctx context.Context, t *testing.T, seen *sight) {

@@ -154,10 +154,10 @@ func (s *stage) nothingLeft(t *testing.T) {
 	if keys, err := bucket.Keys(t.Context()); !errors.Is(err, jetstream.ErrNoKeysFound) {
 		t.Errorf("bucket snapshots: got keys %q, %v, want none", keys, err)
 	}
-	for name := range s.names {
-		_, witnesses := readWitnessesOf(t, s.js, s.driver(t), s.key(name))
+	for _, record := range s.records(t) {
+		_, witnesses := readWitnessesOf(t, s.js, s.driver(t), record.Key)
 		if last := lastTransition(witnesses.events); last != volume.StateDeleted && last != volume.StatePending {
-			t.Errorf("volume %s: events end in %q, want %s, or none", name, last, volume.StateDeleted)
+			t.Errorf("volume %s: events end in %q, want %s, or none", record.Key, last, volume.StateDeleted)
 		}
 	}
 }

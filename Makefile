@@ -77,7 +77,7 @@ endef
 
 .PHONY: test-ceph
 test-ceph: need-ceph bin/nats build-ceph ## the tests against a real Ceph cluster, which is started and ended (CEPH_TESTS)
-	$(call on-ceph,go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) $(CEPH_TESTS) && go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) -run '^TestCeph_' -v ./internal/acceptance)
+	$(call on-ceph,go test -race -parallel 4 -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) $(CEPH_TESTS) && go test -race -tags '$(CEPH_TAGS)' -timeout $(TIMEOUT) -run '^TestCeph_' -v ./internal/acceptance)
 
 .PHONY: bench-ceph
 bench-ceph: need-ceph bin/nats build-ceph ## create over JetStream against bare go-ceph, as ratios (ROUNDS=40)

@@ -13,6 +13,7 @@ import (
 // Watcher.Delete of go-ceph 0.41.0 closes the channels that they send to: a data race, and
 // a panic if the thread was not yet waiting.
 func TestRegistration_ClosedWhileNoticesArrive_NoneMeetsAClosedChannel(t *testing.T) {
+	t.Parallel()
 	const (
 		rounds    = 40
 		notifiers = 4

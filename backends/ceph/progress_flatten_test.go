@@ -12,6 +12,7 @@ import (
 )
 
 func TestFlatten_TellsProgressAndEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	const size = 256 * volume.MiB
 	h := &harness{cfg: inNamespace(t)}
 	d := open(t, h.cfg)

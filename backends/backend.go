@@ -24,8 +24,8 @@ type Options struct {
 	// call that waited long still gets its full time. For List it bounds the time
 	// without an object. Zero or less means DefaultTimeout.
 	Timeout time.Duration
-	// Concurrency is the greatest number of driver calls at once. Zero or less means
-	// DefaultConcurrency.
+	// Concurrency is the greatest number of driver calls at once. Those that may copy a
+	// volume take at most half of it. Zero or less means DefaultConcurrency.
 	Concurrency int
 	// Observe, if set, is told of each call when it ends: the method's name in lower
 	// case, the class of its error (empty for none), and how long the caller waited. It
@@ -53,7 +53,8 @@ type Backend struct {
 	opts   Options
 
 	slots *semaphore.Weighted
-	turns turns // of the calls that are no evictions
+	longs *semaphore.Weighted // of the slots, for calls that may take long
+	turns turns               // of the calls that are no evictions
 	// evictions are the turns of Evict, which may run beside one other call.
 	evictions turns
 
@@ -73,6 +74,7 @@ func New(name string, driver Driver, opts Options) *Backend {
 	return &Backend{
 		name: name, driver: driver, opts: opts,
 		slots: semaphore.NewWeighted(int64(opts.Concurrency)),
+		longs: semaphore.NewWeighted(int64(opts.longs())),
 	}
 }
 

@@ -9,27 +9,22 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// BlockerKind says what a [Blocker] is.
-type BlockerKind string
-
-// The kinds of blockers, in the order in which a [BlockedError] lists them.
+// The kinds of blockers, in the order in which a [BlockedError] lists them; see
+// [volume.BlockerKind].
 const (
-	BlockedByNode     BlockerKind = "node"     // it holds the volume
-	BlockedByWatcher  BlockerKind = "watcher"  // a client has the volume open, named as the backend does
-	BlockedBySnapshot BlockerKind = "snapshot" // of the volume
-	BlockedByChild    BlockerKind = "child"    // a clone that still needs the snapshot
+	BlockedByNode     = volume.BlockedByNode
+	BlockedByWatcher  = volume.BlockedByWatcher
+	BlockedBySnapshot = volume.BlockedBySnapshot
+	BlockedByChild    = volume.BlockedByChild
 )
 
-var blockerKinds = []BlockerKind{BlockedByNode, BlockedByWatcher, BlockedBySnapshot, BlockedByChild}
+var blockerKinds = []volume.BlockerKind{BlockedByNode, BlockedByWatcher, BlockedBySnapshot, BlockedByChild}
 
 // Blocker is one thing that stands in the way of a change.
-type Blocker struct {
-	Kind BlockerKind `json:"kind"`
-	Name string      `json:"name"`
-}
+type Blocker = volume.Blocker
 
 // MaxBlockers is how many blockers a [BlockedError] lists; it counts the others.
-const MaxBlockers = 64
+const MaxBlockers = volume.MaxBlockers
 
 // BlockedError refuses a change because of what must go first. Its class is
 // [volume.Busy] if there are only watchers, which go by themselves, and
@@ -47,7 +42,7 @@ func Blocked(by ...Blocker) error {
 	}
 	by = slices.Clone(by)
 	slices.SortFunc(by, func(a, b Blocker) int {
-		return cmp.Or(cmp.Compare(a.Kind.rank(), b.Kind.rank()), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(a.Name, b.Name))
 	})
 	by = slices.Compact(by)
 	listed := min(len(by), MaxBlockers)
@@ -63,7 +58,10 @@ func Holders(attachments volume.Attachments) []Blocker {
 	return by
 }
 
-func (k BlockerKind) rank() int { return slices.Index(blockerKinds, k) }
+func rank(k volume.BlockerKind) int { return slices.Index(blockerKinds, k) }
+
+// Blockers returns what is listed; see [volume.NewFailure].
+func (e *BlockedError) Blockers() []Blocker { return e.By }
 
 // Error lists the blockers: "blocked by node n12, snapshot monday: failed_precondition".
 func (e *BlockedError) Error() string {

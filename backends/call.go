@@ -19,6 +19,7 @@ type call struct {
 	node     volume.Node         // follows detail
 	evicts   bool                // it does not wait for the volume's turn
 	invalid  error               // why the driver must not see this call
+	long     bool                // it may take as long as copying a volume
 }
 
 // String says what was called: "attach volume default.db-01 to node n12". Invalid
@@ -74,7 +75,7 @@ func attempt[T any](ctx context.Context, b *Backend, c call, f func(context.Cont
 	if err != nil {
 		return none, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+	ctx, cancel := b.bounded(ctx, c)
 	defer cancel()
 	// gofail: var backendHeld string
 	// if err := held(backendHeld, c.method); err != nil {

@@ -43,10 +43,11 @@ const cannotClone = "driver cannot clone"
 // Clone makes the volume target out of a snapshot of source; see [Cloner] for what it
 // returns. It returns Unsupported if the driver is none, and InvalidArgument for invalid
 // arguments, a target with the source's key among them. It takes the turn of the target's
-// volume, not the source's.
+// volume, not the source's. The timeout bounds the time without progress; see
+// [ReportProgress].
 func (b *Backend) Clone(ctx context.Context, source Ref, name volume.SnapshotName, target Ref, size volume.Bytes) error {
 	cloner, able := b.driver.(Cloner)
-	c := call{method: "clone", key: target.Key, invalid: cmp.Or(
+	c := call{method: "clone", key: target.Key, long: true, invalid: cmp.Or(
 		source.Validate(), name.Validate(), target.Validate(), size.ValidateSize(), source.validateTarget(target),
 	)}.needs(able, cannotClone)
 	return b.change(ctx, c, func(ctx context.Context) error {
@@ -62,12 +63,12 @@ func (r Ref) validateTarget(target Ref) error {
 }
 
 // Flatten makes a clone independent of its snapshot; see [Cloner] for what it returns. It
-// returns Unsupported if the driver is none, and InvalidArgument for an invalid ref. After
-// the timeout the copying may go on, and keeps its slot and its volume; a repeat waits for
-// it.
+// returns Unsupported if the driver is none, and InvalidArgument for an invalid ref. The
+// timeout bounds the time without progress; see [ReportProgress]. After it the copying may
+// go on, and keeps its slot and its volume; a repeat waits for it.
 func (b *Backend) Flatten(ctx context.Context, ref Ref) error {
 	cloner, able := b.driver.(Cloner)
-	c := call{method: "flatten", key: ref.Key, invalid: ref.Validate()}.needs(able, cannotClone)
+	c := call{method: "flatten", key: ref.Key, invalid: ref.Validate(), long: true}.needs(able, cannotClone)
 	return b.change(ctx, c, func(ctx context.Context) error {
 		return cloner.Flatten(ctx, ref)
 	})

@@ -45,9 +45,10 @@ type Snapshotter interface {
 
 // CreateSnapshot keeps what is written to the volume so far; see [Snapshotter] for what
 // it returns. It returns Unsupported if the driver is none, and InvalidArgument for
-// invalid arguments.
+// invalid arguments. The timeout bounds the time without progress; see [ReportProgress].
 func (b *Backend) CreateSnapshot(ctx context.Context, ref Ref, name volume.SnapshotName) (Snapshot, error) {
 	c, snapshotter := b.snapshotCall("create_snapshot", ref, name)
+	c.long = true
 	return perform(ctx, b, c, func(ctx context.Context) (Snapshot, error) {
 		return snapshotter.CreateSnapshot(ctx, ref, name)
 	})
@@ -75,9 +76,10 @@ func (b *Backend) ListSnapshots(ctx context.Context, ref Ref) ([]Snapshot, error
 
 // Restore gives the volume the state that the snapshot kept; see [Snapshotter] for what
 // it returns. It returns Unsupported if the driver is none, and InvalidArgument for
-// invalid arguments.
+// invalid arguments. The timeout bounds the time without progress; see [ReportProgress].
 func (b *Backend) Restore(ctx context.Context, ref Ref, name volume.SnapshotName) error {
 	c, snapshotter := b.snapshotCall("restore", ref, name)
+	c.long = true
 	return b.change(ctx, c, func(ctx context.Context) error {
 		return snapshotter.Restore(ctx, ref, name)
 	})

@@ -89,12 +89,19 @@ func (b *Backend) admit(ctx context.Context, c call) (release func(), err error)
 	if err != nil {
 		return nil, Errorf(endClass(err), "not begun: an earlier call for this volume still runs: %w", err)
 	}
+	endLong, err := b.admitLong(ctx, c)
+	if err != nil {
+		endTurn()
+		return nil, err
+	}
 	if err := b.slots.Acquire(ctx, 1); err != nil {
+		endLong()
 		endTurn()
 		return nil, Errorf(endClass(err), "not begun: all %d call slots are taken: %w", b.opts.Concurrency, err)
 	}
 	release = func() {
 		b.slots.Release(1)
+		endLong()
 		endTurn()
 	}
 	if b.closed.Load() {
@@ -103,3 +110,23 @@ func (b *Backend) admit(ctx context.Context, c call) (release func(), err error)
 	}
 	return release, nil
 }
+
+// admitLong waits until a long call may begin: they never take all slots, or hours of
+// copying would keep every other volume from being attached. It returns what ends that, and
+// Busy if the wait took too long: nothing was begun.
+func (b *Backend) admitLong(ctx context.Context, c call) (end func(), err error) {
+	if !c.long {
+		return func() {}, nil
+	}
+	if err := b.longs.Acquire(ctx, 1); err != nil {
+		class := volume.Busy
+		if endClass(err) == volume.Aborted {
+			class = volume.Aborted
+		}
+		return nil, Errorf(class, "not begun: all %d slots for long calls are taken: %w", b.opts.longs(), err)
+	}
+	return func() { b.longs.Release(1) }, nil
+}
+
+// longs is how many long calls there may be at once: half of all, but one of one.
+func (o Options) longs() int { return max(1, o.Concurrency/2) }

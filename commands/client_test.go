@@ -49,6 +49,7 @@ func TestClient_Verbs(t *testing.T) {
 	got := make(chan delivery, 1)
 	startWorker(t, nc, func(d delivery) { got <- d; succeed(t, nc)(d) })
 	client, ctx := newClient(t, nc), testContext(t)
+	monday := volume.SnapshotKey{Volume: "db-00", Snapshot: "monday"}
 	for _, test := range []struct {
 		verb volume.Verb
 		args volume.Args
@@ -63,6 +64,14 @@ func TestClient_Verbs(t *testing.T) {
 		{volume.VerbReconcile, volume.Args{}, func() (commands.Reply, error) { return client.Reconcile(ctx, db01) }},
 		{volume.VerbNodeGone, volume.Args{Node: "n1", Reason: "lost power"}, func() (commands.Reply, error) { return client.NodeGone(ctx, db01, "n1", "lost power") }},
 		{volume.VerbCancel, volume.Args{Target: "order-1"}, func() (commands.Reply, error) { return client.Cancel(ctx, db01, "order-1") }},
+		{volume.VerbSnapshot, volume.Args{Snapshot: "monday", Labels: volume.Labels{"kept": "30d"}}, func() (commands.Reply, error) {
+			return client.Snapshot(ctx, db01, "monday", volume.Labels{"kept": "30d"})
+		}},
+		{volume.VerbDeleteSnapshot, volume.Args{Snapshot: "monday"}, func() (commands.Reply, error) { return client.DeleteSnapshot(ctx, db01, "monday") }},
+		{volume.VerbRestore, volume.Args{Snapshot: "monday"}, func() (commands.Reply, error) { return client.Restore(ctx, db01, "monday") }},
+		{volume.VerbCreate, volume.Args{Source: monday, ReadOnly: true}, func() (commands.Reply, error) { return client.Clone(ctx, db01, monday, 0, true) }},
+		{volume.VerbCreate, volume.Args{Source: monday, Size: 2}, func() (commands.Reply, error) { return client.Clone(ctx, db01, monday, 2, false) }},
+		{volume.VerbFlatten, volume.Args{}, func() (commands.Reply, error) { return client.Flatten(ctx, db01) }},
 		{volume.VerbDelete, volume.Args{}, func() (commands.Reply, error) { return client.Delete(ctx, db01) }},
 	} {
 		reply, err := test.call()
@@ -187,10 +196,11 @@ func TestClient_InvalidRequest_PublishesNothing(t *testing.T) {
 		request commands.Request
 		code    error
 	}{
-		"name": {commands.Request{Key: volume.Key{Project: "default", Name: "../../etc"}, Verb: volume.VerbDelete}, volume.ErrInvalidName},
-		"verb": {commands.Request{Key: db01, Verb: "rename"}, volume.ErrUnknownVerb},
-		"size": {commands.Request{Key: db01, Verb: volume.VerbCreate}, volume.ErrInvalidSize},
-		"id":   {commands.Request{Key: db01, Verb: volume.VerbDelete, ID: "seq-1"}, volume.ErrInvalidCommandID},
+		"name":     {commands.Request{Key: volume.Key{Project: "default", Name: "../../etc"}, Verb: volume.VerbDelete}, volume.ErrInvalidName},
+		"verb":     {commands.Request{Key: db01, Verb: "rename"}, volume.ErrUnknownVerb},
+		"snapshot": {commands.Request{Key: db01, Verb: volume.VerbSnapshot, Args: volume.Args{Snapshot: "Monday"}}, volume.ErrInvalidName},
+		"size":     {commands.Request{Key: db01, Verb: volume.VerbCreate}, volume.ErrInvalidSize},
+		"id":       {commands.Request{Key: db01, Verb: volume.VerbDelete, ID: "seq-1"}, volume.ErrInvalidCommandID},
 	} {
 		if _, err := client.Do(testContext(t), test.request); !errors.Is(err, test.code) {
 			t.Errorf("do with wrong %s: got %v, want %v", name, err, test.code)

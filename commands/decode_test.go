@@ -117,6 +117,9 @@ func TestDecode_HostilePayloads(t *testing.T) {
 		"long backend":           {volume.VerbCreate, `{"size":1,"backend":"` + long + `"}`, volume.ErrInvalidArgument},
 		"long label":             {volume.VerbCreate, `{"size":1,"labels":{"a":"` + long + `"}}`, volume.ErrInvalidArgument},
 		"long label key":         {volume.VerbCreate, `{"size":1,"labels":{"` + long + `":""}}`, volume.ErrInvalidArgument},
+		"long snapshot":          {volume.VerbSnapshot, `{"snapshot":"` + long + `"}`, volume.ErrInvalidName},
+		"long source":            {volume.VerbCreate, `{"source":"` + long + `@x"}`, volume.ErrInvalidName},
+		"source of 200 letters":  {volume.VerbCreate, `{"source":"` + long[:100] + `@` + long[:99] + `"}`, volume.ErrInvalidName},
 		"generation of nonsense": {volume.VerbDelete, `{"if_generation":"` + long + `"}`, volume.ErrInvalidArgument},
 	} {
 		_, err := commands.Decode(incoming(test.verb, test.payload))

@@ -67,10 +67,23 @@ func drawArgs(t *rapid.T, verb volume.Verb) volume.Args {
 	case volume.VerbCreate:
 		labels := rapid.MapOfN(rapid.StringMatching(`[A-Za-z0-9]([A-Za-z0-9._/-]{0,30}[A-Za-z0-9])?`), rapid.StringN(0, 60, volume.MaxLabelValueLength), 0, 5).Draw(t, "labels")
 		args := volume.Args{Size: volume.Bytes(size.Draw(t, "size")), Backend: rapid.SampledFrom([]string{"", "local", "ceph-ssd"}).Draw(t, "backend")}
+		if rapid.Bool().Draw(t, "clone") {
+			args.Size = rapid.SampledFrom([]volume.Bytes{0, args.Size}).Draw(t, "size of clone")
+			args.Source = volume.SnapshotKey{Volume: "db-00", Snapshot: drawSnapshot(t)}
+			args.ReadOnly = rapid.Bool().Draw(t, "read_only")
+		}
 		if len(labels) > 0 {
 			args.Labels = labels
 		}
 		return args
+	case volume.VerbSnapshot:
+		args := volume.Args{Snapshot: drawSnapshot(t)}
+		if rapid.Bool().Draw(t, "labelled") {
+			args.Labels = volume.Labels{"kept": "30d"}
+		}
+		return args
+	case volume.VerbDeleteSnapshot, volume.VerbRestore:
+		return volume.Args{Snapshot: drawSnapshot(t)}
 	case volume.VerbResize:
 		return volume.Args{Size: volume.Bytes(size.Draw(t, "size"))}
 	case volume.VerbAttach:
@@ -87,6 +100,10 @@ func drawArgs(t *rapid.T, verb volume.Verb) volume.Args {
 	default:
 		return volume.Args{}
 	}
+}
+
+func drawSnapshot(t *rapid.T) volume.SnapshotName {
+	return volume.SnapshotName(rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`).Draw(t, "snapshot"))
 }
 
 func drawPreconditions(t *rapid.T) volume.Preconditions {
@@ -122,6 +139,8 @@ func TestNewMessage_Refuses(t *testing.T) {
 		"actor":                 {func(c *volume.Command) { c.Actor = "a\r\nX: y" }, "", volume.ErrInvalidArgument},
 		"reply":                 {func(*volume.Command) {}, "$JS.API.INFO", volume.ErrInvalidArgument},
 		"no size":               {func(c *volume.Command) { c.Args.Size = 0 }, "", volume.ErrInvalidSize},
+		"source":                {func(c *volume.Command) { c.Args.Source.Volume = "db-00" }, "", volume.ErrInvalidName},
+		"no snapshot":           {func(c *volume.Command) { c.Verb, c.Args = volume.VerbRestore, volume.Args{} }, "", volume.ErrInvalidName},
 		"negative size":         {func(c *volume.Command) { c.Args.Size = -1 }, "", volume.ErrInvalidSize},
 		"another verb's field":  {func(c *volume.Command) { c.Verb = volume.VerbDelete }, "", volume.ErrUnknownField},
 		"label of broken UTF-8": {func(c *volume.Command) { c.Args.Labels = volume.Labels{"a": "\xff"} }, "", volume.ErrInvalidArgument},

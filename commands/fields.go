@@ -13,11 +13,15 @@ import (
 )
 
 // shape says which fields a verb's payload has of its own.
-type shape struct{ required, optional []string }
+type shape struct {
+	required []string
+	either   []string // at least one of them is required
+	optional []string
+}
 
 // shapes is the one table of the payloads' fields; the schemas are compared with it.
 var shapes = map[volume.Verb]shape{
-	volume.VerbCreate:    {required: []string{"size"}, optional: []string{"backend", "labels"}},
+	volume.VerbCreate:    {either: []string{"size", "source"}, optional: []string{"backend", "labels", "read_only"}},
 	volume.VerbAttach:    {required: []string{"node"}, optional: []string{"mode"}},
 	volume.VerbDetach:    {optional: []string{"node"}},
 	volume.VerbResize:    {required: []string{"size"}},
@@ -25,6 +29,11 @@ var shapes = map[volume.Verb]shape{
 	volume.VerbReconcile: {},
 	volume.VerbCancel:    {optional: []string{"target"}},
 	volume.VerbNodeGone:  {required: []string{"node", "reason"}},
+
+	volume.VerbSnapshot:       {required: []string{"snapshot"}, optional: []string{"labels"}},
+	volume.VerbDeleteSnapshot: {required: []string{"snapshot"}},
+	volume.VerbRestore:        {required: []string{"snapshot"}},
+	volume.VerbFlatten:        {},
 }
 
 // commonFields are those of every verb: the preconditions.
@@ -32,7 +41,7 @@ var commonFields = []string{"if_state", "if_generation", "deadline", "validate_o
 
 // fieldsOf returns the fields of a verb's payload, required ones first.
 func fieldsOf(verb volume.Verb) []string {
-	return slices.Concat(shapes[verb].required, shapes[verb].optional, commonFields)
+	return slices.Concat(shapes[verb].required, shapes[verb].either, shapes[verb].optional, commonFields)
 }
 
 // setters reads each field into a command.
@@ -44,6 +53,9 @@ var setters = map[string]func(*volume.Command, json.RawMessage) error{
 	"mode":          setMode,
 	"target":        setTarget,
 	"reason":        setReason,
+	"snapshot":      setSnapshot,
+	"source":        setSource,
+	"read_only":     setReadOnly,
 	"if_state":      setIfState,
 	"if_generation": setIfGeneration,
 	"deadline":      setDeadline,
@@ -68,10 +80,14 @@ func setField(draft *volume.Command, name string, raw json.RawMessage) error {
 
 // faultOf returns the code of whatever is wrong with a field's value.
 func faultOf(name string) volume.Code {
-	if name == "size" {
+	switch name {
+	case "size":
 		return volume.ErrInvalidSize
+	case "snapshot", "source":
+		return volume.ErrInvalidName
+	default:
+		return volume.ErrInvalidArgument
 	}
-	return volume.ErrInvalidArgument
 }
 
 // maxText bounds every text field before it is looked at and quoted, in bytes.
@@ -155,6 +171,26 @@ func setReason(draft *volume.Command, raw json.RawMessage) (err error) {
 	return volume.ValidateReason(draft.Args.Reason)
 }
 
+func setSnapshot(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Snapshot, err = text[volume.SnapshotName](raw); err != nil {
+		return err
+	}
+	return draft.Args.Snapshot.Validate()
+}
+
+func setSource(draft *volume.Command, raw json.RawMessage) error {
+	key, err := text[string](raw)
+	if err != nil {
+		return err
+	}
+	draft.Args.Source, err = volume.ParseSnapshotKey(key)
+	return err
+}
+
+func setReadOnly(draft *volume.Command, raw json.RawMessage) error {
+	return setBool(&draft.Args.ReadOnly, raw)
+}
+
 func setIfState(draft *volume.Command, raw json.RawMessage) (err error) {
 	if draft.IfState, err = text[volume.State](raw); err != nil {
 		return err
@@ -194,7 +230,11 @@ func setDeadline(draft *volume.Command, raw json.RawMessage) error {
 }
 
 func setValidateOnly(draft *volume.Command, raw json.RawMessage) error {
-	if err := json.Unmarshal(raw, &draft.ValidateOnly); err != nil {
+	return setBool(&draft.ValidateOnly, raw)
+}
+
+func setBool(value *bool, raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, value); err != nil {
 		return fmt.Errorf("%.40s: want true or false", raw)
 	}
 	return nil

@@ -83,6 +83,8 @@ func FuzzDecodeReply(f *testing.F) {
 	f.Add([]byte(`{"command_id":"a","outcome":"succeeded","project":"p","volume":"v","generation":1}`))
 	f.Add([]byte(`{"command_id":"a","outcome":"failed","error":{"code":"backend_busy","class":"busy","message":"x"},"retryable":true}`))
 	f.Add([]byte(`{"command_id":"a","outcome":"rejected"}`))
+	f.Add([]byte(`{"command_id":"a","outcome":"succeeded","snapshot":{"name":"monday","id":"p.v.3"}}`))
+	f.Add([]byte(`{"command_id":"a","outcome":"rejected","error":{"code":"snapshot_in_use","class":"failed_precondition","message":"x","blocked_by":[{"kind":"child","name":"w"}]}}`))
 	f.Add([]byte(`{"command_id":"a","outcome":"postponed","when":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		reply, err := DecodeReply(data)

@@ -45,13 +45,28 @@ func setFields(draft *volume.Command, verb volume.Verb, object map[string]json.R
 			return err
 		}
 	}
-	for _, name := range shapes[verb].required {
-		if _, given := object[name]; !given {
-			return volume.Errorf(faultOf(name), "field %q: %s needs it", name, verb)
-		}
+	if err := checkGiven(verb, object); err != nil {
+		return err
+	}
+	if draft.Args.ReadOnly && draft.Args.Source.IsZero() {
+		return volume.Errorf(faultOf("read_only"), "field %q: only a clone can be read only: %q is missing", "read_only", "source")
 	}
 	if verb == volume.VerbAttach && draft.Args.Mode == "" {
 		draft.Args.Mode = volume.ReadWrite
+	}
+	return nil
+}
+
+// checkGiven returns an error for the first field that the verb needs and does not have.
+func checkGiven(verb volume.Verb, object map[string]json.RawMessage) error {
+	given := func(name string) bool { return object[name] != nil }
+	for _, name := range shapes[verb].required {
+		if !given(name) {
+			return volume.Errorf(faultOf(name), "field %q: %s needs it", name, verb)
+		}
+	}
+	if either := shapes[verb].either; len(either) > 0 && !slices.ContainsFunc(either, given) {
+		return volume.Errorf(faultOf(either[0]), "field %q: %s needs one of %s", either[0], verb, list(either))
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ type Reply struct {
 	Failure    *volume.Failure  `json:"error,omitempty"` // of a failed or rejected command
 	// Eviction is what a node_gone has fenced.
 	Eviction *volume.Eviction `json:"eviction,omitempty"`
+	// Snapshot is the one that the command was about, with its id if the command made it.
+	Snapshot *volume.Snapshot `json:"snapshot,omitempty"`
 	// Retryable says that the same request may succeed later, under a new command ID:
 	// the old one has got its answer.
 	Retryable bool `json:"retryable"`
@@ -39,6 +41,7 @@ func NewReply(key volume.Key, outcome volume.Outcome, repeat bool) Reply {
 		Generation: outcome.Generation,
 		Failure:    outcome.Failure,
 		Eviction:   outcome.Eviction,
+		Snapshot:   outcome.Snapshot,
 		Retryable:  outcome.Failure != nil && outcome.Failure.Class.Retryable(),
 		Repeat:     repeat,
 	}

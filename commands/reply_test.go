@@ -14,6 +14,9 @@ func TestReply_TellsTheOutcome(t *testing.T) {
 	key := volume.Key{Project: "default", Name: "db-01"}
 	exists := volume.NewFailure(volume.Errorf(volume.ErrVolumeExists, "create volume default.db-01: it exists"))
 	busy := volume.NewFailure(volume.Errorf(volume.ErrBackendBusy, "delete volume default.db-01: in use"))
+	inUse := volume.NewFailure(volume.Errorf(volume.ErrSnapshotInUse, "delete snapshot db-01@monday: clones need it"))
+	inUse.BlockedBy = []volume.Blocker{{Kind: volume.BlockedByChild, Name: "db-02"}}
+	monday := &volume.Snapshot{Name: "monday", ID: "default.db-01.3", Size: volume.MiB}
 	evictions := map[volume.Result]*volume.Eviction{
 		volume.Succeeded: {Node: "n1", Reason: "lost power", Clients: []string{"127.0.0.1:0/3948123"}, More: 2},
 		volume.Failed:    {Node: "n1", Reason: "lost power"},
@@ -27,10 +30,13 @@ func TestReply_TellsTheOutcome(t *testing.T) {
 		{volume.Outcome{Result: volume.Valid}, false, ""},
 		{volume.Outcome{Result: volume.Rejected, Failure: exists}, false, "create volume default.db-01: it exists: volume_exists"},
 		{volume.Outcome{Result: volume.Failed, State: volume.StateError, Generation: 9, Failure: busy}, true, "delete volume default.db-01: in use: backend_busy"},
+		{volume.Outcome{Result: volume.Rejected, Failure: inUse}, false, "delete snapshot db-01@monday: clones need it: snapshot_in_use"},
+		{volume.Outcome{Result: volume.Succeeded, State: volume.StateAvailable, Generation: 4, Snapshot: monday}, false, ""},
+		{volume.Outcome{Result: volume.Failed, State: volume.StateAvailable, Failure: busy, Snapshot: &volume.Snapshot{Name: "monday"}}, true, "delete volume default.db-01: in use: backend_busy"},
 	} {
 		test.outcome.CommandID, test.outcome.Eviction = "order-1", evictions[test.outcome.Result]
 		reply := NewReply(key, test.outcome, true)
-		if reply.Key() != key || !reply.Repeat || reply.Retryable != test.retryable {
+		if reply.Key() != key || !reply.Repeat || reply.Retryable != test.retryable || reply.Snapshot != test.outcome.Snapshot {
 			t.Errorf("%+v: got %+v", test.outcome, reply)
 		}
 		data, err := json.Marshal(reply)
@@ -85,7 +91,12 @@ func TestDecodeReply_Refuses(t *testing.T) {
 // The reply schema must be able to refuse: a failed reply without a reason is not one.
 func TestReplySchema_RefusesContradictions(t *testing.T) {
 	schema := compileSchema(t, "urn:jetvol:reply:1", ReplySchema())
-	for _, outcome := range []string{`"failed"`, `"rejected"`, `"succeeded","error":{"code":"a","class":"b","message":"c"}`, `"perhaps"`} {
+	for _, outcome := range []string{
+		`"failed"`, `"rejected"`, `"succeeded","error":{"code":"a","class":"b","message":"c"}`, `"perhaps"`,
+		`"failed","error":{"code":"a","class":"b","message":"c","blocked_by":[]}`,
+		`"failed","error":{"code":"a","class":"b","message":"c","blocked_by":[{"name":"db-02"}]}`,
+		`"succeeded","snapshot":{"id":"default.db-01.3"}`,
+	} {
 		data := `{"command_id":"a","project":"p","volume":"v","generation":1,"retryable":false,"repeat":false,"outcome":` + outcome + `}`
 		if validate(t, schema, []byte(data)) == nil {
 			t.Errorf("%s: accepted", data)

@@ -67,6 +67,7 @@ func validate(t testing.TB, schema *jsonschema.Schema, data []byte) error {
 type document struct {
 	Properties           map[string]any
 	Required             []string
+	AnyOf                []struct{ Required []string }
 	AdditionalProperties *bool
 	Examples             []json.RawMessage
 }
@@ -93,6 +94,13 @@ func TestSchema_SaysTheDecodersFields(t *testing.T) {
 		}
 		if !slices.Equal(read.Required, shapes[verb].required) {
 			t.Errorf("%s: required %v, want %v", verb, read.Required, shapes[verb].required)
+		}
+		var either []string
+		for _, choice := range read.AnyOf {
+			either = append(either, choice.Required...)
+		}
+		if !slices.Equal(either, shapes[verb].either) {
+			t.Errorf("%s: one of %v required, want one of %v", verb, either, shapes[verb].either)
 		}
 		if len(read.Properties) != len(fieldsOf(verb)) {
 			t.Errorf("%s: %d fields, want %v", verb, len(read.Properties), fieldsOf(verb))

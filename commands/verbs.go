@@ -10,7 +10,8 @@ import (
 // one again is another command. Use Do with an ID to ask again, for preconditions and
 // for progress.
 
-// Create makes a volume. Args.Size is required, Args.Backend and Args.Labels are not.
+// Create makes a volume. Args.Size is required, Args.Backend and Args.Labels are not. With
+// Args.Source it is a clone, as [Client.Clone] makes.
 func (c *Client) Create(ctx context.Context, key volume.Key, args volume.Args) (Reply, error) {
 	return c.Do(ctx, Request{Key: key, Verb: volume.VerbCreate, Args: args})
 }
@@ -44,6 +45,37 @@ func (c *Client) Reconcile(ctx context.Context, key volume.Key) (Reply, error) {
 // the node first. The reason is required and stays in the volume's events.
 func (c *Client) NodeGone(ctx context.Context, key volume.Key, node volume.Node, reason string) (Reply, error) {
 	return c.Do(ctx, Request{Key: key, Verb: volume.VerbNodeGone, Args: volume.Args{Node: node, Reason: reason}})
+}
+
+// Snapshot keeps what is in a volume now under a name. Repeating it is refused with
+// [volume.ErrSnapshotExists].
+func (c *Client) Snapshot(ctx context.Context, key volume.Key, name volume.SnapshotName, labels volume.Labels) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbSnapshot, Args: volume.Args{Snapshot: name, Labels: labels}})
+}
+
+// DeleteSnapshot deletes a snapshot of a volume. It is refused with
+// [volume.ErrSnapshotInUse] while there are clones of it: the reply's failure names them.
+func (c *Client) DeleteSnapshot(ctx context.Context, key volume.Key, name volume.SnapshotName) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbDeleteSnapshot, Args: volume.Args{Snapshot: name}})
+}
+
+// Restore brings a snapshot's content back into the volume that it was made of. What was
+// written since is lost. It is refused unless no node holds the volume.
+func (c *Client) Restore(ctx context.Context, key volume.Key, name volume.SnapshotName) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbRestore, Args: volume.Args{Snapshot: name}})
+}
+
+// Clone makes a volume that begins with the content of a snapshot of the same project.
+// Size may be 0, which is that of the snapshot, and else not be less. With readOnly it is
+// a view: nodes attach it to read only.
+func (c *Client) Clone(ctx context.Context, key volume.Key, source volume.SnapshotKey, size volume.Bytes, readOnly bool) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbCreate, Args: volume.Args{Source: source, Size: size, ReadOnly: readOnly}})
+}
+
+// Flatten makes a clone independent of the snapshot that it was made from: what they share
+// is copied, which may take long.
+func (c *Client) Flatten(ctx context.Context, key volume.Key) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbFlatten})
 }
 
 // Cancel gives up the command with the ID target, or whichever is running if target is

@@ -52,7 +52,10 @@ func NextStep(record volume.Record) Step {
 // snapshot of it. For these verbs the volume is then no worse than it was.
 var (
 	refusals  = []volume.Class{volume.FailedPrecondition, volume.Busy}
-	refusable = []volume.Verb{volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbDelete}
+	refusable = []volume.Verb{
+		volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbDelete,
+		volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
+	}
 )
 
 // ending returns the event with which a failed operation ends where the backend really is,
@@ -63,10 +66,19 @@ func ending(op volume.Op) volume.Event {
 		return ""
 	case op.Failure.Code == volume.ErrCancelled:
 		return volume.EventCancelled
-	case op.NextRetryAt.IsZero() && slices.Contains(refusable, op.Verb) && slices.Contains(refusals, op.Failure.Class):
+	case op.NextRetryAt.IsZero() && refused(op):
 		return volume.EventRefused
 	}
 	return ""
+}
+
+// refused reports whether the backend has refused the operation and has changed nothing. A
+// restore it also refuses by not having the snapshot, or the volume.
+func refused(op volume.Op) bool {
+	if op.Verb == volume.VerbRestore && op.Failure.Class == volume.NotFound {
+		return true
+	}
+	return slices.Contains(refusable, op.Verb) && slices.Contains(refusals, op.Failure.Class)
 }
 
 // doneEvents are the events that end an operation well.
@@ -76,11 +88,16 @@ var doneEvents = map[volume.Verb]volume.Event{
 	volume.VerbAttach: volume.EventAttached,
 	volume.VerbDetach: volume.EventDetached,
 	volume.VerbResize: volume.EventExtended,
+
+	volume.VerbSnapshot:       volume.EventSnapshotted,
+	volume.VerbDeleteSnapshot: volume.EventPruned,
+	volume.VerbRestore:        volume.EventRestored,
+	volume.VerbFlatten:        volume.EventFlattened,
 }
 
-// Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment is what the backend returned from an
-// attach, and nil for every other action. It returns a [*RejectedError] if the record
-// is not in a state in which an operation can succeed.
+// Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment
+// is what the backend returned from an attach, and nil for every other action. It returns a
+// [*RejectedError] if the record is not in a state in which an operation can succeed.
 func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time) (Decision, error) {
 	if record.Op == nil {
 		return Decision{Record: record}, noOperation(record, "succeed")
@@ -105,6 +122,15 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 		next.Attachments = nil
 	case volume.VerbResize:
 		next.Size = op.Args.Size
+	case volume.VerbSnapshot:
+		next.Snapshots++
+	case volume.VerbDeleteSnapshot:
+		next.Snapshots = max(0, next.Snapshots-1) // one that was given up was not counted
+	case volume.VerbRestore:
+		next.HalfRestored = ""
+		next.Size = cmp.Or(op.Snapshot.Size, record.Size)
+	case volume.VerbFlatten:
+		next.Source = volume.SnapshotKey{}
 	}
 	to, err := Next(record.State, event, Facts{RecordAttached: len(record.Attachments) > 0})
 	if err != nil {
@@ -164,7 +190,42 @@ func Fail(record volume.Record, cause error, policy RetryPolicy, now time.Time) 
 	op.Failure = volume.NewFailure(cause)
 	op.NextRetryAt = policy.again(op.Failure.Class, op, now)
 	next.Op = &op
+	if op.Verb == volume.VerbRestore && (op.Failure.Code == volume.ErrCancelled || !refused(op)) {
+		next.HalfRestored = op.Args.Snapshot // a cancelled one may have come anywhere
+	}
 	return fire(next, volume.EventError, to, now, ""), nil
+}
+
+// Advance tells how far the operation has come. A restore that has come anywhere has changed
+// the volume. It returns a [*RejectedError] if the record is not in a state that a long
+// operation has.
+func Advance(record volume.Record, progress volume.Progress, now time.Time) (Decision, error) {
+	if record.Op == nil {
+		return Decision{Record: record}, noOperation(record, "advance")
+	}
+	to, err := Next(record.State, volume.EventProgress, Facts{})
+	if err != nil {
+		return Decision{Record: record}, err
+	}
+	next := record
+	if progress.Done > 0 {
+		next = Interrupted(record)
+	}
+	d := fire(next, volume.EventProgress, to, now, "")
+	d.Transition.Progress = &progress
+	d.Transition.Failure = nil // it is an earlier attempt's
+	return d, nil
+}
+
+// Interrupted notes, without an event, that an attempt was broken off and left no answer: by
+// a crash, or by a worker that stopped. Nobody knows how far it came, so a restore may be
+// half done, whatever the next attempt meets. It may be repeated.
+func Interrupted(record volume.Record) volume.Record {
+	next := record
+	if record.State == volume.StateRestoring && record.Op != nil {
+		next.HalfRestored = record.Op.Args.Snapshot
+	}
+	return next
 }
 
 // Retry begins the next attempt: X_failed becomes X.
@@ -195,12 +256,13 @@ func Cancel(record volume.Record, cause error) volume.Record {
 	return next
 }
 
-// GiveUp ends the operation after its last failed attempt: X_failed becomes error.
+// GiveUp ends the operation after its last failed attempt: X_failed becomes error, or what
+// the volume was before if the operation could not break it.
 func GiveUp(record volume.Record, now time.Time) (Decision, error) {
 	if record.Op == nil {
 		return Decision{Record: record}, noOperation(record, "give up")
 	}
-	to, err := Next(record.State, volume.EventFail, Facts{})
+	to, err := Next(record.State, volume.EventFail, Facts{RecordAttached: len(record.Attachments) > 0})
 	if err != nil {
 		return Decision{Record: record}, err
 	}
@@ -234,6 +296,9 @@ func Reconcile(record volume.Record, command volume.Command, seen Observation, n
 	}
 	next := record
 	drift := Drift(record, seen)
+	if seen.Snapshots != nil { // what differed is settled by now: see worker
+		next.Snapshots = *seen.Snapshots
+	}
 	if record.State == volume.StatePending || record.State == volume.StateError {
 		next = believe(record, seen, to)
 		drift = ""
@@ -280,6 +345,12 @@ func believe(record volume.Record, seen Observation, to volume.State) volume.Rec
 		next.Size = seen.Size
 		next.Attachments = seen.Attachments
 	}
+	switch {
+	case seen.Snapshots != nil:
+		next.Snapshots = *seen.Snapshots
+	case !seen.Present && to != volume.StateError:
+		next.Snapshots = 0 // they went with the volume; counted, they would keep it from a delete
+	}
 	if to == volume.StateError {
 		next.Attachments = record.Attachments
 	}
@@ -287,7 +358,10 @@ func believe(record volume.Record, seen Observation, to volume.State) volume.Rec
 }
 
 func outcomeOf(op volume.Op, result volume.Result, failure *volume.Failure) volume.Outcome {
-	return volume.Outcome{CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result, Failure: failure, Eviction: op.Eviction}
+	return volume.Outcome{
+		CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result,
+		Failure: failure, Eviction: op.Eviction, Snapshot: op.Snapshot,
+	}
 }
 
 func noOperation(record volume.Record, what string) error {

@@ -23,6 +23,10 @@ func TestSucceed_EndsEveryVerb(t *testing.T) {
 		{volume.StateDetaching, volume.EventDetached, volume.StateAvailable, ""},
 		{volume.StateExtending, volume.EventExtended, volume.StateAvailable, ""},
 		{volume.StateDeleting, volume.EventDeleted, volume.StateDeleted, ""},
+		{volume.StateSnapshotting, volume.EventSnapshotted, volume.StateAvailable, ""},
+		{volume.StatePruning, volume.EventPruned, volume.StateAvailable, ""},
+		{volume.StateRestoring, volume.EventRestored, volume.StateAvailable, ""},
+		{volume.StateFlattening, volume.EventFlattened, volume.StateAvailable, ""},
 	}
 	for _, test := range tests {
 		t.Run(string(test.from), func(t *testing.T) {
@@ -35,6 +39,7 @@ func TestSucceed_EndsEveryVerb(t *testing.T) {
 			want := volume.Outcome{
 				CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: volume.Succeeded,
 				State: test.to, Generation: s.record.Generation, VolumeID: s.record.ID,
+				Snapshot: op.Snapshot,
 			}
 			if decision.Outcome == nil || *decision.Outcome != want {
 				t.Errorf("got outcome %+v, want %+v", decision.Outcome, want)
@@ -57,13 +62,28 @@ func TestSucceed_EndsEveryVerb(t *testing.T) {
 }
 
 // TestFail_Retry_GiveUp walks requirement A4: three attempts, each failure visible as
-// X_failed with attempt and time of the next, then error.
+// X_failed with attempt and time of the next, then error, or where the volume was.
 func TestFail_Retry_GiveUp(t *testing.T) {
-	for _, verb := range []volume.Verb{volume.VerbCreate, volume.VerbAttach, volume.VerbDetach, volume.VerbDelete, volume.VerbResize} {
+	for _, test := range []struct {
+		verb volume.Verb
+		ends volume.State
+	}{
+		{volume.VerbCreate, volume.StateError},
+		{volume.VerbAttach, volume.StateError},
+		{volume.VerbDetach, volume.StateError},
+		{volume.VerbDelete, volume.StateError},
+		{volume.VerbResize, volume.StateError},
+		{volume.VerbNodeGone, volume.StateError},
+		{volume.VerbRestore, volume.StateError},
+		{volume.VerbSnapshot, volume.StateAvailable},
+		{volume.VerbDeleteSnapshot, volume.StateAvailable},
+		{volume.VerbFlatten, volume.StateAvailable},
+	} {
+		verb := test.verb
 		t.Run(string(verb), func(t *testing.T) {
 			s := before(t, verb)
 			s.told = nil
-			s.begin(verb)
+			begun := s.begin(verb)
 			busyState := s.record.State
 			waits := []time.Duration{500 * time.Millisecond, time.Second}
 			for attempt := 1; attempt <= 3; attempt++ {
@@ -76,7 +96,7 @@ func TestFail_Retry_GiveUp(t *testing.T) {
 					t.Errorf("attempt %d: got next at %s, want %s", attempt, got, want)
 				}
 				again := s.retry()
-				if r := again.Record; r.State != busyState || r.Op.Attempt != attempt+1 || !r.Op.NextRetryAt.IsZero() || again.Action != fsm.Action(verb) {
+				if r := again.Record; r.State != busyState || r.Op.Attempt != attempt+1 || !r.Op.NextRetryAt.IsZero() || again.Action != begun.Action {
 					t.Errorf("attempt %d: got %s, op %+v, action %s", attempt+1, r.State, r.Op, again.Action)
 				}
 			}
@@ -84,7 +104,7 @@ func TestFail_Retry_GiveUp(t *testing.T) {
 				t.Fatalf("got step %+v after the last attempt, want giving up", step)
 			}
 			end := s.giveUp()
-			if o := end.Outcome; o.Result != volume.Failed || o.State != volume.StateError || o.Failure.Code != volume.ErrBackendUnavailable {
+			if o := end.Outcome; o.Result != volume.Failed || o.State != test.ends || o.Failure.Code != volume.ErrBackendUnavailable {
 				t.Errorf("got %+v", o)
 			}
 			if e := end.Transition; e.Event != volume.EventFail || !e.Final || e.Reason != "gave up after attempt 3" || e.Failure == nil {
@@ -118,6 +138,13 @@ func TestFail_Refused_EndsWhereTheBackendIs(t *testing.T) {
 		{volume.VerbAttach, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbResize, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbResize, errHeld, 1, present(volume.GiB, nil), volume.StateAvailable},
+		{volume.VerbSnapshot, errHeld, 1, present(volume.GiB, nil), volume.StateAvailable},
+		{volume.VerbSnapshot, errBusy, 3, present(volume.GiB, on("node-1")), volume.StateAttached},
+		{volume.VerbDeleteSnapshot, errHeld, 1, present(volume.GiB, nil), volume.StateAvailable}, // clones need it
+		{volume.VerbDeleteSnapshot, errHeld, 1, absent, volume.StateError},
+		{volume.VerbRestore, errHeld, 1, present(volume.GiB, on("node-9")), volume.StateAttached},
+		{volume.VerbRestore, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
+		{volume.VerbFlatten, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 	} {
 		t.Run(fmt.Sprintf("%s/%s/%s", test.verb, volume.ClassOf(test.err), test.want), func(t *testing.T) {
 			s := before(t, test.verb)
@@ -157,6 +184,9 @@ func before(t *testing.T, verb volume.Verb) *story {
 	state, ok := states[verb]
 	if !ok {
 		state = volume.StateAvailable
+	}
+	if verb == volume.VerbFlatten {
+		return cloneIn(t, state)
 	}
 	return in(t, state)
 }
@@ -235,6 +265,12 @@ func TestAdvance_OutOfPlace(t *testing.T) {
 				return fsm.Fail(r, errBusy, fsm.DefaultRetryPolicy(), now)
 			},
 			func(s volume.State) bool { return s.InProgress() && !s.Failed() },
+		},
+		"advance": {
+			func(r volume.Record, now time.Time) (fsm.Decision, error) {
+				return fsm.Advance(r, volume.Progress{Done: 1, Total: 2}, now)
+			},
+			func(s volume.State) bool { return s == volume.StateRestoring || s == volume.StateFlattening },
 		},
 		"retry":   {fsm.Retry, volume.State.Failed},
 		"give up": {fsm.GiveUp, volume.State.Failed},

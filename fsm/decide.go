@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -17,13 +18,19 @@ type Action string
 
 // The actions.
 const (
-	ActionNone    Action = ""
-	ActionCreate  Action = "create"
-	ActionDelete  Action = "delete"
-	ActionAttach  Action = "attach"
-	ActionDetach  Action = "detach"
-	ActionResize  Action = "resize"
-	ActionEvict   Action = "evict"   // then observe: see [Evicted]
+	ActionNone   Action = ""
+	ActionCreate Action = "create"
+	ActionDelete Action = "delete"
+	ActionAttach Action = "attach"
+	ActionDetach Action = "detach"
+	ActionResize Action = "resize"
+	ActionEvict  Action = "evict" // then observe: see [Evicted]
+
+	ActionSnapshot       Action = "snapshot"
+	ActionDeleteSnapshot Action = "delete_snapshot"
+	ActionRestore        Action = "restore"
+	ActionFlatten        Action = "flatten"
+
 	ActionObserve Action = "observe" // ask what it has; changes nothing
 )
 
@@ -66,9 +73,17 @@ var verbEvents = map[volume.Verb]func(volume.Record, volume.Args) volume.Event{
 		}
 		return volume.EventAttach
 	},
-	volume.VerbDetach:   func(volume.Record, volume.Args) volume.Event { return volume.EventDetach },
-	volume.VerbResize:   func(volume.Record, volume.Args) volume.Event { return volume.EventExtend },
-	volume.VerbNodeGone: func(volume.Record, volume.Args) volume.Event { return volume.EventEvict },
+	volume.VerbDetach:         always(volume.EventDetach),
+	volume.VerbResize:         always(volume.EventExtend),
+	volume.VerbNodeGone:       always(volume.EventEvict),
+	volume.VerbSnapshot:       always(volume.EventSnapshot),
+	volume.VerbDeleteSnapshot: always(volume.EventPrune),
+	volume.VerbRestore:        always(volume.EventRestore),
+	volume.VerbFlatten:        always(volume.EventFlatten),
+}
+
+func always(event volume.Event) func(volume.Record, volume.Args) volume.Event {
+	return func(volume.Record, volume.Args) volume.Event { return event }
 }
 
 var verbActions = map[volume.Verb]Action{
@@ -78,6 +93,11 @@ var verbActions = map[volume.Verb]Action{
 	volume.VerbDetach:   ActionDetach,
 	volume.VerbResize:   ActionResize,
 	volume.VerbNodeGone: ActionEvict,
+
+	volume.VerbSnapshot:       ActionSnapshot,
+	volume.VerbDeleteSnapshot: ActionDeleteSnapshot,
+	volume.VerbRestore:        ActionRestore,
+	volume.VerbFlatten:        ActionFlatten,
 }
 
 // Decide takes up a command. The record of a volume that does not exist has no ID; its
@@ -144,11 +164,12 @@ func Admit(record volume.Record, command volume.Command, now time.Time) error {
 
 // checkArguments refuses what the state allows but this volume does not.
 func checkArguments(record volume.Record, command volume.Command) error {
+	if err := checkSnapshots(record, command); err != nil {
+		return err
+	}
 	switch command.Verb {
 	case volume.VerbCreate:
-		if err := command.Args.Size.ValidateSize(); err != nil {
-			return refuse(record, command, volume.ErrInvalidSize, "%v", err)
-		}
+		return checkCreate(record, command)
 	case volume.VerbResize:
 		if err := command.Args.Size.ValidateSize(); err != nil {
 			return refuse(record, command, volume.ErrInvalidSize, "%v", err)
@@ -157,6 +178,9 @@ func checkArguments(record volume.Record, command volume.Command) error {
 			return refuse(record, command, volume.ErrInvalidSize, "new size %s is not larger than %s", command.Args.Size, record.Size)
 		}
 	case volume.VerbAttach:
+		if record.ReadOnly && command.Args.Mode != volume.ReadOnly {
+			return refuse(record, command, volume.ErrReadOnlyVolume, "it is %s: attach it with mode %s", view(record), volume.ReadOnly)
+		}
 		if len(record.Attachments) >= volume.MaxAttachments {
 			return refuse(record, command, volume.ErrTooManyNodes, "it is attached to %d nodes already", len(record.Attachments))
 		}
@@ -185,13 +209,20 @@ func begin(record volume.Record, command volume.Command, event volume.Event, to 
 		StartedAt:   now,
 		Attempt:     1,
 	}
-	if command.Verb == volume.VerbCreate {
+	switch command.Verb {
+	case volume.VerbCreate:
 		next.ID = volume.NewID(record.Key, record.Generation+1)
-		next.Spec = volume.Spec{Size: command.Args.Size, Backend: command.Backend, Labels: command.Args.Labels}
+		next.Spec = volume.Spec{
+			Size: cmp.Or(command.Args.Size, command.SourceSize), Backend: command.Backend, Labels: command.Args.Labels,
+			Source: command.Args.Source, ReadOnly: command.Args.ReadOnly,
+		}
 		next.CreatedAt = now
-	}
-	if command.Verb == volume.VerbNodeGone {
+	case volume.VerbNodeGone:
 		next.Op.Eviction = &volume.Eviction{Node: command.Args.Node, Reason: command.Args.Reason}
+	case volume.VerbSnapshot:
+		next.Op.Snapshot = &volume.Snapshot{Name: command.Args.Snapshot, ID: volume.NewID(record.Key, record.Generation+1), Size: record.Size}
+	case volume.VerbDeleteSnapshot, volume.VerbRestore:
+		next.Op.Snapshot = &volume.Snapshot{Name: command.Args.Snapshot, Size: command.SourceSize}
 	}
 	return fire(next, event, to, now, "").with(verbActions[command.Verb])
 }
@@ -221,6 +252,7 @@ func fire(record volume.Record, event volume.Event, to volume.State, now time.Ti
 		NextRetryAt:     record.Op.NextRetryAt,
 		Failure:         record.Op.Failure,
 		Eviction:        record.Op.Eviction,
+		Snapshot:        record.Op.Snapshot,
 		Reason:          reason,
 		Time:            now,
 		TraceParent:     record.Op.TraceParent,
@@ -272,6 +304,9 @@ func invalidTransition(record volume.Record, command volume.Command, err error) 
 	rejected.Key, rejected.Verb = record.Key, command.Verb
 	if len(record.Attachments) > 0 {
 		rejected.Detail = attachedTo(record.Attachments)
+		for _, holder := range record.Attachments {
+			rejected.By = append(rejected.By, volume.Blocker{Kind: volume.BlockedByNode, Name: string(holder.Node)})
+		}
 	}
 	return rejected
 }

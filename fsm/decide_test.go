@@ -13,28 +13,72 @@ import (
 // verdicts is what becomes of each verb in each state: the event that begins, or the
 // code of the refusal. observe asks the backend first.
 const verdicts = `
-state            create         delete              attach              detach              resize              reconcile         node_gone
-pending          create         volume_not_found    volume_not_found    volume_not_found    volume_not_found    volume_not_found  volume_not_found
-creating         volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-creating_failed  volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-available        volume_exists  delete              attach              invalid_transition  extend              observe           evict
-attaching        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-attaching_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-attached         volume_exists  invalid_transition  invalid_transition  detach              extend              observe           evict
-detaching        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-detaching_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-deleting         volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-deleting_failed  volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-deleted          recreate       volume_not_found    volume_not_found    volume_not_found    volume_not_found    volume_not_found  volume_not_found
-error            volume_exists  discard             invalid_transition  invalid_transition  invalid_transition  observe           evict
-extending        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-extending_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-evicting         volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
-evicting_failed  volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+state               create         delete              attach              detach              resize              reconcile         node_gone
+pending             create         volume_not_found    volume_not_found    volume_not_found    volume_not_found    volume_not_found  volume_not_found
+creating            volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+creating_failed     volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+available           volume_exists  delete              attach              invalid_transition  extend              observe           evict
+attaching           volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+attaching_failed    volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+attached            volume_exists  invalid_transition  invalid_transition  detach              extend              observe           evict
+detaching           volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+detaching_failed    volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+deleting            volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+deleting_failed     volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+deleted             recreate       volume_not_found    volume_not_found    volume_not_found    volume_not_found    volume_not_found  volume_not_found
+error               volume_exists  discard             invalid_transition  invalid_transition  invalid_transition  observe           evict
+extending           volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+extending_failed    volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+evicting            volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+evicting_failed     volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+snapshotting        volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+snapshotting_failed volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+pruning             volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+pruning_failed      volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+restoring           volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+restoring_failed    volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+flattening          volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+flattening_failed   volume_exists  invalid_transition  invalid_transition  invalid_transition  invalid_transition  observe           invalid_transition
+`
+
+// snapshotVerdicts are those of the verbs that are about snapshots, for a clone.
+const snapshotVerdicts = `
+state               snapshot            delete_snapshot     restore             flatten
+pending             volume_not_found    volume_not_found    volume_not_found    volume_not_found
+creating            invalid_transition  invalid_transition  invalid_transition  invalid_transition
+creating_failed     invalid_transition  invalid_transition  invalid_transition  invalid_transition
+available           snapshot            prune               restore             flatten
+attaching           invalid_transition  invalid_transition  invalid_transition  invalid_transition
+attaching_failed    invalid_transition  invalid_transition  invalid_transition  invalid_transition
+attached            snapshot            prune               invalid_transition  flatten
+detaching           invalid_transition  invalid_transition  invalid_transition  invalid_transition
+detaching_failed    invalid_transition  invalid_transition  invalid_transition  invalid_transition
+deleting            invalid_transition  invalid_transition  invalid_transition  invalid_transition
+deleting_failed     invalid_transition  invalid_transition  invalid_transition  invalid_transition
+deleted             volume_not_found    volume_not_found    volume_not_found    volume_not_found
+error               invalid_transition  invalid_transition  invalid_transition  invalid_transition
+extending           invalid_transition  invalid_transition  invalid_transition  invalid_transition
+extending_failed    invalid_transition  invalid_transition  invalid_transition  invalid_transition
+evicting            invalid_transition  invalid_transition  invalid_transition  invalid_transition
+evicting_failed     invalid_transition  invalid_transition  invalid_transition  invalid_transition
+snapshotting        invalid_transition  invalid_transition  invalid_transition  invalid_transition
+snapshotting_failed invalid_transition  invalid_transition  invalid_transition  invalid_transition
+pruning             invalid_transition  invalid_transition  invalid_transition  invalid_transition
+pruning_failed      invalid_transition  invalid_transition  invalid_transition  invalid_transition
+restoring           invalid_transition  invalid_transition  invalid_transition  invalid_transition
+restoring_failed    invalid_transition  invalid_transition  invalid_transition  invalid_transition
+flattening          invalid_transition  invalid_transition  invalid_transition  invalid_transition
+flattening_failed   invalid_transition  invalid_transition  invalid_transition  invalid_transition
 `
 
 func TestDecide_EveryVerbInEveryState(t *testing.T) {
-	rows := strings.Split(strings.TrimSpace(verdicts), "\n")
+	everyVerdict(t, verdicts, in)
+	everyVerdict(t, snapshotVerdicts, cloneIn)
+}
+
+func everyVerdict(t *testing.T, table string, in func(testing.TB, volume.State) *story) {
+	t.Helper()
+	rows := strings.Split(strings.TrimSpace(table), "\n")
 	verbs := strings.Fields(rows[0])[1:]
 	if got, want := len(rows)-1, len(volume.States()); got != want {
 		t.Fatalf("got %d rows, want %d", got, want)

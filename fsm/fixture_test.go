@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"testing"
 	"time"
 
 	"pgregory.net/rapid"
@@ -36,22 +35,28 @@ type story struct {
 	policy fsm.RetryPolicy
 	told   []volume.Transition // every event so far
 	count  int                 // of commands
+	make   volume.Args         // of the usual create
 }
 
 func newStory(t rapid.TB) *story {
 	return &story{
 		t: t, now: epoch, policy: fsm.DefaultRetryPolicy(),
 		record: volume.Record{SchemaVersion: volume.SchemaVersion, Key: dbKey, State: volume.StatePending},
+		make:   volume.Args{Size: volume.GiB, Labels: volume.Labels{"team": "db"}},
 	}
 }
 
-// command returns the next command of the story.
+// command returns the next command of the story, as the worker completes it.
 func (s *story) command(verb volume.Verb, args volume.Args) volume.Command {
 	s.count++
-	return volume.Command{
+	command := volume.Command{
 		ID: volume.CommandID(fmt.Sprintf("c-%d", s.count)), Key: dbKey, Verb: verb, Args: args,
 		Backend: "local", Actor: "alice", Sequence: uint64(s.count) * 10, TraceParent: "00-0af7-b7ad-01",
 	}
+	if !args.Source.IsZero() || verb == volume.VerbRestore || verb == volume.VerbDeleteSnapshot {
+		command.SourceSize = keptSize
+	}
+	return command
 }
 
 // usual returns a command with arguments that a volume in the right state accepts.
@@ -59,13 +64,15 @@ func (s *story) usual(verb volume.Verb) volume.Command {
 	var args volume.Args
 	switch verb {
 	case volume.VerbCreate:
-		args = volume.Args{Size: volume.GiB, Labels: volume.Labels{"team": "db"}}
+		args = s.make
 	case volume.VerbAttach:
 		args = volume.Args{Node: "n1", Mode: volume.ReadWrite}
 	case volume.VerbResize:
 		args = volume.Args{Size: s.record.Size + volume.GiB}
 	case volume.VerbNodeGone:
 		args = volume.Args{Node: "n1", Reason: "lost power"}
+	case volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore:
+		args = volume.Args{Snapshot: "monday"}
 	default: // no arguments
 	}
 	return s.command(verb, args)
@@ -132,6 +139,11 @@ func (s *story) fail(cause error) fsm.Decision {
 	})
 }
 
+func (s *story) progress(p volume.Progress) fsm.Decision {
+	s.t.Helper()
+	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Advance(r, p, now) })
+}
+
 func (s *story) retry() fsm.Decision  { s.t.Helper(); return s.must(fsm.Retry) }
 func (s *story) giveUp() fsm.Decision { s.t.Helper(); return s.must(fsm.GiveUp) }
 
@@ -160,46 +172,6 @@ func (s *story) run(verb volume.Verb) fsm.Decision {
 	s.t.Helper()
 	s.begin(verb)
 	return s.succeed()
-}
-
-// in returns a story whose volume has come to the given state by real steps.
-func in(t testing.TB, state volume.State) *story {
-	t.Helper()
-	s := newStory(t)
-	way := map[volume.State]func(){
-		volume.StatePending:         func() {},
-		volume.StateCreating:        func() { s.begin(volume.VerbCreate) },
-		volume.StateCreatingFailed:  func() { s.begin(volume.VerbCreate); s.fail(errBusy) },
-		volume.StateAvailable:       func() { s.run(volume.VerbCreate) },
-		volume.StateAttaching:       func() { s.run(volume.VerbCreate); s.begin(volume.VerbAttach) },
-		volume.StateAttachingFailed: func() { s.run(volume.VerbCreate); s.begin(volume.VerbAttach); s.fail(errBusy) },
-		volume.StateAttached:        func() { s.run(volume.VerbCreate); s.run(volume.VerbAttach) },
-		volume.StateDetaching:       func() { s.run(volume.VerbCreate); s.run(volume.VerbAttach); s.begin(volume.VerbDetach) },
-		volume.StateDetachingFailed: func() {
-			s.run(volume.VerbCreate)
-			s.run(volume.VerbAttach)
-			s.begin(volume.VerbDetach)
-			s.fail(errBusy)
-		},
-		volume.StateDeleting:        func() { s.run(volume.VerbCreate); s.begin(volume.VerbDelete) },
-		volume.StateDeletingFailed:  func() { s.run(volume.VerbCreate); s.begin(volume.VerbDelete); s.fail(errBusy) },
-		volume.StateDeleted:         func() { s.run(volume.VerbCreate); s.run(volume.VerbDelete) },
-		volume.StateError:           func() { s.begin(volume.VerbCreate); s.fail(errBroken); s.giveUp() },
-		volume.StateExtending:       func() { s.run(volume.VerbCreate); s.begin(volume.VerbResize) },
-		volume.StateExtendingFailed: func() { s.run(volume.VerbCreate); s.begin(volume.VerbResize); s.fail(errBusy) },
-		volume.StateEvicting:        func() { s.run(volume.VerbCreate); s.run(volume.VerbAttach); s.begin(volume.VerbNodeGone) },
-		volume.StateEvictingFailed: func() {
-			s.run(volume.VerbCreate)
-			s.run(volume.VerbAttach)
-			s.begin(volume.VerbNodeGone)
-			s.fail(errBusy)
-		},
-	}
-	way[state]()
-	if s.record.State != state {
-		t.Fatalf("got state %s, want %s", s.record.State, state)
-	}
-	return s
 }
 
 // on returns a writing node's attachment.

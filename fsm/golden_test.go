@@ -83,18 +83,18 @@ func reach(state volume.State, event volume.Event) []string {
 	return targets
 }
 
-// TestGolden_FullMatrix holds all 17 × 22 pairs, guards included.
+// TestGolden_FullMatrix holds all 25 × 31 pairs, guards included.
 func TestGolden_FullMatrix(t *testing.T) {
 	var b strings.Builder
 	pairs := 0
 	for _, state := range volume.States() {
 		for _, event := range volume.Events() {
 			pairs++
-			fmt.Fprintf(&b, "%-17s%-11s%s\n", state, event, outcomes(state, event))
+			fmt.Fprintf(&b, "%-20s%-12s%s\n", state, event, outcomes(state, event))
 		}
 	}
-	if pairs != 17*22 {
-		t.Errorf("got %d pairs, want %d", pairs, 17*22)
+	if pairs != 25*31 {
+		t.Errorf("got %d pairs, want %d", pairs, 25*31)
 	}
 	golden(t, "testdata/matrix.golden", b.String())
 }

@@ -17,6 +17,7 @@ type checker struct {
 	state      volume.State
 	open       volume.CommandID // begun and not answered
 	answered   map[volume.CommandID]bool
+	chainChecker
 }
 
 func newChecker() *checker {
@@ -44,6 +45,9 @@ func (c *checker) check(d fsm.Decision) error {
 	}
 	if (r.Op == nil) != (c.open == "") || r.Op != nil && r.Op.CommandID != c.open {
 		return fmt.Errorf("operation %+v, but command %q is not answered", r.Op, c.open)
+	}
+	if err := c.checkChain(d); err != nil {
+		return err
 	}
 	return checkAttachment(r)
 }
@@ -116,6 +120,9 @@ var mayBeHeld = []volume.State{
 	volume.StateAttached, volume.StateDetaching, volume.StateDetachingFailed,
 	volume.StateExtending, volume.StateExtendingFailed,
 	volume.StateEvicting, volume.StateEvictingFailed,
+	volume.StateSnapshotting, volume.StateSnapshottingFailed,
+	volume.StatePruning, volume.StatePruningFailed,
+	volume.StateFlattening, volume.StateFlatteningFailed,
 	volume.StateError, volume.StateDeleting, volume.StateDeletingFailed, // a broken one, and its discarding
 }
 

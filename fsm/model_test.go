@@ -20,6 +20,7 @@ type model struct {
 	size   volume.Bytes
 	nodes  holders
 	back   fsm.Observation
+	chain
 }
 
 // accepts says whether a command is taken up, or with which code it is refused.
@@ -27,10 +28,8 @@ func (m *model) accepts(c volume.Command) volume.Code {
 	switch {
 	case c.Verb == volume.VerbCreate && m.exists && m.state != volume.StatePending:
 		return volume.ErrVolumeExists
-	case c.Verb == volume.VerbCreate && c.Args.Size <= 0:
-		return volume.ErrInvalidSize
 	case c.Verb == volume.VerbCreate:
-		return ""
+		return acceptsMaking(c.Args)
 	case !m.exists:
 		return volume.ErrVolumeNotFound
 	case c.Verb == volume.VerbReconcile:
@@ -43,6 +42,11 @@ func (m *model) accepts(c volume.Command) volume.Code {
 		volume.VerbResize: {volume.StateAvailable, volume.StateAttached},
 
 		volume.VerbNodeGone: {volume.StateAvailable, volume.StateAttached, volume.StateError},
+
+		volume.VerbSnapshot:       {volume.StateAvailable, volume.StateAttached},
+		volume.VerbDeleteSnapshot: {volume.StateAvailable, volume.StateAttached},
+		volume.VerbRestore:        {volume.StateAvailable},
+		volume.VerbFlatten:        {volume.StateAvailable, volume.StateAttached},
 	}
 	for _, state := range allowed[c.Verb] {
 		if m.state == state {
@@ -53,15 +57,18 @@ func (m *model) accepts(c volume.Command) volume.Code {
 }
 
 func (m *model) acceptsArguments(c volume.Command) volume.Code {
-	if c.Verb == volume.VerbResize && c.Args.Size <= m.size {
-		return volume.ErrInvalidSize
-	}
 	_, held := m.nodes[c.Args.Node]
+	if c.Verb == volume.VerbAttach && m.state == volume.StateAttached && !m.nodes.sharedWith(c.Args.Node, c.Args.Mode) {
+		return volume.ErrInvalidTransition
+	}
+	if code := m.chain.accepts(c); code != "" {
+		return code
+	}
 	switch {
+	case c.Verb == volume.VerbResize && c.Args.Size <= m.size:
+		return volume.ErrInvalidSize
 	case c.Verb == volume.VerbNodeGone && c.Args.Reason == "":
 		return volume.ErrInvalidArgument
-	case c.Verb == volume.VerbAttach && m.state == volume.StateAttached && !m.nodes.sharedWith(c.Args.Node, c.Args.Mode):
-		return volume.ErrInvalidTransition
 	case c.Verb == volume.VerbDetach && c.Args.Node == "" && len(m.nodes) > 1:
 		return volume.ErrNodeRequired
 	case c.Verb == volume.VerbDetach && c.Args.Node != "" && !held:
@@ -74,9 +81,13 @@ func (m *model) acceptsArguments(c volume.Command) volume.Code {
 func (m *model) act(op *volume.Op) {
 	switch op.Verb {
 	case volume.VerbCreate:
-		m.back.Present, m.back.Size = true, op.Args.Size
+		m.back.Present, m.back.Size = true, sizeOf(op.Args)
 	case volume.VerbDelete:
-		m.back = absent
+		m.back, m.kept = absent, nil
+	case volume.VerbRestore:
+		m.back.Present, m.back.Size = true, keptSize
+	case volume.VerbSnapshot, volume.VerbDeleteSnapshot:
+		m.actOnSnapshot(op)
 	case volume.VerbAttach:
 		m.back.Present = true
 		m.back.Attachments = m.back.Attachments.With(*onAs(op.Args.Node, op.Args.Mode))
@@ -95,7 +106,7 @@ func (m *model) act(op *volume.Op) {
 func (m *model) done(op *volume.Op) {
 	switch op.Verb {
 	case volume.VerbCreate:
-		m.state, m.size = volume.StateAvailable, op.Args.Size
+		m.state, m.size = volume.StateAvailable, sizeOf(op.Args)
 	case volume.VerbDelete:
 		m.state, m.exists, m.nodes = volume.StateDeleted, false, holders{}
 	case volume.VerbAttach:
@@ -106,8 +117,11 @@ func (m *model) done(op *volume.Op) {
 		m.rest()
 	case volume.VerbNodeGone:
 		m.believe(volume.StateError)
-	default: // resize
+	case volume.VerbResize:
 		m.size = op.Args.Size
+		m.rest()
+	default:
+		m.doneChain(op)
 		m.rest()
 	}
 }
@@ -123,6 +137,7 @@ func (m *model) rest() {
 // believe is the state that the backend's view makes of a broken, unknown or cancelled
 // volume; ifAbsent is for when it has nothing.
 func (m *model) believe(ifAbsent volume.State) {
+	m.recount(ifAbsent)
 	if !m.back.Present {
 		m.state = ifAbsent
 		if ifAbsent != volume.StateError {
@@ -151,6 +166,9 @@ func (m *model) reconcile() {
 		m.believe(volume.StatePending)
 	case !m.back.Present:
 		m.state = volume.StateError
+		m.recount(m.state)
+	default:
+		m.recount(m.state)
 	}
 }
 
@@ -180,6 +198,9 @@ func (w *world) compare() {
 	if w.record.State != m.state || w.record.Exists() != m.exists || m.exists && (w.record.Size != m.size || !maps.Equal(nodes, m.nodes)) {
 		w.rt.Fatalf("got %s of %s on %v, want %s of %s on %v", w.record.State, w.record.Size, nodes, m.state, m.size, m.nodes)
 	}
+	if err := m.chain.compare(w.record); err != nil {
+		w.rt.Fatal(err)
+	}
 }
 
 // command takes up a random command, in whatever state the volume is.
@@ -193,10 +214,12 @@ func (w *world) command(rt *rapid.T) {
 	if command.Verb == volume.VerbDetach && rapid.Bool().Draw(rt, "whoever has it") {
 		command.Args.Node = ""
 	}
+	command = w.aboutSnapshots(rt, command)
 	want := w.model.accepts(command)
 	busy := w.record.Op != nil
 	decision, err := w.decide(command)
 	if err == nil && decision.Action == fsm.ActionObserve {
+		w.countKept(rt)
 		decision, err = w.step(func(r volume.Record, now time.Time) (fsm.Decision, error) {
 			return fsm.Reconcile(r, command, w.model.back, now)
 		})
@@ -212,7 +235,8 @@ func (w *world) command(rt *rapid.T) {
 		return
 	}
 	if command.Verb == volume.VerbCreate {
-		w.model.exists, w.model.size, w.model.nodes = true, command.Args.Size, holders{}
+		w.model.exists, w.model.size, w.model.nodes = true, sizeOf(command.Args), holders{}
+		w.model.chain = chain{source: command.Args.Source, view: command.Args.ReadOnly, kept: w.model.kept}
 	}
 	w.note(decision)
 }
@@ -233,10 +257,11 @@ func (w *world) proceed(rt *rapid.T) {
 		}
 		w.note(w.retry())
 	case fsm.StepSettle:
+		w.countKept(rt)
 		w.model.settle(op.Verb)
 		w.note(w.settle(w.model.back))
 	case fsm.StepGiveUp:
-		w.model.state = volume.StateError
+		w.model.giveUp(op)
 		w.note(w.giveUp())
 	}
 }
@@ -247,6 +272,7 @@ func (w *world) act(rt *rapid.T) {
 		w.note(w.fail(errHeld))
 		return
 	}
+	w.getOn(rt)
 	answer := rapid.SampledFrom([]error{nil, nil, errBusy, errBroken, errCancel}).Draw(rt, "answer")
 	if op.Verb == volume.VerbNodeGone && answer == nil && !w.model.back.Present {
 		answer = errBroken // there is nothing to evict from
@@ -255,9 +281,11 @@ func (w *world) act(rt *rapid.T) {
 		w.model.act(op)
 	}
 	if answer != nil {
+		w.model.failed(op, answer)
 		w.note(w.fail(answer))
 		return
 	}
+	w.countKept(rt)
 	w.model.done(op)
 	if op.Verb == volume.VerbNodeGone {
 		w.note(w.evicted(w.model.back))
@@ -271,6 +299,10 @@ func (w *world) tamper(rt *rapid.T) {
 	w.model.back = rapid.SampledFrom([]fsm.Observation{
 		absent, present(volume.GiB, nil), present(2*volume.GiB, nil), present(volume.GiB, on("n2")), shared("n1", "n2"),
 	}).Draw(rt, "backend has")
+	w.model.kept = rapid.SampledFrom([][]volume.SnapshotName{nil, {"monday"}, {"monday", "tuesday"}}).Draw(rt, "it keeps")
+	if !w.model.back.Present {
+		w.model.kept = nil
+	}
 }
 
 // cannotGetStuck holds in every state that was reached.

@@ -131,6 +131,10 @@ func TestSettle_DecisionTable(t *testing.T) {
 		{volume.VerbDetach, volume.StateError, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbDelete, volume.StateDeleted, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbResize, volume.StateError, volume.StateAvailable, volume.StateAttached},
+		{volume.VerbSnapshot, volume.StateError, volume.StateAvailable, volume.StateAttached},
+		{volume.VerbDeleteSnapshot, volume.StateError, volume.StateAvailable, volume.StateAttached},
+		{volume.VerbRestore, volume.StateError, volume.StateAvailable, volume.StateAttached},
+		{volume.VerbFlatten, volume.StateError, volume.StateAvailable, volume.StateAttached},
 	}
 	for _, test := range tests {
 		for _, row := range []struct {

@@ -92,6 +92,67 @@ var edges = []edge{
 	{from: volume.StateEvictingFailed, event: volume.EventRetry, to: volume.StateEvicting},
 	{from: volume.StateEvictingFailed, event: volume.EventFail, to: volume.StateError},
 
+	// Snapshots are made and deleted, and clones flattened, of volumes in use too; each
+	// returns to where it began. What was given up has changed nothing of the volume.
+	{from: volume.StateAvailable, event: volume.EventSnapshot, to: volume.StateSnapshotting},
+	{from: volume.StateAttached, event: volume.EventSnapshot, to: volume.StateSnapshotting},
+	{from: volume.StateSnapshotting, event: volume.EventSnapshotted, to: volume.StateAvailable, guard: recordDetached, fact: "record detached"},
+	{from: volume.StateSnapshotting, event: volume.EventSnapshotted, to: volume.StateAttached, guard: recordAttached, fact: "record attached"},
+	{from: volume.StateSnapshotting, event: volume.EventError, to: volume.StateSnapshottingFailed},
+	{from: volume.StateSnapshottingFailed, event: volume.EventRetry, to: volume.StateSnapshotting},
+	{from: volume.StateSnapshottingFailed, event: volume.EventFail, to: volume.StateAvailable, guard: recordDetached, fact: "record detached"},
+	{from: volume.StateSnapshottingFailed, event: volume.EventFail, to: volume.StateAttached, guard: recordAttached, fact: "record attached"},
+	{from: volume.StateSnapshottingFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateSnapshottingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateSnapshottingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateSnapshottingFailed, event: volume.EventRefused, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateSnapshottingFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateSnapshottingFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateAvailable, event: volume.EventPrune, to: volume.StatePruning},
+	{from: volume.StateAttached, event: volume.EventPrune, to: volume.StatePruning},
+	{from: volume.StatePruning, event: volume.EventPruned, to: volume.StateAvailable, guard: recordDetached, fact: "record detached"},
+	{from: volume.StatePruning, event: volume.EventPruned, to: volume.StateAttached, guard: recordAttached, fact: "record attached"},
+	{from: volume.StatePruning, event: volume.EventError, to: volume.StatePruningFailed},
+	{from: volume.StatePruningFailed, event: volume.EventRetry, to: volume.StatePruning},
+	{from: volume.StatePruningFailed, event: volume.EventFail, to: volume.StateAvailable, guard: recordDetached, fact: "record detached"},
+	{from: volume.StatePruningFailed, event: volume.EventFail, to: volume.StateAttached, guard: recordAttached, fact: "record attached"},
+	{from: volume.StatePruningFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StatePruningFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StatePruningFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StatePruningFailed, event: volume.EventRefused, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StatePruningFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StatePruningFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateAvailable, event: volume.EventFlatten, to: volume.StateFlattening},
+	{from: volume.StateAttached, event: volume.EventFlatten, to: volume.StateFlattening},
+	{from: volume.StateFlattening, event: volume.EventFlattened, to: volume.StateAvailable, guard: recordDetached, fact: "record detached"},
+	{from: volume.StateFlattening, event: volume.EventFlattened, to: volume.StateAttached, guard: recordAttached, fact: "record attached"},
+	{from: volume.StateFlattening, event: volume.EventError, to: volume.StateFlatteningFailed},
+	{from: volume.StateFlatteningFailed, event: volume.EventRetry, to: volume.StateFlattening},
+	{from: volume.StateFlatteningFailed, event: volume.EventFail, to: volume.StateAvailable, guard: recordDetached, fact: "record detached"},
+	{from: volume.StateFlatteningFailed, event: volume.EventFail, to: volume.StateAttached, guard: recordAttached, fact: "record attached"},
+	{from: volume.StateFlatteningFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateFlatteningFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateFlatteningFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateFlatteningFailed, event: volume.EventRefused, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateFlatteningFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateFlatteningFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateFlattening, event: volume.EventProgress, to: volume.StateFlattening},
+
+	// A restore needs a volume that nobody holds. One that was given up leaves content that
+	// may be of two times, and so a volume in error.
+	{from: volume.StateAvailable, event: volume.EventRestore, to: volume.StateRestoring},
+	{from: volume.StateRestoring, event: volume.EventProgress, to: volume.StateRestoring},
+	{from: volume.StateRestoring, event: volume.EventRestored, to: volume.StateAvailable},
+	{from: volume.StateRestoring, event: volume.EventError, to: volume.StateRestoringFailed},
+	{from: volume.StateRestoringFailed, event: volume.EventRetry, to: volume.StateRestoring},
+	{from: volume.StateRestoringFailed, event: volume.EventFail, to: volume.StateError},
+	{from: volume.StateRestoringFailed, event: volume.EventCancelled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateRestoringFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateRestoringFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateRestoringFailed, event: volume.EventRefused, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateRestoringFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateRestoringFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+
 	// A reconcile believes the backend where the record knows nothing better
 	// (requirement A8), and only notes a drift where it does.
 	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
@@ -153,6 +214,8 @@ type Observation struct {
 	Present     bool
 	Size        volume.Bytes
 	Attachments volume.Attachments
+	// Snapshots is how many there are; nil if nobody counted them.
+	Snapshots *int
 }
 
 type factsKey struct{}
@@ -275,6 +338,7 @@ type RejectedError struct {
 	Unmet  []string // names of the guards that did not hold
 	Code   volume.Code
 	Detail string
+	By     []volume.Blocker // what stands in the way, where that can be named
 }
 
 // Error names the volume, what was asked, the state if there is one, and why not.
@@ -294,6 +358,9 @@ func (e *RejectedError) Error() string {
 	}
 	return text + ": " + string(e.Code)
 }
+
+// Blockers returns By; see [volume.NewFailure].
+func (e *RejectedError) Blockers() []volume.Blocker { return e.By }
 
 // Is reports whether target is the error's code or that code's class.
 func (e *RejectedError) Is(target error) bool {

@@ -8,9 +8,10 @@ import (
 
 // The names of the buckets. The stream of a bucket is KV_<bucket>.
 const (
-	VolumesBucket  = "volumes"
-	OutcomesBucket = "outcomes"
-	LeasesBucket   = "leases"
+	VolumesBucket   = "volumes"
+	OutcomesBucket  = "outcomes"
+	LeasesBucket    = "leases"
+	SnapshotsBucket = "snapshots"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -58,6 +59,17 @@ func LeasesConfig(replicas int) jetstream.StreamConfig {
 	config.Description = "jetvol: leases of workers, by worker.<id>"
 	config.AllowMsgTTL = true
 	config.SubjectDeleteMarkerTTL = leaseMarkerTTL
+	return config
+}
+
+// SnapshotsConfig returns the stream of the bucket of snapshots and clones, which are
+// changed several at a time ([Batch]). Deleted records leave markers that expire without
+// another one in their place: nobody watches this bucket.
+func SnapshotsConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(SnapshotsBucket, replicas)
+	config.Description = "jetvol: snapshots and clones, by <project>.e.<volume>.<snapshot>"
+	config.AllowMsgTTL = true
+	config.AllowAtomicPublish = true
 	return config
 }
 

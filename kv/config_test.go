@@ -19,6 +19,7 @@ func TestConfig_ServerChangesNothing(t *testing.T) {
 	tests := map[string]jetstream.StreamConfig{
 		"volumes":         kv.VolumesConfig(1),
 		"outcomes":        kv.OutcomesConfig(1, 0),
+		"snapshots":       kv.SnapshotsConfig(1),
 		"short retention": kv.OutcomesConfig(0, time.Minute),
 	}
 	for name, want := range tests {

@@ -64,7 +64,7 @@ func (b *Bucket[T]) List(ctx context.Context, options ListOptions) (page []Entry
 	if err != nil {
 		return nil, 0, b.failed("list", filter, err)
 	}
-	return b.page(messages)
+	return b.decodePage(messages)
 }
 
 func pageSize(limit int) int {
@@ -108,14 +108,19 @@ func (s store) fetch(ctx context.Context, filter string, start uint64, limit int
 	return messages, batch.Error()
 }
 
+// keyOf is the reverse of recordSubject.
+func (s store) keyOf(subject string) string {
+	return strings.TrimPrefix(subject, recordSubject(s.bucket, ""))
+}
+
 // discard asks for the removal of a consumer and does not wait for it: the answer
 // changes nothing, and the server removes an idle consumer by itself.
 func (s store) discard(consumer jetstream.Consumer) {
 	_ = s.js.Conn().Publish(s.api+"CONSUMER.DELETE."+s.stream+"."+consumer.CachedInfo().Name, nil)
 }
 
-// page decodes messages and finds the cursor of the page after them.
-func (b *Bucket[T]) page(messages []jetstream.Msg) (page []Entry[T], next uint64, err error) {
+// decodePage decodes messages and finds the cursor of the page after them.
+func (b *Bucket[T]) decodePage(messages []jetstream.Msg) (page []Entry[T], next uint64, err error) {
 	var unreadable []error
 	for _, m := range messages {
 		meta, err := m.Metadata()
@@ -129,7 +134,7 @@ func (b *Bucket[T]) page(messages []jetstream.Msg) (page []Entry[T], next uint64
 		if isMarker(m.Headers()) {
 			continue
 		}
-		key := strings.TrimPrefix(m.Subject(), recordSubject(b.bucket, ""))
+		key := b.keyOf(m.Subject())
 		entry, err := newEntry[T](key, m.Data(), meta.Sequence.Stream, meta.Timestamp)
 		if err != nil {
 			unreadable = append(unreadable, b.failed("list", key, err))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 // Headers and values by which a message of a bucket says that its key holds nothing.
@@ -31,7 +32,8 @@ type stored struct {
 	revision uint64
 	created  time.Time
 	data     []byte
-	live     bool // false also for a marker of a deleted or expired record
+	live     bool   // false also for a marker of a deleted or expired record
+	batch    string // the id of the batch that wrote it, if one did
 }
 
 func newStore(js jetstream.JetStream, bucket string) store {
@@ -114,7 +116,10 @@ func decodeStored(data []byte) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
-	return stored{revision: m.Sequence, created: m.Time, data: m.Data, live: !isMarker(header)}, nil
+	return stored{
+		revision: m.Sequence, created: m.Time, data: m.Data, live: !isMarker(header),
+		batch: header.Get(jetstreamext.BatchIDHeader),
+	}, nil
 }
 
 func decodeHeader(raw []byte) (nats.Header, error) {

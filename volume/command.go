@@ -18,6 +18,9 @@ type Command struct {
 	// Backend is the backend that a create is for: Args.Backend or the default one. It is
 	// resolved by the worker and no part of what identifies the command.
 	Backend string
+	// SourceSize is the size of the snapshot that a create is to clone, or that a restore or
+	// a delete_snapshot names, resolved by the worker like Backend.
+	SourceSize Bytes
 	// Actor is who asked, as the publisher told it; jetvol does not verify it.
 	Actor string
 	// Sequence is the command's place in the command stream: the publish order.
@@ -28,13 +31,17 @@ type Command struct {
 
 // Args are the arguments of all verbs; each verb uses some of them.
 type Args struct {
-	Size    Bytes     `json:"size,omitempty"`    // create, resize
-	Backend string    `json:"backend,omitempty"` // create; empty means the default one
-	Labels  Labels    `json:"labels,omitempty"`  // create
+	Size    Bytes     `json:"size,omitempty"`    // create, resize; a clone may leave it out
+	Backend string    `json:"backend,omitempty"` // create; empty means the default one, or the source's
+	Labels  Labels    `json:"labels,omitempty"`  // create, snapshot
 	Node    Node      `json:"node,omitempty"`    // attach, detach (optional there), node_gone
 	Mode    Mode      `json:"mode,omitempty"`    // attach; read-write if it is not said
 	Target  CommandID `json:"target,omitempty"`  // cancel; empty means whatever is running
 	Reason  string    `json:"reason,omitempty"`  // node_gone; see [ValidateReason]
+
+	Snapshot SnapshotName `json:"snapshot,omitempty"`  // snapshot, delete_snapshot, restore
+	Source   SnapshotKey  `json:"source,omitzero"`     // create: what it is a clone of
+	ReadOnly bool         `json:"read_only,omitempty"` // create, with a source: it cannot be written
 }
 
 // Preconditions refuse a command unless they hold when it is taken up.

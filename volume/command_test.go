@@ -80,6 +80,41 @@ func TestCommand_Digest_IsStable(t *testing.T) {
 	}
 }
 
+// These were computed before there were snapshots: a command from then that comes again
+// must still be recognised.
+func TestCommand_Digest_IsThatOfBefore(t *testing.T) {
+	generation := uint64(4)
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		verb   volume.Verb
+		args   volume.Args
+		unless volume.Preconditions
+		want   string
+	}{
+		{volume.VerbCreate, volume.Args{Size: volume.GiB}, volume.Preconditions{}, "f19d8968a8728edc984ff809"},
+		{
+			volume.VerbCreate,
+			volume.Args{Size: 10 * volume.GiB, Backend: "local", Labels: volume.Labels{"app": "db", "tier": "gold"}},
+			volume.Preconditions{},
+			"1b88f91c27a139b9975ffff8",
+		},
+		{volume.VerbDelete, volume.Args{}, volume.Preconditions{IfState: volume.StateAvailable}, "7d2ba2fe878a99ca3bd09bfe"},
+		{volume.VerbDelete, volume.Args{}, volume.Preconditions{Deadline: noon, ValidateOnly: true}, "54d84887996c92bf476f1597"},
+		{volume.VerbAttach, volume.Args{Node: "n1", Mode: volume.ReadWrite}, volume.Preconditions{}, "3d8e1e687e56d596373f38b2"},
+		{volume.VerbDetach, volume.Args{Node: "n1"}, volume.Preconditions{}, "a7f6e4270e5c04e4b2d2f3c9"},
+		{volume.VerbResize, volume.Args{Size: 20 * volume.GiB}, volume.Preconditions{IfGeneration: &generation}, "54f12b34654e3d7353bb2ef5"},
+		{volume.VerbReconcile, volume.Args{}, volume.Preconditions{}, "77f6cddcfe9efc8e54346ce7"},
+		{volume.VerbCancel, volume.Args{Target: "order-4711"}, volume.Preconditions{}, "4e2fb6eb8cf5594f54bf1e49"},
+		{volume.VerbNodeGone, volume.Args{Node: "n1", Reason: "lost power"}, volume.Preconditions{}, "e1e0de0e0000c487e0aebcb2"},
+	}
+	for _, test := range tests {
+		command := volume.Command{Verb: test.verb, Args: test.args, Preconditions: test.unless}
+		if got := command.Digest(); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.verb, got, test.want)
+		}
+	}
+}
+
 func TestCommand_Digest_CoversTheBodyOnly(t *testing.T) {
 	other := uint64(8)
 	tests := []struct {
@@ -92,6 +127,7 @@ func TestCommand_Digest_CoversTheBodyOnly(t *testing.T) {
 		{"sequence", func(c *volume.Command) { c.Sequence = 4 }, true},
 		{"trace", func(c *volume.Command) { c.TraceParent = "" }, true},
 		{"resolved backend", func(c *volume.Command) { c.Backend = "default" }, true},
+		{"resolved size", func(c *volume.Command) { c.SourceSize = volume.GiB }, true},
 
 		{"verb", func(c *volume.Command) { c.Verb = volume.VerbResize }, false},
 		{"size", func(c *volume.Command) { c.Args.Size++ }, false},
@@ -100,6 +136,10 @@ func TestCommand_Digest_CoversTheBodyOnly(t *testing.T) {
 		{"node", func(c *volume.Command) { c.Args.Node = "n2" }, false},
 		{"mode", func(c *volume.Command) { c.Args.Mode = volume.ReadWrite }, false},
 		{"target", func(c *volume.Command) { c.Args.Target = "" }, false},
+		{"reason", func(c *volume.Command) { c.Args.Reason = "dead" }, false},
+		{"snapshot", func(c *volume.Command) { c.Args.Snapshot = "monday" }, false},
+		{"source", func(c *volume.Command) { c.Args.Source = volume.SnapshotKey{Volume: "base", Snapshot: "gold"} }, false},
+		{"read_only", func(c *volume.Command) { c.Args.ReadOnly = true }, false},
 		{"if_state", func(c *volume.Command) { c.IfState = "" }, false},
 		{"if_generation", func(c *volume.Command) { c.IfGeneration = &other }, false},
 		{"no if_generation", func(c *volume.Command) { c.IfGeneration = nil }, false},

@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"reflect"
 	"strconv"
 	"testing"
 
@@ -185,7 +186,7 @@ func TestNewFailure(t *testing.T) {
 		Code: volume.ErrBackendExhausted, Class: volume.ResourceExhausted,
 		Message: "pool full: resource_exhausted",
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

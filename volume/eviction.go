@@ -34,9 +34,7 @@ type Eviction struct {
 func (e Eviction) Fenced(clients []string) Eviction {
 	e.Clients = slices.Clone(e.Clients)
 	for _, client := range clients {
-		if len(client) > maxClientLength {
-			client = strings.ToValidUTF8(client[:maxClientLength], "") + "…"
-		}
+		client = cut(client, maxClientLength)
 		switch {
 		case slices.Contains(e.Clients, client):
 		case len(e.Clients) == MaxEvictedClients:

@@ -64,7 +64,7 @@ func (k Key) Validate() error {
 // Validate returns an [ErrInvalidName] if n is not `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
 func (n SnapshotName) Validate() error {
 	if !namePattern.MatchString(string(n)) {
-		return Errorf(ErrInvalidName, "snapshot name %q: want 1 to %d of a-z, 0-9 and inner '-'", n, MaxNameLength)
+		return Errorf(ErrInvalidName, "snapshot name %.80q: want 1 to %d of a-z, 0-9 and inner '-'", n, MaxNameLength)
 	}
 	return nil
 }

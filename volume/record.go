@@ -51,6 +51,16 @@ type Spec struct {
 	Attachments Attachments `json:"attachments,omitempty"`
 	// Drift says how the backend differs from this record, if a reconcile found that.
 	Drift string `json:"drift,omitempty"`
+
+	// Source is the snapshot that the volume is a clone of; none once it was flattened.
+	Source SnapshotKey `json:"source,omitzero"`
+	// ReadOnly says that the volume is a view: nodes attach it to read only.
+	ReadOnly bool `json:"read_only,omitempty"`
+	// Snapshots is how many snapshots of the volume there are, at most [MaxSnapshots].
+	Snapshots int `json:"snapshots,omitempty"`
+	// HalfRestored is the snapshot whose restore began and did not end. The content may
+	// be of two times, so no node gets it, and no snapshot keeps it, until a restore ends.
+	HalfRestored SnapshotName `json:"half_restored,omitempty"`
 }
 
 // Owner says which worker acts on a volume, and since when.
@@ -84,6 +94,25 @@ type Op struct {
 	Failure *Failure `json:"failure,omitempty"`
 	// Eviction is what a node_gone has fenced so far; nil for every other verb.
 	Eviction *Eviction `json:"eviction,omitempty"`
+	// Snapshot is what the verb is about; nil for those that are not about one.
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
+}
+
+// Snapshot names the snapshot that an operation is about.
+type Snapshot struct {
+	Name SnapshotName `json:"name"`
+	// ID is the snapshot's own, formed like the volume's with the generation of the
+	// transition that began it. Empty in a delete and a restore.
+	ID ID `json:"id,omitempty"`
+	// Size is the volume's at the moment of the snapshot.
+	Size Bytes `json:"size_bytes,omitempty"`
+}
+
+// Progress is how far a long operation has come. What it counts is the backend's matter;
+// Done is Total at the end. A Total of 0 is not known.
+type Progress struct {
+	Done  uint64 `json:"done"`
+	Total uint64 `json:"total"`
 }
 
 // Failure is an error as data.
@@ -91,6 +120,8 @@ type Failure struct {
 	Code    Code   `json:"code"`
 	Class   Class  `json:"class"`
 	Message string `json:"message"`
+	// BlockedBy lists what stands in the way, at most [MaxBlockers].
+	BlockedBy []Blocker `json:"blocked_by,omitempty"`
 }
 
 // Outcome returns the answer to the transition's command, if the command ended with it.
@@ -109,6 +140,7 @@ func (t Transition) Outcome() (Outcome, bool) {
 	return Outcome{
 		CommandID: t.CommandID, Digest: t.CommandDigest, Verb: t.Verb, Result: result,
 		State: state, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
+		Snapshot: t.Snapshot,
 	}, t.Final
 }
 
@@ -117,14 +149,19 @@ func (t Transition) Outcome() (Outcome, bool) {
 const maxFailureMessage = 1024
 
 // NewFailure returns err as data. The message does not repeat the code at its end, and a
-// very long one is cut.
+// very long one is cut. An error in its chain with a method Blockers says what blocks.
 func NewFailure(err error) *Failure {
 	code := CodeOf(err)
-	message := strings.TrimSuffix(err.Error(), ": "+string(code))
-	if len(message) > maxFailureMessage {
-		message = strings.ToValidUTF8(message[:maxFailureMessage], "") + "…"
+	message := cut(strings.TrimSuffix(err.Error(), ": "+string(code)), maxFailureMessage)
+	return &Failure{Code: code, Class: code.Class(), Message: message, BlockedBy: blockersOf(err)}
+}
+
+// cut bounds a text, in bytes, and shows where it did.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return &Failure{Code: code, Class: code.Class(), Message: message}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // Result is how a command ended.
@@ -151,6 +188,8 @@ type Outcome struct {
 	Failure    *Failure  `json:"error,omitempty"`
 	// Eviction is what a node_gone has fenced, also if it failed.
 	Eviction *Eviction `json:"eviction,omitempty"`
+	// Snapshot is the one that the command was about, also if it failed.
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
 }
 
 // Exists reports whether the record is of a volume that lives: known to users, with
@@ -193,6 +232,10 @@ type Transition struct {
 	Failure *Failure `json:"error,omitempty"`
 	// Eviction is told by the events of a node_gone: why, and what is fenced so far.
 	Eviction *Eviction `json:"eviction,omitempty"`
+	// Snapshot is told by the events of the verbs that are about one.
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	// Progress is told by the event progress.
+	Progress *Progress `json:"progress,omitempty"`
 	// Final marks the event with which its command ended.
 	Final       bool      `json:"final"`
 	Time        time.Time `json:"time"`

@@ -14,7 +14,8 @@ func TestState_InProgressAndFailed(t *testing.T) {
 	failed := map[volume.State]bool{
 		volume.StateCreatingFailed: true, volume.StateAttachingFailed: true, volume.StateDetachingFailed: true,
 		volume.StateDeletingFailed: true, volume.StateExtendingFailed: true,
-		volume.StateEvictingFailed: true,
+		volume.StateEvictingFailed: true, volume.StateSnapshottingFailed: true, volume.StatePruningFailed: true,
+		volume.StateRestoringFailed: true, volume.StateFlatteningFailed: true,
 	}
 	for _, state := range volume.States() {
 		if got, want := state.InProgress(), !settled[state]; got != want {

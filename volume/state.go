@@ -27,6 +27,15 @@ const (
 
 	StateEvicting       State = "evicting" // a node that is gone is fenced
 	StateEvictingFailed State = "evicting_failed"
+
+	StateSnapshotting       State = "snapshotting" // a snapshot is made
+	StateSnapshottingFailed State = "snapshotting_failed"
+	StatePruning            State = "pruning" // a snapshot is deleted
+	StatePruningFailed      State = "pruning_failed"
+	StateRestoring          State = "restoring" // the content of a snapshot comes back
+	StateRestoringFailed    State = "restoring_failed"
+	StateFlattening         State = "flattening" // a clone is made independent of its source
+	StateFlatteningFailed   State = "flattening_failed"
 )
 
 // States returns every state, the thirteen of A1 first.
@@ -38,6 +47,8 @@ func States() []State {
 		StateDeleting, StateDeletingFailed, StateDeleted, StateError,
 		StateExtending, StateExtendingFailed,
 		StateEvicting, StateEvictingFailed,
+		StateSnapshotting, StateSnapshottingFailed, StatePruning, StatePruningFailed,
+		StateRestoring, StateRestoringFailed, StateFlattening, StateFlatteningFailed,
 	}
 }
 
@@ -45,7 +56,8 @@ func States() []State {
 // again: the worker that owns the volume, or its successor, will leave such a state.
 func (s State) InProgress() bool {
 	switch s {
-	case StateCreating, StateAttaching, StateDetaching, StateDeleting, StateExtending, StateEvicting:
+	case StateCreating, StateAttaching, StateDetaching, StateDeleting, StateExtending, StateEvicting,
+		StateSnapshotting, StatePruning, StateRestoring, StateFlattening:
 		return true
 	default:
 		return s.Failed()
@@ -87,6 +99,16 @@ const (
 	EventEvict      Event = "evict"      // a node was declared gone
 	EventEvicted    Event = "evicted"    // it is fenced and does not hold the volume any more
 
+	EventSnapshot    Event = "snapshot"    // a snapshot begins to be made
+	EventSnapshotted Event = "snapshotted" // it is there
+	EventPrune       Event = "prune"       // a snapshot begins to be deleted
+	EventPruned      Event = "pruned"      // it is gone
+	EventRestore     Event = "restore"     // a snapshot's content begins to come back
+	EventRestored    Event = "restored"    // it has
+	EventFlatten     Event = "flatten"     // a clone begins to be copied whole
+	EventFlattened   Event = "flattened"   // it shares nothing any more
+	EventProgress    Event = "progress"    // a long operation has come further
+
 	EventRejected Event = "rejected"
 )
 
@@ -98,6 +120,8 @@ func Events() []Event {
 		EventExtend, EventExtended, EventRecreate, EventDiscard, EventReconciled, EventCancelled, EventRefused,
 		EventShare, EventReleased,
 		EventEvict, EventEvicted,
+		EventSnapshot, EventSnapshotted, EventPrune, EventPruned,
+		EventRestore, EventRestored, EventFlatten, EventFlattened, EventProgress,
 	}
 }
 
@@ -114,9 +138,17 @@ const (
 	VerbReconcile Verb = "reconcile"
 	VerbCancel    Verb = "cancel"
 	VerbNodeGone  Verb = "node_gone" // a node is dead: it is fenced and loses the volume
+
+	VerbSnapshot       Verb = "snapshot"
+	VerbDeleteSnapshot Verb = "delete_snapshot"
+	VerbRestore        Verb = "restore"
+	VerbFlatten        Verb = "flatten"
 )
 
 // Verbs returns every verb.
 func Verbs() []Verb {
-	return []Verb{VerbCreate, VerbDelete, VerbAttach, VerbDetach, VerbResize, VerbReconcile, VerbCancel, VerbNodeGone}
+	return []Verb{
+		VerbCreate, VerbDelete, VerbAttach, VerbDetach, VerbResize, VerbReconcile, VerbCancel, VerbNodeGone,
+		VerbSnapshot, VerbDeleteSnapshot, VerbRestore, VerbFlatten,
+	}
 }

@@ -31,9 +31,17 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (end, error) {
 
 	switch action {
 	case fsm.ActionCreate:
-		err = backend.Create(ctx, ref, args.Size)
+		err = e.create(ctx, backend)
 	case fsm.ActionDelete:
-		err = backend.Delete(ctx, ref)
+		err = e.delete(ctx, backend)
+	case fsm.ActionSnapshot:
+		err = e.snapshot(ctx, backend)
+	case fsm.ActionDeleteSnapshot:
+		err = e.prune(ctx, backend)
+	case fsm.ActionRestore:
+		err = e.restore(ctx, backend)
+	case fsm.ActionFlatten:
+		err = e.flatten(ctx, backend)
 	case fsm.ActionResize:
 		err = backend.Resize(ctx, ref, args.Size)
 	case fsm.ActionDetach:
@@ -57,8 +65,12 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (end, error) {
 
 // backendError gives a backend's error the code under which users are told.
 func backendError(err error) error {
-	if errors.Is(err, volume.ErrFenced) || errors.Is(err, errFenceBusy) {
+	_, own := errors.AsType[*storeError](err)
+	if own || errors.Is(err, volume.ErrFenced) || errors.Is(err, errFenceBusy) {
 		return err // the worker's own matter
+	}
+	if coded, ok := errors.AsType[*volume.Error](err); ok {
+		return coded // it did not come to the backend
 	}
 	return volume.BackendError(err)
 }

@@ -57,6 +57,8 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	if err != nil || answered {
 		return e.finish(ctx, outcome, true, err)
 	}
+	// What is under way was begun before this: by a former owner, or before a conflict.
+	e.head.record = fsm.Interrupted(e.head.record)
 	// An operation of another command can only be here if that command's message was
 	// taken out of the stream by hand. It is ended first, as if it were still there.
 	if op := e.head.record.Op; op != nil && op.CommandID != e.command.ID {
@@ -85,7 +87,7 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 			return nil, err
 		}
 	}
-	decision, err := e.decide()
+	decision, err := e.decide(ctx)
 	if outbid := e.outbid(ctx, err); outbid != nil {
 		return nil, outbid
 	}
@@ -112,20 +114,18 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 }
 
 // decide asks the state machine, and the backend where the answer depends on it.
-func (e *execution) decide() (fsm.Decision, error) {
+func (e *execution) decide(ctx context.Context) (fsm.Decision, error) {
 	if cause := cancelCause(e.cancellable); cause != nil {
 		return fsm.Decision{Record: e.head.record}, cause
 	}
-	if e.command.Verb == volume.VerbCreate {
-		e.command.Backend = e.command.Args.Backend
-		if e.command.Backend == "" {
-			e.command.Backend = e.worker.config.DefaultBackend
-		}
-		if _, err := e.worker.backend(e.command.Backend); err != nil {
-			return fsm.Decision{Record: e.head.record}, err
-		}
+	if err := fsm.Admit(e.head.record, e.command, now()); err != nil {
+		return fsm.Decision{Record: e.head.record}, err
+	}
+	if err := e.resolve(ctx); err != nil {
+		return fsm.Decision{Record: e.head.record}, err
 	}
 	decision, err := fsm.Decide(e.head.record, e.command, now())
+	err = e.explainSnapshots(ctx, err)
 	if err == nil && e.command.Verb == volume.VerbNodeGone {
 		err = e.worker.evictable(e.head.record, e.command)
 	}
@@ -133,6 +133,9 @@ func (e *execution) decide() (fsm.Decision, error) {
 		return decision, err
 	}
 	seen, err := e.observe(e.cancellable)
+	if err == nil {
+		err = e.reconcileChain(ctx, &seen)
+	}
 	if err != nil {
 		return decision, err
 	}
@@ -199,8 +202,37 @@ func (e *execution) advance(ctx context.Context, step fsm.Step) (fsm.Decision, e
 	case fsm.StepSettle:
 		return e.settle(ctx)
 	default:
+		return e.giveUp(ctx)
+	}
+}
+
+// giveUp ends an operation whose last attempt has failed. One of them may have done its work
+// without being heard, so the volume's snapshots are settled, if the backend lets them be.
+func (e *execution) giveUp(ctx context.Context) (fsm.Decision, error) {
+	switch e.head.record.Op.Verb {
+	case volume.VerbSnapshot, volume.VerbDeleteSnapshot:
+	default:
 		return fsm.GiveUp(e.head.record, now())
 	}
+	seen, err := e.settled(ctx)
+	if err != nil && !leftUnsettled(err) {
+		return fsm.Decision{}, err
+	}
+	if err != nil {
+		return e.leave(ctx)
+	}
+	if seen.Snapshots != nil {
+		e.head.record.Snapshots = *seen.Snapshots
+	}
+	return fsm.GiveUp(e.head.record, now())
+}
+
+// leave ends an operation of which the backend does not say how far it came.
+func (e *execution) leave(ctx context.Context) (fsm.Decision, error) {
+	if err := e.unmarkSnapshot(ctx); err != nil && !leftUnsettled(err) {
+		return fsm.Decision{}, err
+	}
+	return fsm.GiveUp(e.head.record, now())
 }
 
 // try makes the backend call of the operation.
@@ -218,7 +250,11 @@ func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, e
 	if err := e.outbid(ctx, err); err != nil {
 		return fsm.Decision{}, err
 	}
-	if cause := cancelCause(e.cancellable); cause != nil {
+	cause := cancelCause(e.cancellable)
+	if _, own := errors.AsType[*storeError](err); own { // cancelled or not, whether it was stored has to be found out
+		return fsm.Decision{}, err
+	}
+	if cause != nil {
 		err = cause
 	}
 	return fsm.Fail(e.head.record, err, e.worker.config.Retry, now())
@@ -227,17 +263,38 @@ func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, e
 // settle ends a cancelled operation by what the backend has. A backend that does not
 // say leaves the volume in error, to be reconciled.
 func (e *execution) settle(ctx context.Context) (fsm.Decision, error) {
-	seen, err := e.observe(ctx)
-	if err != nil && ctx.Err() != nil {
-		return fsm.Decision{}, errHandBack
-	}
-	if err := e.outbid(ctx, err); err != nil {
+	seen, err := e.settled(ctx)
+	switch {
+	case err == nil:
+		return fsm.Settle(e.head.record, seen, now())
+	case leftUnsettled(err):
+		return e.leave(ctx)
+	default:
 		return fsm.Decision{}, err
 	}
-	if err != nil {
-		return fsm.GiveUp(e.head.record, now())
+}
+
+// settled asks the backend what it has, and brings the store to agree. What keeps it from
+// that is an error with a code; after any other the step is to be begun again.
+func (e *execution) settled(ctx context.Context) (fsm.Observation, error) {
+	seen, err := e.observe(ctx)
+	if err == nil {
+		err = e.settleChain(ctx, &seen)
 	}
-	return fsm.Settle(e.head.record, seen, now())
+	if err != nil && ctx.Err() != nil {
+		return seen, errHandBack
+	}
+	if outbid := e.outbid(ctx, err); outbid != nil {
+		return seen, outbid
+	}
+	return seen, err
+}
+
+// leftUnsettled reports whether err is the backend's or the store's word, and not the
+// worker's own matter.
+func leftUnsettled(err error) bool {
+	_, own := errors.AsType[*storeError](err)
+	return !own && rejection(err)
 }
 
 // awaitRetry waits in the lane, without a place among the working ones. It is not a

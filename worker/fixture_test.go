@@ -193,6 +193,30 @@ func (h *hooked) Get(ctx context.Context, key volume.Key) (o backends.Object, er
 	return o, err
 }
 
+func (h *hooked) CreateSnapshot(ctx context.Context, ref backends.Ref, name volume.SnapshotName) (made backends.Snapshot, err error) {
+	err = h.around(ctx, "create_snapshot", ref, func() (err error) {
+		made, err = h.Driver.CreateSnapshot(ctx, ref, name)
+		return err
+	})
+	return made, err
+}
+
+func (h *hooked) DeleteSnapshot(ctx context.Context, ref backends.Ref, name volume.SnapshotName) error {
+	return h.around(ctx, "delete_snapshot", ref, func() error { return h.Driver.DeleteSnapshot(ctx, ref, name) })
+}
+
+func (h *hooked) Restore(ctx context.Context, ref backends.Ref, name volume.SnapshotName) error {
+	return h.around(ctx, "restore", ref, func() error { return h.Driver.Restore(ctx, ref, name) })
+}
+
+func (h *hooked) Clone(ctx context.Context, source backends.Ref, name volume.SnapshotName, target backends.Ref, size volume.Bytes) error {
+	return h.around(ctx, "clone", target, func() error { return h.Driver.Clone(ctx, source, name, target, size) })
+}
+
+func (h *hooked) Flatten(ctx context.Context, ref backends.Ref) error {
+	return h.around(ctx, "flatten", ref, func() error { return h.Driver.Flatten(ctx, ref) })
+}
+
 // quickRetry is the default policy with waits that a test can afford.
 func quickRetry() fsm.RetryPolicy {
 	p := fsm.DefaultRetryPolicy()

@@ -33,6 +33,7 @@ import (
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker/ownership"
 )
@@ -72,6 +73,8 @@ type Config struct {
 	// Backends by name, and the one that a create without a backend gets.
 	Backends       map[string]*backends.Backend
 	DefaultBackend string
+	// Clones says, by the backend's name, how deep clones of clones may get.
+	Clones map[string]ClonePolicy
 
 	Retry       fsm.RetryPolicy
 	Concurrency int // commands worked on at once, waits for a retry not counted
@@ -87,6 +90,8 @@ type Config struct {
 	LeaseTTL       time.Duration
 	RequestTimeout time.Duration // of one request to JetStream
 	TombstoneTTL   time.Duration // rounded to seconds by the server
+	// ProgressInterval is how often a long operation tells how far it has come.
+	ProgressInterval time.Duration
 
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer // nil: metrics are not exported
@@ -99,6 +104,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
 	setDefault(&c.RequestTimeout, DefaultRequestTimeout)
 	setDefault(&c.TombstoneTTL, DefaultTombstoneTTL)
+	setDefault(&c.ProgressInterval, DefaultProgressInterval)
 	setDefault(&c.LeaseTTL, ownership.DefaultTTL)
 	setDefault(&c.Retry, fsm.DefaultRetryPolicy())
 	setDefault(&c.Registerer, prometheus.Registerer(prometheus.NewRegistry()))
@@ -131,6 +137,7 @@ type Worker struct {
 	stream    jetstream.Stream
 	records   kv.Volumes
 	outcomes  kv.Outcomes
+	chains    *snapshots.Store
 	publisher *events.Publisher
 	member    *ownership.Member
 	slots     *semaphore.Weighted
@@ -175,6 +182,7 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 		stream:    stream,
 		records:   kv.NewVolumes(js),
 		outcomes:  kv.NewOutcomes(js),
+		chains:    snapshots.New(js),
 		publisher: publisher,
 		member:    member,
 		slots:     semaphore.NewWeighted(int64(config.Concurrency)),

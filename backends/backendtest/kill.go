@@ -10,6 +10,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -20,10 +21,12 @@ import (
 const (
 	// maxKillPoints is more changes to its store than one call can need.
 	maxKillPoints = 200
-	// randomKills is how often each call is killed at a random moment.
-	randomKills = 3
 	// deathIsSeen is how long a backend may take to see that a client is dead.
 	deathIsSeen = 40 * time.Second
+	// reapAfter is when a Reaper is asked to help.
+	reapAfter = 15 * time.Second
+	// killsVariable says how often each call is killed at a random moment, once without.
+	killsVariable = "JETVOL_BACKENDTEST_KILLS"
 )
 
 // killCases kill the process that makes a change, and let another make it again.
@@ -48,10 +51,10 @@ var killCases = []testCase{
 	}},
 	{"Kill_AtRandomMoments_RepeatHeals", func(s *subject) {
 		crasher := s.crasher()
-		killed, calls := 0, 0
+		killed, calls, repeats := 0, 0, s.randomKills()
 		took := s.durations()
 		s.eachScript(func(at int) bool {
-			for range randomKills {
+			for range repeats {
 				calls++
 				if s.liveWithKill(crasher, at, 0, mathrand.N(2*took[at])) {
 					killed++
@@ -81,6 +84,20 @@ func (s *subject) eachScript(f func(at int) bool) {
 			return
 		}
 	}
+}
+
+// randomKills is how often each call is to be killed at a random moment.
+func (s *subject) randomKills() int {
+	s.Helper()
+	text, given := os.LookupEnv(killsVariable)
+	if !given {
+		return 1
+	}
+	kills, err := strconv.Atoi(text)
+	if err != nil || kills < 1 {
+		s.Fatalf("%s: got %q, want 1 or more", killsVariable, text)
+	}
+	return kills
 }
 
 // durations returns how long each call of the script takes.
@@ -131,19 +148,22 @@ func (s *subject) takeOver(refs ...backends.Ref) {
 // a client is dead.
 func (s *subject) patiently(c Call) error {
 	s.Helper()
-	err := s.untilNotBusy(c)
 	reaper, given := s.harness.(Reaper)
-	if !given || !errors.Is(err, volume.Busy) {
+	if !given {
+		return s.untilNotBusy(c, deathIsSeen)
+	}
+	err := s.untilNotBusy(c, reapAfter)
+	if !errors.Is(err, volume.Busy) {
 		return err
 	}
-	s.Logf("%s: still %v after %s: the harness is to reap the dead clients", c.Method, err, deathIsSeen)
+	s.Logf("%s: still %v after %s: the harness is to reap the dead clients", c.Method, err, reapAfter)
 	reaper.Reap(s)
-	return s.untilNotBusy(c)
+	return s.untilNotBusy(c, deathIsSeen)
 }
 
-func (s *subject) untilNotBusy(c Call) error {
+func (s *subject) untilNotBusy(c Call, patience time.Duration) error {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, deathIsSeen)
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()

@@ -41,7 +41,8 @@ type Watcher interface {
 }
 
 // Crasher is a [Harness] whose calls can be made in a process of their own, which the
-// suite kills with SIGKILL at chosen and at random moments.
+// suite kills with SIGKILL at chosen and at random moments. Of those the environment
+// variable JETVOL_BACKENDTEST_KILLS says how many there are in each call, one without it.
 type Crasher interface {
 	// CallProcess returns a command that is not started. Its process uses the harness's
 	// store and does nothing but [ServeCall]; the suite adds to the command's environment.
@@ -50,7 +51,7 @@ type Crasher interface {
 
 // Reaper is a [Crasher] that can make its store forget the clients that are dead, where the
 // store may fail to see that by itself. The suite asks for it when the repeat of a killed
-// call has been Busy for most of a minute, and logs that it did.
+// call has been Busy for a quarter of a minute, and logs that it did.
 type Reaper interface {
 	Reap(t testing.TB)
 }

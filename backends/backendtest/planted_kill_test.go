@@ -69,10 +69,20 @@ func (h killHarness) CallProcess(t testing.TB) *exec.Cmd {
 	return child
 }
 
-// marked is a local.Driver that makes a mark while it attaches, and one while a process
-// that serves a call has it open. A fault is to heed the mark of a process that is gone.
+// unableToSnapshot is what a local.Driver is able to do without snapshots and clones.
+type unableToSnapshot interface {
+	backends.Driver
+	backends.Resizer
+	backends.Lister
+	backends.Fencer
+	backends.Evictor
+}
+
+// marked is a local.Driver without snapshots that makes a mark while it attaches, and one
+// while a process that serves a call has it open. A fault is to heed the mark of a process
+// that is gone.
 type marked struct {
-	*local.Driver
+	unableToSnapshot
 	dir, plant string
 	serves     bool
 	killAt     int
@@ -86,11 +96,11 @@ func openMarked(dir, plant string, serves bool) (*marked, error) {
 	if errors.Is(err, fs.ErrExist) {
 		err = nil
 	}
-	return &marked{Driver: d, dir: dir, plant: plant, serves: serves}, err
+	return &marked{unableToSnapshot: d, dir: dir, plant: plant, serves: serves}, err
 }
 
 func (d *marked) Close() error {
-	err := d.Driver.Close()
+	err := d.unableToSnapshot.Close()
 	if d.serves {
 		err = errors.Join(err, os.Remove(filepath.Join(d.dir, "open")))
 	}
@@ -107,7 +117,7 @@ func (d *marked) Attach(ctx context.Context, ref backends.Ref, node volume.Node,
 		return volume.Attachment{}, backends.Errorf(volume.FailedPrecondition, "another call for this volume runs")
 	}
 	d.change()
-	attachment, err := d.Driver.Attach(ctx, ref, node, mode)
+	attachment, err := d.unableToSnapshot.Attach(ctx, ref, node, mode)
 	d.change()
 	return attachment, errors.Join(err, os.Remove(mark))
 }

@@ -37,10 +37,10 @@ func (d *driver) Children(ctx context.Context, ref backends.Ref, name volume.Sna
 	return keys, err
 }
 
-// Flatten calls rbd_flatten; see [backends.Cloner]. The feature deep-flatten makes that
+// Flatten calls rbd_flatten_with_progress; see [backends.Cloner]. The feature deep-flatten makes that
 // true of the volume's snapshots too. If a client has librbd's lock, that client copies.
-// Each operation is bounded by the timeouts, the whole only by the volume's size, and
-// nothing in librbd can end it: when the context ends, it goes on and keeps its turn.
+// Each operation is bounded by the timeouts, the whole only by the volume's size. It ends
+// soon after the context, unless another client copies.
 func (d *driver) Flatten(ctx context.Context, ref backends.Ref) error {
 	return d.change(ctx, ref, func(c *conn) error {
 		h, err := d.own(c, ref)
@@ -50,7 +50,7 @@ func (d *driver) Flatten(ctx context.Context, ref backends.Ref) error {
 		if has, err := c.hasParent(h.id); err != nil || !has {
 			return err
 		}
-		return c.edit(h.id, (*rbd.Image).Flatten)
+		return c.edit(h.id, flatten(ctx))
 	})
 }
 

@@ -28,6 +28,7 @@ func halfCloned(t *testing.T, h *harness, d *driver) (ref, clone backends.Ref) {
 }
 
 func TestClone_KilledBeforeItsMark_IsHealed(t *testing.T) {
+	t.Parallel()
 	heal := map[string]func(ctx context.Context, d *driver, ref, clone backends.Ref) error{
 		"clone": func(ctx context.Context, d *driver, ref, clone backends.Ref) error {
 			return d.Clone(ctx, ref, "s1", clone, 2*small)
@@ -71,6 +72,7 @@ func TestClone_KilledBeforeItsMark_IsHealed(t *testing.T) {
 
 // A clone that somebody made by hand under a name of ours, and uses.
 func TestClone_StrangersCloneInItsPlace_IsLeftAlone(t *testing.T) {
+	t.Parallel()
 	h := &harness{cfg: inNamespace(t)}
 	d := open(t, h.cfg)
 	ref, clone := halfCloned(t, h, d)
@@ -90,6 +92,7 @@ func TestClone_StrangersCloneInItsPlace_IsLeftAlone(t *testing.T) {
 // The test cluster, like every new one, allows clients before Mimic, for which librbd
 // would choose format 1 and want a protected snapshot.
 func TestClone_ClusterForOldClients_HasFormatTwo(t *testing.T) {
+	t.Parallel()
 	h := &harness{cfg: inNamespace(t)}
 	d, cluster := open(t, h.cfg), cephtest.Start(t)
 	if release := cluster.Ceph(t, "osd", "get-require-min-compat-client"); !strings.Contains(release, "luminous") {
@@ -107,6 +110,7 @@ func TestClone_ClusterForOldClients_HasFormatTwo(t *testing.T) {
 }
 
 func TestFlatten_CloneWithSnapshots_FreesThoseToo(t *testing.T) {
+	t.Parallel()
 	h := &harness{cfg: inNamespace(t)}
 	d := open(t, h.cfg)
 	ref, clone := halfCloned(t, h, d)
@@ -125,6 +129,7 @@ func TestFlatten_CloneWithSnapshots_FreesThoseToo(t *testing.T) {
 }
 
 func TestUsage_SnapshotsAndClones_CountWhatIsTheirOwn(t *testing.T) {
+	t.Parallel()
 	const object = 4 * volume.MiB
 	h := &harness{cfg: inNamespace(t)}
 	d := open(t, h.cfg)

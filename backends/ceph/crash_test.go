@@ -64,6 +64,7 @@ func liveUntilKilled(config string, out io.Writer) int {
 }
 
 func TestCrash_KilledInCreatesAndDeletes_LeavesNothing(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	config, err := json.Marshal(cfg)
 	ok(t, err, "config of the victim")
@@ -72,7 +73,7 @@ func TestCrash_KilledInCreatesAndDeletes_LeavesNothing(t *testing.T) {
 	}
 	d := open(t, cfg)
 	for i := range victimVolumes {
-		// Busy until the watch of a killed victim has ended, which takes 30 s.
+		// Busy until the watch of a killed victim has ended, which takes some seconds.
 		soon(t, "delete what the victims left", func() error { return d.Delete(t.Context(), victimRef(i)) })
 	}
 	wantNothing(t, cluster, cfg, d)

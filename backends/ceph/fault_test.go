@@ -31,6 +31,7 @@ func within(t *testing.T, f func() error) error {
 }
 
 func TestOpen_WhatIsMissing_IsToldByEachCallUntilMended(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.Start(t)
 	good := configOf(cluster)
 	dir := t.TempDir()
@@ -79,6 +80,7 @@ func monitorsOnly(t *testing.T, cluster *cephtest.Cluster) (user, keyring string
 }
 
 func TestCreate_DataPoolMissing_IsFailedPrecondition(t *testing.T) {
+	t.Parallel()
 	cfg := inNamespace(t)
 	cfg.DataPool = "missing"
 	d := open(t, cfg)
@@ -88,6 +90,7 @@ func TestCreate_DataPoolMissing_IsFailedPrecondition(t *testing.T) {
 }
 
 func TestDriver_PoolMadeLater_HealsWithoutReopening(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.Start(t)
 	cfg := configOf(cluster)
 	cfg.Pool, cfg.User, cfg.Keyring = "later", cephtest.Admin, cluster.Keyring(cephtest.Admin)
@@ -115,6 +118,7 @@ func TestDriver_PoolMadeLater_HealsWithoutReopening(t *testing.T) {
 }
 
 func TestDriver_PoolFull_CreateIsExhaustedAndDeleteWorks(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.Start(t)
 	cfg := impatient(configOf(cluster))
 	cfg.Pool = cluster.NewPool(t)
@@ -152,6 +156,7 @@ func wantImages(t *testing.T, cluster *cephtest.Cluster, cfg Config, keys ...vol
 }
 
 func TestDriver_OwnClientBlocklisted_ConnectsAnew(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.Start(t)
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "a")
@@ -177,6 +182,7 @@ func TestDriver_OwnClientBlocklisted_ConnectsAnew(t *testing.T) {
 }
 
 func TestDriver_ClusterDown_HealsWithoutReopening(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.StartOwn(t)
 	cluster.Stop(t, cephtest.OSD)
 	cluster.Stop(t, cephtest.Mon)
@@ -199,6 +205,7 @@ func TestDriver_ClusterDown_HealsWithoutReopening(t *testing.T) {
 }
 
 func TestDriver_DaemonsFail_UnavailableThenHeals(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.StartOwn(t)
 	cfg := impatient(configOf(cluster))
 	d := open(t, cfg)

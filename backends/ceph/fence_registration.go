@@ -80,10 +80,7 @@ func (r *registration) close() {
 	if r.guard.clean() {
 		_ = r.io.RmOmapKeys(registryObject, []string{member{id: r.id}.entry()})
 	}
-	_ = r.watcher.Delete() // rados_unwatch2; if it fails the watch ends with the connection
-	// Until all callbacks are over somebody has to listen, or they block a thread of
-	// librados: Delete ends them only if it succeeds.
-	_ = r.cluster.WatcherFlush() // rados_watch_flush; fails only without a connection
+	_ = unwatch(r.cluster, r.io, r.watcher) // if it fails the watch ends with the connection
 	close(r.stop)
 	r.work.Wait()
 }
@@ -94,17 +91,9 @@ func (r *registration) listen() {
 	events, failures := r.watcher.Events(), r.watcher.Errors()
 	for {
 		select {
-		case event, open := <-events:
-			if !open {
-				events = nil
-				continue
-			}
+		case event := <-events:
 			r.work.Go(func() { r.answer(event) })
-		case err, open := <-failures:
-			if !open {
-				failures = nil
-				continue
-			}
+		case err := <-failures:
 			r.guard.shut(fmt.Errorf("watch of object %s: %w", registryObject, err))
 		case <-r.stop:
 			return

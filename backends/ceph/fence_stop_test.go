@@ -76,14 +76,16 @@ func wantFenced(ctx context.Context, d *driver) error {
 }
 
 func TestFence_ProcessStoppedInCall_IsShutOut(t *testing.T) {
+	t.Parallel()
 	must(t, checkStopped(t, realFence, 0))
 }
 
 func TestFence_ProcessStoppedUntilItsWatchEnded_IsShutOut(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(longVariable) == "" {
-		t.Skip("takes 40 s: set " + longVariable)
+		t.Skip("takes 20 s: set " + longVariable)
 	}
-	must(t, checkStopped(t, realFence, 35*time.Second)) // a watch ends after 30
+	must(t, checkStopped(t, realFence, 15*time.Second)) // a watch ends after 10
 }
 
 func TestFence_OtherProcesses_KnowIt(t *testing.T) {
@@ -93,6 +95,7 @@ func TestFence_OtherProcesses_KnowIt(t *testing.T) {
 
 // TestFence_Planted_IsCaught leaves out one part of a fence at a time.
 func TestFence_Planted_IsCaught(t *testing.T) {
+	t.Parallel()
 	with := func(f func(*registration, backends.Ref) error) fenceFunc {
 		return func(ctx context.Context, d *driver, ref backends.Ref) error {
 			return d.use(ctx, func(c *conn) error { return f(c.fences, ref) })
@@ -171,6 +174,7 @@ var verbs = map[volume.Verb]struct {
 // TestFence_ProcessStoppedAtAnyMoment_ChangesNothing stops processes after more and more
 // of a call, one each, until the call has ended before.
 func TestFence_ProcessStoppedAtAnyMoment_ChangesNothing(t *testing.T) {
+	t.Parallel()
 	const ms = time.Millisecond
 	delays := []time.Duration{0, 2 * ms, 5 * ms, 10 * ms, 20 * ms}
 	if os.Getenv(longVariable) != "" {

@@ -322,6 +322,7 @@ func threadCount(t testing.TB) int {
 
 // TestFence_PoolFull_IsMade: an owner has to take over volumes to delete them.
 func TestFence_PoolFull_IsMade(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.Start(t)
 	pool := cluster.NewPool(t)
 	cfg := Config{Conf: cluster.Conf(), User: pool, Pool: pool}
@@ -336,6 +337,7 @@ func TestFence_PoolFull_IsMade(t *testing.T) {
 // TestFence_OSDHangs_IsUnavailableAndHeals: what a worker asked of an OSD that hangs may
 // still wait there when the OSD goes on, and the worker's connection must not matter then.
 func TestFence_OSDHangs_IsUnavailableAndHeals(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.StartOwn(t)
 	cfg := impatient(configOf(cluster))
 	d, other := openConnected(t, cfg), openConnected(t, cfg)
@@ -355,6 +357,7 @@ func TestFence_OSDHangs_IsUnavailableAndHeals(t *testing.T) {
 // TestFence_MonitorHangs_EvictionIsUnavailableAndHeals: without a monitor nobody can be
 // shut out.
 func TestFence_MonitorHangs_EvictionIsUnavailableAndHeals(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.StartOwn(t)
 	cfg := impatient(configOf(cluster))
 	d := openConnected(t, cfg)

@@ -42,6 +42,7 @@ func (c *conn) unmark(id string) error {
 }
 
 func TestHalfImage_AnyKind_IsHealed(t *testing.T) {
+	t.Parallel()
 	for kind, halve := range halves {
 		t.Run(kind, func(t *testing.T) {
 			cluster, cfg := cephtest.Start(t), inNamespace(t)
@@ -79,6 +80,7 @@ func TestHalfImage_AnyKind_IsHealed(t *testing.T) {
 // TestHalfImage_OtherConfigurations_IsHealed: what a configuration adds to an image does not
 // make it look like a stranger's.
 func TestHalfImage_OtherConfigurations_IsHealed(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.Start(t)
 	for name, set := range map[string]func(*Config){
 		"data pool":  func(c *Config) { c.DataPool = cluster.NewPool(t) },
@@ -151,6 +153,7 @@ func objectsOf(io *rados.IOContext) (objects []string, err error) {
 }
 
 func TestForeignImage_UnderOurName_IsLeftAlone(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	d := open(t, cfg)
 	pool := cfg.Pool + "/" + cfg.Namespace + "/"
@@ -204,6 +207,7 @@ func TestForeignImage_UnderOurName_IsLeftAlone(t *testing.T) {
 }
 
 func TestDelete_InterruptedInTheTrash_IsFinished(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	d := open(t, cfg)
 	ref := created(t, d, "a")

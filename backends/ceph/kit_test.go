@@ -17,7 +17,6 @@ import (
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/backendtest"
-	"github.com/jetvol/jetvol/internal/cephtest"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -124,11 +123,10 @@ func (h *harness) CallProcess(t testing.TB) *exec.Cmd {
 // that receives a watch over a connection which is gone by then keeps the watcher for ever:
 // measured with 16.2.15, one of 70 processes killed while they opened an image stayed, and
 // neither 45 s nor the blocklist ended that, but this did.
-func (*harness) Reap(t testing.TB) {
+func (h *harness) Reap(t testing.TB) {
 	t.Helper()
-	cluster := cephtest.Start(t)
-	cluster.Ceph(t, "osd", "down", "0")
-	cluster.AwaitAnswer(t)
+	h.cluster.Ceph(t, "osd", "down", "0")
+	h.cluster.AwaitAnswer(t)
 }
 
 // serveCall serves a call of the suite, whose driver is connected before it is made, so

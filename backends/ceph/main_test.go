@@ -38,15 +38,22 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// harness is a namespace of the shared cluster for one test.
-type harness struct{ cfg Config }
+// harness is a namespace for one test.
+type harness struct {
+	cfg     Config
+	cluster *cephtest.Cluster // that is restarted to Reap
+}
 
 func (h *harness) Open(t testing.TB) backends.Driver { return open(t, h.cfg) }
 
 func (*harness) MaxSize() volume.Bytes { return volume.TiB }
 
 func TestConformance(t *testing.T) {
-	backendtest.Run(t, &harness{cfg: inNamespace(t)})
+	t.Parallel()
+	cluster := cephtest.StartOwn(t) // to Reap disturbs all
+	cfg := configOf(cluster)
+	cfg.Namespace = cluster.Namespace(t)
+	backendtest.Run(t, &harness{cfg: cfg, cluster: cluster})
 }
 
 // inNamespace is the configuration for a new namespace of the shared cluster.

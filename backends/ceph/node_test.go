@@ -81,6 +81,7 @@ func attached(t *testing.T, d *driver, ref backends.Ref, node volume.Node, mode 
 }
 
 func TestDetach_WhileNodeHasItOpen_IsBusyNamingTheClient(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "a")
 	a := attached(t, d, ref, "n1", volume.ReadWrite)
@@ -103,6 +104,7 @@ func TestDetach_WhileNodeHasItOpen_IsBusyNamingTheClient(t *testing.T) {
 
 // A detach is repeated when the worker that made it has died, and the others read on.
 func TestDetach_RepeatedBesideOtherReader_IsSuccess(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "shared")
 	attached(t, d, ref, "node-1", volume.ReadOnly)
@@ -119,6 +121,7 @@ func TestDetach_RepeatedBesideOtherReader_IsSuccess(t *testing.T) {
 }
 
 func TestDelete_WhileSomebodyHasItOpen_IsBusyNamingTheClient(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "a")
 	drive := attached(t, d, ref, "n1", volume.ReadWrite)
@@ -135,6 +138,7 @@ func TestDelete_WhileSomebodyHasItOpen_IsBusyNamingTheClient(t *testing.T) {
 }
 
 func TestDelete_SnapshotAndChild_AreRefusedByName(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	d := open(t, cfg)
 	ref := created(t, d, "a")
@@ -204,6 +208,7 @@ func TestEvict_NodeThatDied_LeavesNoLock(t *testing.T) {
 }
 
 func TestResize_WhileNodeHasItOpen_GrowsIt(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "a")
 	n1 := openOn(t, attached(t, d, ref, "n1", volume.ReadWrite))

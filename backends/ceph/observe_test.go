@@ -13,6 +13,7 @@ import (
 )
 
 func TestHealth_ClusterUp_TellsItsFacts(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	d := open(t, cfg)
 	var health backends.Health
@@ -42,6 +43,7 @@ func TestHealth_ClusterUp_TellsItsFacts(t *testing.T) {
 }
 
 func TestAttach_Connection_HasNoSecretAndWorks(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	d := open(t, cfg)
 	ref := created(t, d, "a")
@@ -71,6 +73,7 @@ func TestAttach_Connection_HasNoSecretAndWorks(t *testing.T) {
 }
 
 func TestAttach_ReadOnly_TellsReadOnlyCommands(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "a")
 	a := attached(t, d, ref, "n1", volume.ReadOnly)
@@ -84,6 +87,7 @@ func TestAttach_ReadOnly_TellsReadOnlyCommands(t *testing.T) {
 }
 
 func TestList_MorePagesThanOne_TellsAll(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	want := map[volume.Key]bool{}
 	withConn(t, d, func(c *conn) error {

@@ -46,7 +46,7 @@ func (p *process) written(t *testing.T) bool {
 	return strings.Contains(p.does(t, "write -P 0x11 0 4k", "bytes at offset", "failed"), "wrote 4096/4096")
 }
 
-// forgetful is a cluster that takes a client for dead after two seconds instead of 30.
+// forgetful is a cluster that takes a client for dead after two seconds.
 func forgetful(t *testing.T) (*cephtest.Cluster, *driver) {
 	t.Helper()
 	cluster := cephtest.StartOwn(t)
@@ -67,6 +67,7 @@ func awaitForgotten(t *testing.T, cluster *cephtest.Cluster, ref backends.Ref) {
 }
 
 func TestEvict_NodeForgottenByTheOSD_CannotWriteWhenItGoesOn(t *testing.T) {
+	t.Parallel()
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
 	n1 := startProcess(t, attached(t, d, ref, "n1", volume.ReadWrite))
@@ -88,6 +89,7 @@ func TestEvict_NodeForgottenByTheOSD_CannotWriteWhenItGoesOn(t *testing.T) {
 // librbd breaks the lock of a client whose watch has ended, and fences that for an hour. An
 // eviction afterwards finds nobody to fence.
 func TestResize_LockOfFrozenClientIsBroken_FencesItAsLongAsAnEvictionDoes(t *testing.T) {
+	t.Parallel()
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
 	n1 := startProcess(t, attached(t, d, ref, "n1", volume.ReadWrite))
@@ -102,6 +104,7 @@ func TestResize_LockOfFrozenClientIsBroken_FencesItAsLongAsAnEvictionDoes(t *tes
 
 // The client has a watch when the call begins, and librbd breaks its lock later.
 func TestSnapshot_OwnerIsForgottenMeanwhile_FencesItAsLongAsAnEvictionDoes(t *testing.T) {
+	t.Parallel()
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
 	n1 := startProcess(t, attached(t, d, ref, "n1", volume.ReadWrite))
@@ -119,6 +122,7 @@ func TestSnapshot_OwnerIsForgottenMeanwhile_FencesItAsLongAsAnEvictionDoes(t *te
 
 // Who opens the image without holding it may die with librbd's lock, too.
 func TestDelete_ClientDiedWithTheLock_IsSuccess(t *testing.T) {
+	t.Parallel()
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
 	a := attached(t, d, ref, "n1", volume.ReadWrite)
@@ -133,6 +137,7 @@ func TestDelete_ClientDiedWithTheLock_IsSuccess(t *testing.T) {
 // What the next holder's librbd does with the lock of an evicted client must not end its
 // time on the blocklist sooner.
 func TestEvict_NextHolderTakesOverTheLock_ClientStaysShutOutAsLong(t *testing.T) {
+	t.Parallel()
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
 	n1 := startProcess(t, attached(t, d, ref, "n1", volume.ReadWrite))
@@ -163,6 +168,7 @@ func wantShutOut(t *testing.T, cluster *cephtest.Cluster) {
 // fail because the write is refused, there is no limit any more to be told of in
 // docs/backends-ceph.md, which also has the remedy that ends it here.
 func TestEvict_ForgottenBeforeItsFirstWrite_WritesBesideTheNextHolder_IsAKnownLimit(t *testing.T) {
+	t.Parallel()
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
 	n1 := evictedUnseen(t, cluster, d, ref, attached(t, d, ref, "n1", volume.ReadWrite), 0)
@@ -181,6 +187,7 @@ func TestEvict_ForgottenBeforeItsFirstWrite_WritesBesideTheNextHolder_IsAKnownLi
 // The other remedy of docs/backends-ceph.md: with it a client has the lock from its first
 // read on, and so is in a list.
 func TestEvict_ForgottenBeforeItsFirstWriteWithCopyOnRead_CannotWrite(t *testing.T) {
+	t.Parallel()
 	cluster, d := forgetful(t)
 	ref := created(t, d, "a")
 	a := attached(t, d, ref, "n1", volume.ReadWrite)
@@ -212,6 +219,7 @@ func evictedUnseen(t *testing.T, cluster *cephtest.Cluster, d *driver, ref backe
 // What a service manager starts again on the evicted node gets the image back. It is to be
 // noticed before another node gets it too.
 func TestAttach_EvictedNodesProgramStartedAnew_IsBusy(t *testing.T) {
+	t.Parallel()
 	_, d := forgetful(t)
 	ref := created(t, d, "a")
 	a := attached(t, d, ref, "n1", volume.ReadWrite)

@@ -16,6 +16,7 @@ import (
 
 // QEMU opens an image for writing also where it only reads, so that readers have watches.
 func TestEvict_OneOfTwoReaders_LeavesTheOtherReading(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "shared")
 	n1 := openOn(t, attached(t, d, ref, "n1", volume.ReadOnly), "-r", "-t", "none")
@@ -31,6 +32,7 @@ func TestEvict_OneOfTwoReaders_LeavesTheOtherReading(t *testing.T) {
 }
 
 func TestEvict_NodeThatHoldsNothing_LeavesReadersAlone(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref := created(t, d, "shared")
 	n2 := openOn(t, attached(t, d, ref, "n2", volume.ReadOnly), "-r", "-t", "none")
@@ -47,6 +49,7 @@ func TestEvict_NodeThatHoldsNothing_LeavesReadersAlone(t *testing.T) {
 
 // A delete of half an image that is killed leaves its watch for 30 s.
 func TestDelete_HalfImageWithADeadClientsWatch_IsNoSuccess(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	d, other := open(t, cfg), open(t, cfg)
 	ref := created(t, d, "half")
@@ -103,6 +106,7 @@ func TestWatch_OSDHangs_EndsByTheTimeout(t *testing.T) {
 
 // A full pool must not keep anything from being freed.
 func TestFullPool_WhatFreesAVolume_Works(t *testing.T) {
+	t.Parallel()
 	cluster := cephtest.Start(t)
 	pool := cluster.NewPool(t)
 	d := open(t, Config{Conf: cluster.Conf(), User: pool, Pool: pool})
@@ -130,6 +134,7 @@ func TestFullPool_WhatFreesAVolume_Works(t *testing.T) {
 
 // A pool that was removed and made anew has another number, which every call has to notice.
 func TestDriver_PoolMadeAnew_EveryCallHeals(t *testing.T) {
+	t.Parallel()
 	for name, call := range map[string]func(d *driver, ref backends.Ref) error{
 		"create": func(d *driver, ref backends.Ref) error { return d.Create(t.Context(), ref, small) },
 		"fence": func(d *driver, ref backends.Ref) error {

@@ -39,7 +39,7 @@ func (d *driver) CreateSnapshot(ctx context.Context, ref backends.Ref, name volu
 }
 
 // takeSnapshot returns the snapshot of that name, whoever made it, and makes one in place
-// of half of one.
+// of half of one. It is Busy if another client is in the middle of making or removing it.
 func (c *conn) takeSnapshot(h header, name volume.SnapshotName) (backends.Snapshot, error) {
 	half := false
 	if h.snapshots { // a look costs less than opening for writing
@@ -50,7 +50,7 @@ func (c *conn) takeSnapshot(h header, name volume.SnapshotName) (backends.Snapsh
 	}
 	err := c.edit(h.id, func(image *rbd.Image) error {
 		if half {
-			if err := image.GetSnapshot(string(name)).Remove(); err != nil && !absent(err) {
+			if whole, err := c.clearHalf(image, h, name); whole || err != nil {
 				return err
 			}
 		}
@@ -60,7 +60,11 @@ func (c *conn) takeSnapshot(h header, name volume.SnapshotName) (backends.Snapsh
 	if err != nil && !is(err, syscall.EEXIST) {
 		return backends.Snapshot{}, err
 	}
-	return c.snapshot(h, name)
+	made, err := c.snapshot(h, name)
+	if errors.Is(err, errHalfSnapshot) || errors.Is(err, errNoSnapshot) {
+		err = backends.Errorf(volume.Busy, "snapshot %s is being made or removed by somebody else", name)
+	}
+	return made, err
 }
 
 // ListSnapshots reads the image's header; see [backends.Snapshotter].
@@ -79,15 +83,8 @@ func (d *driver) ListSnapshots(ctx context.Context, ref backends.Ref) ([]backend
 	return listed, err
 }
 
-var (
-	// errNoSnapshot says that the volume is there and its snapshot is not.
-	errNoSnapshot = backends.Errorf(volume.NotFound, "no such snapshot")
-
-	// errHalfSnapshot says that CreateSnapshot was killed after librbd had entered the
-	// snapshot in the header and before it had written its object map, without which
-	// nobody can open it: clones get ENOENT for ever.
-	errHalfSnapshot = backends.Errorf(volume.NotFound, "half of a snapshot, to be made again")
-)
+// errNoSnapshot says that the volume is there and its snapshot is not.
+var errNoSnapshot = backends.Errorf(volume.NotFound, "no such snapshot")
 
 // snapshot returns the snapshot of that name, errNoSnapshot or errHalfSnapshot.
 func (c *conn) snapshot(h header, name volume.SnapshotName) (backends.Snapshot, error) {

@@ -42,17 +42,18 @@ func (d *driver) DeleteSnapshot(ctx context.Context, ref backends.Ref, name volu
 
 func (d *driver) deleteSnapshot(c *conn, h header, name volume.SnapshotName) error {
 	found, err := c.snapshot(h, name)
-	if err != nil && !errors.Is(err, errHalfSnapshot) {
+	switch {
+	case errors.Is(err, errHalfSnapshot): // it cannot be opened, and has no children
+		return c.deleteHalf(h, name)
+	case err != nil:
 		return err
 	}
-	if err == nil { // half of one cannot be opened, and has no children
-		children, err := d.childrenOf(c, h.id, name)
-		if err != nil {
-			return err
-		}
-		if err := backends.Blocked(childBlockers(children)...); err != nil {
-			return err
-		}
+	children, err := d.childrenOf(c, h.id, name)
+	if err != nil {
+		return err
+	}
+	if err := backends.Blocked(childBlockers(children)...); err != nil {
+		return err
 	}
 	err = c.edit(h.id, func(image *rbd.Image) error {
 		snapshot := image.GetSnapshot(string(name))
@@ -68,6 +69,17 @@ func (d *driver) deleteSnapshot(c *conn, h header, name volume.SnapshotName) err
 		return backends.Errorf(volume.Busy, "snapshot %s came into use: %w", name, err)
 	}
 	return err
+}
+
+// deleteHalf is Busy if the snapshot was in the making: now it can have children.
+func (c *conn) deleteHalf(h header, name volume.SnapshotName) error {
+	return c.edit(h.id, func(image *rbd.Image) error {
+		whole, err := c.clearHalf(image, h, name)
+		if whole {
+			return backends.Errorf(volume.Busy, "snapshot %s came into being", name)
+		}
+		return err
+	})
 }
 
 // childrenOf returns the clones of one snapshot.

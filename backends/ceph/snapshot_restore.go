@@ -27,11 +27,11 @@ func (d *driver) Restore(ctx context.Context, ref backends.Ref, name volume.Snap
 		if err := backends.Blocked(backends.Holders(h.holders.attachments())...); err != nil {
 			return err
 		}
-		return c.rollback(h.id, name)
+		return c.rollback(ctx, h.id, name)
 	})
 }
 
-func (c *conn) rollback(id string, name volume.SnapshotName) error {
+func (c *conn) rollback(ctx context.Context, id string, name volume.SnapshotName) error {
 	return c.edit(id, func(image *rbd.Image) error {
 		// Who has it open may have the lock, and would be waited for.
 		if err := c.unwatched(image); err != nil {
@@ -44,7 +44,7 @@ func (c *conn) rollback(id string, name volume.SnapshotName) error {
 		if err := c.unwatched(image); err != nil {
 			return err
 		}
-		return image.GetSnapshot(string(name)).Rollback()
+		return beating(ctx, image.GetSnapshot(string(name)).Rollback)
 	})
 }
 

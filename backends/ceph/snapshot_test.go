@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/ceph/go-ceph/rados"
@@ -70,6 +71,7 @@ func trashSnapshot(t *testing.T, d *driver, ref backends.Ref) {
 // The fault that the kit's kill cases found: the repeat of a killed CreateSnapshot told of
 // a snapshot that nobody could ever clone.
 func TestCreateSnapshot_HalfMade_IsMadeAnew(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref, clone := snapshotted(t, d, "a"), refOf("copy")
 	breakSnapshot(t, d, ref)
@@ -81,6 +83,7 @@ func TestCreateSnapshot_HalfMade_IsMadeAnew(t *testing.T) {
 }
 
 func TestDeleteSnapshot_HalfMade_IsRemoved(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref := snapshotted(t, d, "a")
 	breakSnapshot(t, d, ref)
@@ -88,9 +91,81 @@ func TestDeleteSnapshot_HalfMade_IsRemoved(t *testing.T) {
 	ok(t, d.Delete(t.Context(), ref), "delete")
 }
 
+// The kit's case Snapshot_AtOnce_IsOne failed now and then: what another client was in the
+// middle of making was taken for what a dead one had left, and removed.
+func TestSnapshot_HalfMadeWhileItsMakerMayLive_IsBusyAndLeft(t *testing.T) {
+	t.Parallel()
+	calls := map[string]func(d *driver, ref backends.Ref) error{
+		"create": func(d *driver, ref backends.Ref) error {
+			_, err := d.CreateSnapshot(t.Context(), ref, "s1")
+			return err
+		},
+		"delete": func(d *driver, ref backends.Ref) error { return d.DeleteSnapshot(t.Context(), ref, "s1") },
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			cfg := inNamespace(t)
+			d := open(t, cfg)
+			ref := snapshotted(t, d, "a")
+			number := snapshotNumber(t, d, ref, "s1")
+			breakSnapshot(t, d, ref)
+			withImage(t, open(t, cfg), imageName(ref.Key), func(maker *rbd.Image) error {
+				ok(t, maker.LockAcquire(rbd.LockModeExclusive), "lock of the maker")
+				refused(t, call(d, ref), name, volume.Busy)
+				return nil
+			})
+			if got := snapshotNumber(t, d, ref, "s1"); got != number {
+				t.Errorf("snapshot: got number %d, want %d still", got, number)
+			}
+			ok(t, call(d, ref), name+" when the maker is gone")
+			ok(t, d.DeleteSnapshot(t.Context(), ref, "s1"), "delete snapshot")
+			ok(t, d.Delete(t.Context(), ref), "delete")
+		})
+	}
+}
+
+// All but one process begin as soon as they see that the snapshot is in the header. Its
+// object map, 25 MiB for this size, is then not yet written.
+func TestCreateSnapshot_WhileAnotherMakesIt_IsOne(t *testing.T) {
+	t.Parallel()
+	const size = 400 * volume.TiB
+	cfg := inNamespace(t)
+	var drivers [4]*driver
+	for i := range drivers {
+		drivers[i] = open(t, cfg)
+	}
+	ref := refOf("a")
+	ok(t, drivers[0].Create(t.Context(), ref, size), "create")
+	var made [len(drivers)]backends.Snapshot
+	var calls sync.WaitGroup
+	for i, d := range drivers {
+		calls.Go(func() {
+			var err error
+			var listed []backends.Snapshot
+			for i > 0 && len(listed) == 0 && err == nil {
+				listed, err = d.ListSnapshots(t.Context(), ref)
+			}
+			for first := true; err == nil && first || errors.Is(err, volume.Busy); first = false {
+				made[i], err = d.CreateSnapshot(t.Context(), ref, "s1")
+			}
+			if err != nil {
+				t.Errorf("create snapshot: got %v, want success", err)
+			}
+		})
+	}
+	calls.Wait()
+	for _, got := range made {
+		if got != made[0] {
+			t.Errorf("snapshot: got %+v, want %+v as others have got", got, made[0])
+		}
+	}
+	// The volume stays: librbd would look at each of its 100 million objects.
+}
+
 // Another: what a killed DeleteSnapshot left was no snapshot any more, and kept its volume
 // from ever being deleted.
 func TestDelete_SnapshotLeftInTrash_IsSwept(t *testing.T) {
+	t.Parallel()
 	for name, repeat := range map[string]bool{"after a repeat": true, "at once": false} {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, inNamespace(t))
@@ -110,6 +185,7 @@ func TestDelete_SnapshotLeftInTrash_IsSwept(t *testing.T) {
 // What others do with the rbd program: a snapshot removed under its clone stays in the
 // trash until the clone is gone.
 func TestDelete_SnapshotInTrashWithClone_NamesTheClone(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	d := open(t, cfg)
 	ref, clone := snapshotted(t, d, "a"), refOf("copy")
@@ -121,6 +197,7 @@ func TestDelete_SnapshotInTrashWithClone_NamesTheClone(t *testing.T) {
 }
 
 func TestDeleteSnapshot_ProtectedByOthers_IsUnprotected(t *testing.T) {
+	t.Parallel()
 	cluster, cfg := cephtest.Start(t), inNamespace(t)
 	d := open(t, cfg)
 	ref := snapshotted(t, d, "a")
@@ -141,6 +218,7 @@ func TestDeleteSnapshot_ProtectedByOthers_IsUnprotected(t *testing.T) {
 
 // A node writes through qemu, and what it reads back is told apart by its bytes.
 func TestSnapshot_DataOfANode_IsRestoredAndCloned(t *testing.T) {
+	t.Parallel()
 	d := open(t, inNamespace(t))
 	ref, clone := created(t, d, "a"), refOf("copy")
 	node := attached(t, d, ref, "n1", volume.ReadWrite)

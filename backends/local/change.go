@@ -9,58 +9,6 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// Create makes an image and a sidecar; see [backends.Driver].
-func (d *Driver) Create(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
-	held, err := d.begin(ctx, ref)
-	if err != nil {
-		return err
-	}
-	defer held.release()
-	found, err := d.load(ref.Key)
-	switch {
-	case errors.Is(err, volume.NotFound):
-		return d.create(ref, size)
-	case err != nil:
-		return err
-	case found.ID != ref.ID:
-		return backends.Errorf(volume.AlreadyExists, "another volume is here: %s", found.ID)
-	case found.Size != size:
-		return backends.Errorf(volume.FailedPrecondition, "exists with size %s, not %s", found.Size, size)
-	}
-	// A missing image is lost data, which an empty new one would hide.
-	whole, err := d.dir.exists(imageName(ref.Key))
-	switch {
-	case err != nil:
-		return err
-	case !whole:
-		return d.dir.lost(ref.Key)
-	}
-	return d.dir.sync()
-}
-
-func (d *Driver) create(ref backends.Ref, size volume.Bytes) error {
-	img, err := d.openOrMakeImage(ref.Key)
-	if err != nil {
-		return err
-	}
-	defer img.close()
-	// The image may be what is left of an earlier life: none of its data may show.
-	if err := img.truncate(0); err != nil {
-		return err
-	}
-	if err := img.resize(size); err != nil {
-		return err
-	}
-	// The image's entry must be durable before the sidecar's.
-	if err := d.dir.sync(); err != nil {
-		return err
-	}
-	if err := d.store(ref.Key, newSidecar(ref, size)); err != nil {
-		return err
-	}
-	return d.record(JournalEntry{Change: ChangeCreate, ID: ref.ID, Size: size}, ref.Key)
-}
-
 // Delete removes the sidecar and then the image; see [backends.Driver].
 func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 	held, err := d.begin(ctx, ref)
@@ -81,7 +29,11 @@ func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 	case found.ID != ref.ID:
 		return nil
 	}
-	if err := backends.Blocked(backends.Holders(found.Attachments)...); err != nil {
+	if err := backends.Blocked(append(backends.Holders(found.Attachments), found.blockers()...)...); err != nil {
+		return err
+	}
+	// Before the sidecar, which alone tells its name.
+	if err := d.discardUnfinished(ref.Key, &found); err != nil {
 		return err
 	}
 	if err := d.dir.discard(sidecarName(ref.Key)); err != nil {
@@ -97,9 +49,12 @@ func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 	return d.removeImage(ref.Key)
 }
 
+// removeImage removes the image and what an unfinished Restore left.
 func (d *Driver) removeImage(key volume.Key) error {
-	if err := d.dir.discard(imageName(key)); err != nil {
-		return err
+	for _, name := range []string{restoredName(key), imageName(key)} {
+		if err := d.dir.discard(name); err != nil {
+			return err
+		}
 	}
 	return d.dir.sync()
 }
@@ -235,44 +190,60 @@ func (d *Driver) take(ctx context.Context, ref backends.Ref) (taken, sidecar, er
 	if err != nil {
 		return taken{}, sidecar{}, err
 	}
-	img, err := d.openImage(ref.Key)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = d.absent(ref.Key)
-	}
+	found, err := d.own(ref)
 	if err != nil {
 		held.release()
 		return taken{}, sidecar{}, err
 	}
-	object := taken{img, held}
-	found, err := d.loadWhole(ref, img)
+	img, err := d.openWhole(ref.Key, &found)
 	if err != nil {
-		object.release()
+		held.release()
 		return taken{}, sidecar{}, err
 	}
-	return object, found, nil
+	return taken{img, held}, found, nil
 }
 
-func (d *Driver) loadWhole(ref backends.Ref, img *image) (sidecar, error) {
+// own returns the sidecar of the object with the key and the ID of ref. It returns
+// NotFound if there is none, but what took the place of the image is refused, and
+// FailedPrecondition if the object has another ID.
+func (d *Driver) own(ref backends.Ref) (sidecar, error) {
 	found, err := d.load(ref.Key)
+	if errors.Is(err, volume.NotFound) {
+		if _, refused := d.dir.exists(imageName(ref.Key)); refused != nil {
+			return sidecar{}, refused
+		}
+	}
 	if err != nil {
 		return sidecar{}, err
 	}
 	if found.ID != ref.ID {
 		return sidecar{}, backends.Errorf(volume.FailedPrecondition, "another volume is here: %s, not %s", found.ID, ref.ID)
 	}
-	size, err := img.size()
-	if err != nil {
-		return sidecar{}, err
-	}
-	return found, d.dir.damaged(img.name, size, found.Size)
+	return found, nil
 }
 
-// absent is the error for a volume without an image: NotFound, unless it has a sidecar.
-func (d *Driver) absent(key volume.Key) error {
-	if _, err := d.load(key); err != nil {
-		return err
+// openWhole opens the image of an object whose lock is held, after ending a restore that
+// was decided.
+func (d *Driver) openWhole(key volume.Key, found *sidecar) (*image, error) {
+	if err := d.finishRestore(key, found); err != nil {
+		return nil, err
 	}
-	return d.dir.lost(key)
+	img, err := d.openImage(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, d.dir.lost(imageName(key))
+	}
+	if err != nil {
+		return nil, err
+	}
+	size, err := img.size()
+	if err == nil {
+		err = d.dir.damaged(img.name, size, found.Size)
+	}
+	if err != nil {
+		img.close()
+		return nil, err
+	}
+	return img, nil
 }
 
 // readyFor is ready for a change of ref. The Backend has validated ref already; a

@@ -129,6 +129,9 @@ func stepChild(args []string) error {
 		return err
 	}
 	d.beforeChange(left, killSelf)
+	if args[2] == cloneStep {
+		return cloneOfMonday(context.Background(), d)
+	}
 	p := position(at)
 	return p.step().call(context.Background(), d, p.ref("db-01"))
 }
@@ -286,7 +289,7 @@ type interruption struct {
 	at   position
 }
 
-// wantJournal wants each step up to next once and in order; one that was interrupted may
+// wantJournal wants each step up to next once and in order, a restore perhaps again; one that was interrupted may
 // be missing, because its process was killed before it could write the line.
 func wantJournal(t *testing.T, entries []JournalEntry, next map[volume.Name]position, interrupted map[interruption]bool) {
 	t.Helper()
@@ -300,6 +303,9 @@ func wantJournal(t *testing.T, entries []JournalEntry, next map[volume.Name]posi
 		name := volume.Name(strings.TrimPrefix(entry.Key, "default."))
 		p := positionOf(t, entry)
 		skip(name, p)
+		if p.step().change == ChangeRestore && p == want[name]-1 {
+			continue // a repeat does it all again
+		}
 		if p != want[name] {
 			t.Errorf("journal of %s: got %s, want %s", name, p, want[name])
 		}

@@ -103,7 +103,7 @@ func patiently(d *Driver, p position, ref backends.Ref) error {
 // what is there.
 func wantLegal(t *testing.T, entries []JournalEntry, objects []backends.Object) {
 	t.Helper()
-	var exists, held bool
+	var exists, held, snapshot bool
 	var size volume.Bytes
 	for i, entry := range entries {
 		legal := false
@@ -117,7 +117,13 @@ func wantLegal(t *testing.T, entries []JournalEntry, objects []backends.Object) 
 		case ChangeDetach, ChangeEvict:
 			legal, held = held, false
 		case ChangeDelete:
-			legal, exists = exists && !held, false
+			legal, exists = exists && !held && !snapshot, false
+		case ChangeSnapshot:
+			legal, snapshot = exists && !snapshot, true
+		case ChangeRestore:
+			legal, size = snapshot && !held, entry.Size
+		case ChangeDeleteSnapshot:
+			legal, snapshot = snapshot, false
 		}
 		if !legal {
 			t.Errorf("entry %d: got %s, want a change that the ones before allow", i+1, entry.Change)

@@ -138,12 +138,26 @@ func (d *directory) open(name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// maxRead bounds what is read of a file, in bytes; a real one has a few hundred, and up to
-// 300 more for each of [volume.MaxAttachments] nodes.
-const maxRead = 64 << 10
+// maxRead bounds what is read of a file, in bytes; a real one has a few hundred, up to 300
+// more for each of [volume.MaxAttachments] nodes and 170 for each of [MaxSnapshots].
+const maxRead = 256 << 10
 
-// read returns the content of a small regular file, or fs.ErrNotExist.
-func (d *directory) read(name string) ([]byte, error) {
+// looks is how often something is looked at without a lock, when each time a change comes
+// into the middle of the look.
+const looks = 5
+
+// read returns the content of a small regular file, or fs.ErrNotExist. A file that is
+// replaced at this moment is read again.
+func (d *directory) read(name string) (data []byte, err error) {
+	for range looks {
+		if data, err = d.readOnce(name); !errors.Is(err, volume.Busy) {
+			break
+		}
+	}
+	return data, err
+}
+
+func (d *directory) readOnce(name string) ([]byte, error) {
 	f, err := d.open(name, os.O_RDONLY)
 	if err != nil {
 		return nil, err
@@ -218,6 +232,15 @@ func (d *directory) discard(name string) error {
 		return d.fault(err)
 	}
 	return nil
+}
+
+// discardImage removes a regular file if it is there. What took its place is not ours to
+// remove.
+func (d *directory) discardImage(name string) error {
+	if there, err := d.exists(name); err != nil || !there {
+		return err
+	}
+	return d.discard(name)
 }
 
 // sync makes the directory's entries durable.

@@ -32,8 +32,23 @@ func calls(d *local.Driver, ref backends.Ref) map[string]func(context.Context) e
 			return err
 		},
 		"resize": func(ctx context.Context) error { return d.Resize(ctx, ref, volume.GiB) },
-		"list":   func(ctx context.Context) error { return d.List(ctx, func(backends.Object) bool { return true }) },
-		"health": func(ctx context.Context) error { _, err := d.Health(ctx); return err },
+		"snapshot": func(ctx context.Context) error {
+			_, err := d.CreateSnapshot(ctx, ref, "monday")
+			return err
+		},
+		"snapshots": func(ctx context.Context) error { _, err := d.ListSnapshots(ctx, ref); return err },
+		"delete_snapshot": func(ctx context.Context) error {
+			return d.DeleteSnapshot(ctx, ref, "monday")
+		},
+		"restore": func(ctx context.Context) error { return d.Restore(ctx, ref, "monday") },
+		"clone": func(ctx context.Context) error {
+			return d.Clone(ctx, ref, "monday", refOf("copy", 1), volume.MiB)
+		},
+		"flatten":  func(ctx context.Context) error { return d.Flatten(ctx, ref) },
+		"children": func(ctx context.Context) error { _, err := d.Children(ctx, ref, "monday"); return err },
+		"usage":    func(ctx context.Context) error { _, err := d.Usage(ctx, ref); return err },
+		"list":     func(ctx context.Context) error { return d.List(ctx, func(backends.Object) bool { return true }) },
+		"health":   func(ctx context.Context) error { _, err := d.Health(ctx); return err },
 	}
 }
 
@@ -54,7 +69,10 @@ func wantAll(t *testing.T, d *local.Driver, ref backends.Ref, class volume.Class
 	}
 }
 
-var everyCall = []string{"create", "delete", "get", "attach", "detach", "evict", "resize", "list", "health"}
+var everyCall = append([]string{"create", "delete", "get", "attach", "detach", "evict", "resize", "list", "health"}, snapshotCalls...)
+
+// snapshotCalls are those for snapshots and clones, and usage.
+var snapshotCalls = []string{"snapshot", "snapshots", "delete_snapshot", "restore", "clone", "flatten", "children", "usage"}
 
 func opened(t *testing.T) (store, *local.Driver) {
 	t.Helper()
@@ -132,7 +150,7 @@ func TestDriver_LinkPlanted_IsRefusedAndNotFollowed(t *testing.T) {
 				before, err := os.Stat(target)
 				must(t, err)
 				must(t, os.Symlink(target, link))
-				wantAll(t, d, ref, volume.FailedPrecondition, link, "create", "delete", "get", "attach", "detach", "evict", "resize")
+				wantAll(t, d, ref, volume.FailedPrecondition, link, "create", "delete", "get", "attach", "detach", "evict", "resize", "snapshot", "restore", "flatten", "usage")
 				wantAll(t, d, ref, volume.Internal, link, "list")
 				after, err := os.Stat(target)
 				must(t, err)
@@ -168,9 +186,30 @@ func TestDriver_HostileNames_AreInvalidArgument(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "../../etc", "a/b", "a\x00b", "a\nb", "UPPER", strings.Repeat("a", 64)} {
 		ref := refOf(volume.Name(name), 1)
 		wantAll(t, d, ref, volume.InvalidArgument, "volume name", "create", "delete", "get", "attach", "detach", "evict", "resize")
+		wantAll(t, d, ref, volume.InvalidArgument, "volume name", snapshotCalls...)
+	}
+	for _, name := range []volume.SnapshotName{"", "..", "../a", "a/b", "a@b", "a\x00b"} {
+		for call, err := range snapshotsNamed(t.Context(), d, refOf("db-01", 1), name) {
+			if !errors.Is(err, volume.InvalidArgument) || !strings.Contains(err.Error(), "snapshot name") {
+				t.Errorf("%s of %q: got %v, want %v", call, name, err, volume.InvalidArgument)
+			}
+		}
 	}
 	if files := s.files(t); len(files) != 0 {
 		t.Errorf("files: got %q, want none", files)
+	}
+}
+
+// snapshotsNamed makes the calls that get the name of a snapshot.
+func snapshotsNamed(ctx context.Context, d *local.Driver, ref backends.Ref, name volume.SnapshotName) map[string]error {
+	_, snapshotErr := d.CreateSnapshot(ctx, ref, name)
+	_, childrenErr := d.Children(ctx, ref, name)
+	return map[string]error{
+		"snapshot":        snapshotErr,
+		"delete_snapshot": d.DeleteSnapshot(ctx, ref, name),
+		"restore":         d.Restore(ctx, ref, name),
+		"clone":           d.Clone(ctx, ref, name, refOf("copy", 1), volume.MiB),
+		"children":        childrenErr,
 	}
 }
 
@@ -268,6 +307,35 @@ func TestDriver_DiskFull_IsResourceExhaustedAndHeals(t *testing.T) {
 	if len(entries) != 1 {
 		t.Errorf("files left: got %v, want %s only", entries, local.FencesDir)
 	}
+}
+
+func TestSnapshots_DiskFull_AreResourceExhaustedAndHeal(t *testing.T) {
+	dir := smallFileSystem(t)
+	s := store{dir: filepath.Join(dir, "volumes"), journal: filepath.Join(t.TempDir(), "journal")}
+	d := s.open(t)
+	t.Cleanup(func() { must(t, d.Close()) })
+	ref, clone := refOf("db-01", 1), refOf("db-02", 1)
+	must(t, d.Create(t.Context(), ref, volume.MiB))
+	s.WriteContent(t, ref, make([]byte, 400*volume.KiB), 0)
+	_, err := d.CreateSnapshot(t.Context(), ref, "monday")
+	must(t, err)
+	before := s.files(t)
+
+	calls := map[string]func() error{
+		"snapshot": func() error { _, err := d.CreateSnapshot(t.Context(), ref, "tuesday"); return err },
+		"restore":  func() error { return d.Restore(t.Context(), ref, "monday") },
+		"clone":    func() error { return d.Clone(t.Context(), ref, "monday", clone, volume.MiB) },
+	}
+	for name, call := range calls {
+		if err := call(); !errors.Is(err, volume.ResourceExhausted) {
+			t.Errorf("%s on a full disk: got %v, want %v", name, err, volume.ResourceExhausted)
+		}
+		if files := s.files(t); !slices.Equal(files, before) {
+			t.Errorf("files after %s on a full disk: got %v, want %v", name, files, before)
+		}
+	}
+	must(t, d.DeleteSnapshot(t.Context(), ref, "monday"))
+	must(t, calls["snapshot"]())
 }
 
 func TestDriver_FileSystemReadOnly_IsUnavailable(t *testing.T) {

@@ -33,7 +33,7 @@ func TestFence_KilledBeforeEachDiskChange_IsMadeOrNot(t *testing.T) {
 		at     position // how far the volume's life has come
 	}{
 		"NoVolume":       {0, 0},
-		"AttachedVolume": {0, 3},
+		"AttachedVolume": {0, 4},
 		"OlderFence":     {staleEpoch, 1},
 		"DeletedVolume":  {staleEpoch, position(len(life))},
 	} {

@@ -34,10 +34,14 @@ func (d *Driver) openOrMakeImage(key volume.Key) (*image, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return img, err
 	}
-	name := imageName(key)
+	return d.makeImage(imageName(key), fileMode)
+}
+
+// makeImage makes an empty file of that name, which must not be there.
+func (d *Driver) makeImage(name string, mode fs.FileMode) (*image, error) {
 	d.dir.step()
 	// O_EXCL: never through a link that was planted since.
-	f, err := d.dir.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	f, err := d.dir.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, d.dir.fault(err)
 	}
@@ -78,7 +82,7 @@ func (d *directory) damaged(name string, size, recorded volume.Bytes) error {
 	return backends.Errorf(volume.Internal, "file %s: %s long, recorded are %s", filepath.Join(d.path, name), size, recorded)
 }
 
-// lost is the error of an object whose image is missing.
-func (d *directory) lost(key volume.Key) error {
-	return backends.Errorf(volume.Internal, "file %s: missing, though its sidecar exists", filepath.Join(d.path, imageName(key)))
+// lost is the error of a file that is missing.
+func (d *directory) lost(name string) error {
+	return backends.Errorf(volume.Internal, "file %s: missing, though its sidecar exists", filepath.Join(d.path, name))
 }

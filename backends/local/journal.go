@@ -24,11 +24,15 @@ const (
 	ChangeAttach Change = "attach"
 	ChangeDetach Change = "detach"
 	ChangeEvict  Change = "evict"
+
+	ChangeSnapshot       Change = "snapshot"
+	ChangeDeleteSnapshot Change = "delete_snapshot"
+	ChangeRestore        Change = "restore"
 )
 
 // JournalEntry is one line of a journal: a change that really happened. A call that
 // finds its work done writes none, so a second entry for one step is an effect that
-// happened twice. An entry is written after its change: a process killed between the two
+// happened twice; only a restore is done again by a repeat. An entry is written after its change: a process killed between the two
 // leaves a change without an entry, never an entry without a change.
 type JournalEntry struct {
 	Time   time.Time    `json:"time"`
@@ -37,6 +41,9 @@ type JournalEntry struct {
 	ID     volume.ID    `json:"id"`
 	Size   volume.Bytes `json:"size_bytes"` // after the change; of a delete, before it
 	Node   volume.Node  `json:"node,omitempty"`
+
+	Snapshot volume.SnapshotName `json:"snapshot,omitempty"`
+	Source   string              `json:"source,omitempty"` // of a clone: <project>.<name>@<snapshot>
 }
 
 // ReadJournal returns the entries of a journal in the order of their writing. What a

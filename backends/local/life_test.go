@@ -26,11 +26,16 @@ const (
 	secondSize = 4 * volume.MiB
 	holder     = volume.Node("n1")
 	goner      = volume.Node("n2")
+	monday     = volume.SnapshotName("monday")
 )
 
 var life = []step{
 	{ChangeCreate, func(ctx context.Context, d *Driver, ref backends.Ref) error {
 		return d.Create(ctx, ref, firstSize)
+	}, firstSize, "", false},
+	{ChangeSnapshot, func(ctx context.Context, d *Driver, ref backends.Ref) error {
+		_, err := d.CreateSnapshot(ctx, ref, monday)
+		return err
 	}, firstSize, "", false},
 	{ChangeResize, func(ctx context.Context, d *Driver, ref backends.Ref) error {
 		return d.Resize(ctx, ref, secondSize)
@@ -50,6 +55,12 @@ var life = []step{
 		_, err := d.Evict(ctx, ref, goner)
 		return err
 	}, secondSize, goner, false},
+	{ChangeRestore, func(ctx context.Context, d *Driver, ref backends.Ref) error {
+		return d.Restore(ctx, ref, monday)
+	}, firstSize, "", false},
+	{ChangeDeleteSnapshot, func(ctx context.Context, d *Driver, ref backends.Ref) error {
+		return d.DeleteSnapshot(ctx, ref, monday)
+	}, firstSize, "", false},
 	{ChangeDelete, func(ctx context.Context, d *Driver, ref backends.Ref) error {
 		return d.Delete(ctx, ref)
 	}, 0, "", false},

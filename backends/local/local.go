@@ -25,8 +25,9 @@ type Options struct {
 	Journal string
 }
 
-// Driver is a directory of volumes. It implements [backends.Driver],
-// [backends.Resizer], [backends.Lister], [backends.Fencer] and [backends.Evictor]. All its errors carry a class:
+// Driver is a directory of volumes. It implements [backends.Driver], [backends.Resizer],
+// [backends.Lister], [backends.Fencer], [backends.Evictor], [backends.Snapshotter],
+// [backends.Cloner] and [backends.UsageReporter]. All its errors carry a class:
 // ResourceExhausted for a full disk, an exhausted quota or a size that the file system
 // cannot hold; Unavailable for a directory that is missing, read-only or broken;
 // FailedPrecondition for missing permission and for a planted symbolic link; Busy while
@@ -36,6 +37,14 @@ type Driver struct {
 	fences   *directory // within dir
 	presence *os.File   // the lock file, with the byte of the open drivers locked
 	journal  *journal   // nil for none
+
+	// share gives a file the content of another by sharing its blocks; nil for a directory
+	// that cannot.
+	share   func(to, from *os.File) error
+	sharing string // what Health tells of it
+	// Tests act in these: before each chunk of a copy, and between the look for a snapshot
+	// and the opening of its file.
+	copying, meanwhile func()
 }
 
 var (
@@ -44,6 +53,9 @@ var (
 	_ backends.Lister  = (*Driver)(nil)
 	_ backends.Fencer  = (*Driver)(nil)
 	_ backends.Evictor = (*Driver)(nil)
+	_ backends.Cloner  = (*Driver)(nil)
+
+	_ backends.UsageReporter = (*Driver)(nil)
 )
 
 // Open returns a driver for the directory, having removed the temporary files that
@@ -55,7 +67,7 @@ func Open(opts Options) (*Driver, error) {
 	if opts.Dir == "" {
 		return nil, backends.Errorf(volume.InvalidArgument, "open local driver: no directory given")
 	}
-	d := &Driver{}
+	d := &Driver{copying: func() {}, meanwhile: func() {}}
 	if err := d.open(opts); err != nil {
 		_ = d.Close() // the first error is the one to tell
 		return nil, err
@@ -86,6 +98,7 @@ func (d *Driver) open(opts Options) (err error) {
 			return err
 		}
 	}
+	d.share, d.sharing = d.dir.probe(shareBlocks)
 	if opts.Journal != "" {
 		d.journal, err = openJournal(opts.Journal)
 	}
@@ -109,7 +122,8 @@ func (d *Driver) Close() error {
 	return errors.Join(errs...)
 }
 
-// Health tells the directory and its free bytes. It returns Unavailable if the
+// Health tells the directory, its free bytes, and whether snapshots and clones share blocks
+// or are copies, as it was when the driver was opened. It returns Unavailable if the
 // directory is gone, replaced by another, or read-only, and FailedPrecondition if this
 // process may not write there.
 func (d *Driver) Health(ctx context.Context) (backends.Health, error) {
@@ -128,6 +142,7 @@ func (d *Driver) Health(ctx context.Context) (backends.Health, error) {
 		Version: version(),
 		Facts: map[string]string{
 			"directory":  d.dir.path,
+			"snapshots":  d.sharing,
 			"free_bytes": strconv.FormatUint(fs.Bavail*uint64(fs.Bsize), 10), //nolint:gosec // a block size is positive
 		},
 	}, nil

@@ -22,20 +22,30 @@ func (d *Driver) Get(ctx context.Context, key volume.Key) (backends.Object, erro
 	return d.get(key)
 }
 
-func (d *Driver) get(key volume.Key) (backends.Object, error) {
+// get looks at a damaged object again: a delete, a create or a restore may have come
+// between the look at its sidecar and that at its image.
+func (d *Driver) get(key volume.Key) (object backends.Object, err error) {
+	for range looks {
+		if object, err = d.look(key); !errors.Is(err, volume.Internal) {
+			return object, err
+		}
+	}
+	return object, err
+}
+
+func (d *Driver) look(key volume.Key) (backends.Object, error) {
 	found, err := d.load(key)
 	if err != nil {
 		return backends.Object{}, err
 	}
-	info, err := d.dir.lstat(imageName(key))
+	name, info, err := d.lstatImage(key, found)
 	if errors.Is(err, fs.ErrNotExist) {
-		// Deleted between the two looks, or lost.
-		return backends.Object{}, d.absent(key)
+		return backends.Object{}, d.dir.lost(name)
 	}
 	if err != nil {
 		return backends.Object{}, err
 	}
-	if err := d.dir.damaged(imageName(key), volume.Bytes(info.Size()), found.Size); err != nil {
+	if err := d.dir.damaged(name, volume.Bytes(info.Size()), found.Size); err != nil {
 		return backends.Object{}, err
 	}
 	object := backends.Object{Ref: backends.Ref{Key: key, ID: found.ID}, Size: found.Size}
@@ -43,6 +53,19 @@ func (d *Driver) get(key volume.Key) (backends.Object, error) {
 		object.Attachments = append(object.Attachments, d.attachment(key, attachment))
 	}
 	return object, nil
+}
+
+// lstatImage describes the file with the content of the object, and returns its name.
+func (d *Driver) lstatImage(key volume.Key, found sidecar) (string, fs.FileInfo, error) {
+	if found.Restored {
+		name := restoredName(key)
+		if info, err := d.dir.lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			return name, info, err
+		}
+	}
+	name := imageName(key)
+	info, err := d.dir.lstat(name)
+	return name, info, err
 }
 
 // List tells the whole objects; see [backends.Lister]. A damaged one does not hide the

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,16 +14,23 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// Names of files. A volume's names hold no dot, so no two volumes share a file.
+// Names of files. A volume's names hold no dot and no @, so no two volumes share a file. The
+// longest is that of a snapshot, 195 bytes of 255.
 const (
 	imageSuffix     = ".img"
+	restoredSuffix  = ".restored.img"
 	sidecarSuffix   = ".json"
 	temporaryPrefix = "."
 	temporarySuffix = ".tmp"
 )
 
-func imageName(key volume.Key) string   { return key.String() + imageSuffix }
-func sidecarName(key volume.Key) string { return key.String() + sidecarSuffix }
+func imageName(key volume.Key) string    { return key.String() + imageSuffix }
+func restoredName(key volume.Key) string { return key.String() + restoredSuffix }
+func sidecarName(key volume.Key) string  { return key.String() + sidecarSuffix }
+
+func snapshotName(key volume.Key, name volume.SnapshotName) string {
+	return key.String() + "@" + string(name) + imageSuffix
+}
 
 // sidecarVersion is the schema version that this code writes and the only one it reads.
 const sidecarVersion = 1
@@ -34,6 +42,12 @@ type sidecar struct {
 	Key           string             `json:"key"`
 	Size          volume.Bytes       `json:"size_bytes"`
 	Attachments   volume.Attachments `json:"attachments,omitempty"`
+	// Snapshots are the oldest first. Each has a file of its own.
+	Snapshots []kept `json:"snapshots,omitempty"`
+	// Unfinished, if any, is a snapshot that does not exist though its file may.
+	Unfinished volume.SnapshotName `json:"unfinished,omitempty"`
+	// Restored says that the file of a restore, if there, is to take the image's place.
+	Restored bool `json:"restored,omitempty"`
 }
 
 func newSidecar(ref backends.Ref, size volume.Bytes) sidecar {
@@ -75,7 +89,7 @@ func (s sidecar) validate(key volume.Key) error {
 	if err := s.Size.ValidateSize(); err != nil {
 		return err
 	}
-	return s.Attachments.Validate()
+	return cmp.Or(s.Attachments.Validate(), s.validateSnapshots())
 }
 
 // load reads the sidecar of a volume. It returns NotFound if there is none, Internal

@@ -38,6 +38,15 @@ func TestDecodeSidecar(t *testing.T) {
 		{"ReaderBesideWriter", replace(`[{`, `[{"node":"n1","mode":"read-only"},{`), "a writer beside others"},
 		{"NodesOutOfOrder", replace(`[{"node":"n12","mode":"read-write"}]`, `[{"node":"n2","mode":"read-only"},{"node":"n1","mode":"read-only"}]`), "node n1 after node n2"},
 		{"NodeTwice", replace(`[{"node":"n12","mode":"read-write"}]`, `[{"node":"n1","mode":"read-only"},{"node":"n1","mode":"read-only"}]`), "node n1 after node n1"},
+		{"Snapshots", snapshots(`{"name":"a","size_bytes":1,"created_at":"2026-11-21T01:02:03.000000004Z"}`), ""},
+		{"NoSnapshots", snapshots(``), "an empty list"},
+		{"SnapshotNameOutside", snapshots(`{"name":"../a","size_bytes":1,"created_at":"2026-11-21T01:02:03Z"}`), "invalid_name"},
+		{"SnapshotWithoutSize", snapshots(`{"name":"a","created_at":"2026-11-21T01:02:03Z"}`), "invalid_size"},
+		{"SnapshotWithoutTime", snapshots(`{"name":"a","size_bytes":1}`), "without its time"},
+		{"SnapshotTwice", snapshots(`{"name":"a","size_bytes":1,"created_at":"2026-11-21T01:02:03Z"},{"name":"a","size_bytes":2,"created_at":"2026-11-21T01:02:03Z"}`), "listed twice"},
+		{"Unfinished", replace(`"attachments"`, `"unfinished":"a","attachments"`), ""},
+		{"UnfinishedOutside", replace(`"attachments"`, `"unfinished":"a/b","attachments"`), "invalid_name"},
+		{"UnfinishedAndFinished", replace(`"attachments"`, `"snapshots":[{"name":"a","size_bytes":1,"created_at":"2026-11-21T01:02:03Z"}],"unfinished":"a","attachments"`), "finished and unfinished"},
 		{"SingleAttachment", replace(`"attachments":[{"node":"n12","mode":"read-write"}]`, `"attachment":{"node":"n12","mode":"read-write"}`), `unknown field "attachment"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -56,8 +65,13 @@ func replace(from, to string) func(string) string {
 	return func(s string) string { return strings.Replace(s, from, to, 1) }
 }
 
+func snapshots(list string) func(string) string {
+	return replace(`"attachments"`, `"snapshots":[`+list+`],"attachments"`)
+}
+
 func FuzzDecodeSidecar(f *testing.F) {
 	f.Add([]byte(goodSidecar))
+	f.Add([]byte(snapshots(`{"name":"a","size_bytes":1,"created_at":"2026-11-21T01:02:03Z"}`)(goodSidecar)))
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`[[[[`))
 	f.Add([]byte(replace(`1048576`, `"10GiB"`)(goodSidecar)))

@@ -20,6 +20,7 @@ var (
 	_ backends.Resizer = absent{}
 	_ backends.Fencer  = absent{}
 	_ backends.Evictor = absent{}
+	_ backends.Cloner  = absent{}
 )
 
 func (a absent) err() error {
@@ -46,6 +47,30 @@ func (a absent) Fence(context.Context, backends.Ref) error { return a.err() }
 
 func (a absent) Evict(context.Context, backends.Ref, volume.Node) (backends.Eviction, error) {
 	return backends.Eviction{}, a.err()
+}
+
+func (a absent) CreateSnapshot(context.Context, backends.Ref, volume.SnapshotName) (backends.Snapshot, error) {
+	return backends.Snapshot{}, a.err()
+}
+
+func (a absent) DeleteSnapshot(context.Context, backends.Ref, volume.SnapshotName) error {
+	return a.err()
+}
+
+func (a absent) ListSnapshots(context.Context, backends.Ref) ([]backends.Snapshot, error) {
+	return nil, a.err()
+}
+
+func (a absent) Restore(context.Context, backends.Ref, volume.SnapshotName) error { return a.err() }
+
+func (a absent) Clone(context.Context, backends.Ref, volume.SnapshotName, backends.Ref, volume.Bytes) error {
+	return a.err()
+}
+
+func (a absent) Flatten(context.Context, backends.Ref) error { return a.err() }
+
+func (a absent) Children(context.Context, backends.Ref, volume.SnapshotName) ([]volume.Key, error) {
+	return nil, a.err()
 }
 
 func (a absent) Health(context.Context) (backends.Health, error) { return backends.Health{}, a.err() }

@@ -85,13 +85,18 @@ func describe(err error) string {
 	return kind + ": " + err.Error()
 }
 
-// describeOutcome returns `rejected: volume_exists: create volume default.db-01 …`.
+// describeOutcome returns `rejected: volume_exists: create volume default.db-01 …`, and on
+// lines of their own what stands in the way.
 func describeOutcome(reply commands.Reply) string {
 	failure := reply.Failure
 	if failure == nil {
 		failure = volume.NewFailure(reply.Err())
 	}
-	return string(reply.Outcome) + ": " + failureText(failure)
+	text := string(reply.Outcome) + ": " + failureText(failure)
+	for _, by := range failure.BlockedBy {
+		text += "\n  blocked by " + string(by.Kind) + " " + plain(by.Name)
+	}
+	return text
 }
 
 // failureText returns the code, then the message without it.

@@ -18,6 +18,7 @@ var (
 	_ pflag.Value = (*oneOf[string])(nil)
 	_ pflag.Value = (*manyOf[string])(nil)
 	_ pflag.Value = (*size)(nil)
+	_ pflag.Value = (*snapshotKey)(nil)
 	_ pflag.Value = (*labels)(nil)
 	_ pflag.Value = (*moment)(nil)
 	_ pflag.Value = (*sequence)(nil)
@@ -99,6 +100,18 @@ func (s *size) Set(text string) error {
 	}
 	*s = size(bytes)
 	return bytes.ValidateSize()
+}
+
+// snapshotKey is "db-01@before-upgrade".
+type snapshotKey volume.SnapshotKey
+
+func (k *snapshotKey) String() string { return volume.SnapshotKey(*k).String() }
+func (k *snapshotKey) Type() string   { return "VOLUME@SNAPSHOT" }
+
+func (k *snapshotKey) Set(text string) error {
+	key, err := volume.ParseSnapshotKey(text)
+	*k = snapshotKey(key)
+	return err
 }
 
 // labels is a flag that may be given several times, each with KEY=VALUE. Values may

@@ -45,6 +45,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.upCommand(),
 		a.workerCommand(),
 		a.volumeCommand(),
+		a.snapshotCommand(),
 		a.nodeCommand(),
 		a.eventsCommand(),
 		a.deadCommand(),

@@ -20,6 +20,7 @@ import (
 	"github.com/jetvol/jetvol/internal/config"
 	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker"
 )
 
 // configuration returns what the file says, or a configuration of the one backend that
@@ -50,6 +51,7 @@ func loadConfig(path string) (config.Config, error) {
 type served struct {
 	byName    map[string]*backends.Backend
 	byDefault string
+	clones    map[string]worker.ClonePolicy
 }
 
 // openBackends opens all backends. One that cannot be opened answers every call with
@@ -62,7 +64,10 @@ func (f *workerFlags) openBackends(ctx context.Context, registerer prometheus.Re
 		}
 	}
 	calls := telemetry.NewBackendCalls(registerer)
-	s := &served{byName: map[string]*backends.Backend{}, byDefault: f.backends.DefaultBackend}
+	s := &served{
+		byName: map[string]*backends.Backend{}, byDefault: f.backends.DefaultBackend,
+		clones: map[string]worker.ClonePolicy{},
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -96,6 +101,7 @@ func (s *served) add(b config.Backend, driver backends.Driver, calls telemetry.B
 		return err
 	})
 	s.byName[b.Name] = backend
+	s.clones[b.Name] = worker.ClonePolicy{MaxDepth: b.MaxDepth, Flatten: b.AutoFlatten}
 }
 
 func explainDir(err error) error {

@@ -127,6 +127,7 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		ID:             s.id,
 		Backends:       s.backends.byName,
 		DefaultBackend: s.backends.byDefault,
+		Clones:         s.backends.clones,
 		Concurrency:    f.concurrency,
 		DrainTimeout:   f.drainTimeout,
 		ReplaceLease:   f.alone,

@@ -21,12 +21,13 @@ func showTransition(w io.Writer, t volume.Transition) {
 }
 
 // transitionText is `create      pending → creating      generation 1`. The columns hold
-// every name but the long ones of failed attempts.
+// every name but the long ones of failed attempts and of snapshots.
 func transitionText(t volume.Transition) string {
 	return fmt.Sprintf("%-10s  %9s → %-9s  generation %d", t.Event, t.From, t.To, t.Generation)
 }
 
-// troubleText says what went wrong, why, and when it is tried again.
+// troubleText says what the transition is about, how far it has come, and what went wrong,
+// why, and when it is tried again.
 func troubleText(t volume.Transition) string {
 	var text strings.Builder
 	if t.Event == volume.EventError {
@@ -42,6 +43,12 @@ func troubleText(t volume.Transition) string {
 	case t.Event == volume.EventEvicted:
 		text.WriteString("  fenced " + fencedText(t.Eviction))
 	}
+	if t.Snapshot != nil {
+		text.WriteString("  snapshot " + string(t.Snapshot.Name))
+	}
+	if t.Progress != nil {
+		text.WriteString("  " + percentText(*t.Progress))
+	}
 	if t.Failure != nil {
 		text.WriteString("  " + failureText(t.Failure))
 	}
@@ -49,6 +56,14 @@ func troubleText(t volume.Transition) string {
 		text.WriteString(", next at " + t.NextRetryAt.Local().Format(clock))
 	}
 	return text.String()
+}
+
+// percentText is `42 %`. It is 100 % only at the end.
+func percentText(p volume.Progress) string {
+	if p.Done >= p.Total {
+		return "100 %"
+	}
+	return fmt.Sprintf("%d %%", min(int(float64(p.Done)/float64(p.Total)*100), 99))
 }
 
 // showReply prints the last line of a command that did not fail:
@@ -76,11 +91,12 @@ func showRecord(w io.Writer, r volume.Record) {
 	row("generation", "%d", r.Generation)
 	row("size", "%s", r.Size)
 	row("backend", "%s", r.Backend)
+	showChain(row, r.Spec)
 	for _, a := range r.Attachments {
-		row("attached to", "%s %s%s", a.Node, a.Mode, pairs(" ", a.Connection))
+		row("attached to", "%s %s%s", a.Node, a.Mode, pairs(a.Connection))
 	}
 	if len(r.Labels) > 0 {
-		row("labels", "%s", strings.TrimSpace(pairs(" ", r.Labels)))
+		row("labels", "%s", strings.TrimSpace(pairs(r.Labels)))
 	}
 	if r.Drift != "" {
 		row("drift", "%s", r.Drift)
@@ -96,6 +112,22 @@ func showRecord(w io.Writer, r volume.Record) {
 	}
 	row("created", "%s", stamp(r.CreatedAt))
 	row("updated", "%s", stamp(r.UpdatedAt))
+}
+
+// showChain prints where a volume stands among snapshots and clones.
+func showChain(row func(name, format string, values ...any), spec volume.Spec) {
+	if !spec.Source.IsZero() {
+		row("source", "%s", spec.Source)
+	}
+	if spec.ReadOnly {
+		row("access", "%s", volume.ReadOnly)
+	}
+	if spec.Snapshots > 0 {
+		row("snapshots", "%d", spec.Snapshots)
+	}
+	if spec.HalfRestored != "" {
+		row("content", "half restored from snapshot %s: restore it, or another one, again", spec.HalfRestored)
+	}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

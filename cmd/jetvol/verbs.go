@@ -14,16 +14,29 @@ type verbSpec struct {
 	short   string
 	example string
 	flags   func(*cobra.Command, *volume.Args)
+	subject subject
 }
+
+// subject is what a subcommand is about.
+type subject struct {
+	count int // of the arguments that name it
+	// read returns the volume that the arguments name, and sets what else they say.
+	read func(*app, []string, *volume.Args) (volume.Key, error)
+}
+
+var aVolume = subject{1, func(a *app, names []string, _ *volume.Args) (volume.Key, error) { return a.keyOf(names[0]) }}
 
 func verbSpecs() []verbSpec {
 	return []verbSpec{
 		{
-			volume.VerbCreate, "create NAME --size SIZE", "Make a volume",
+			volume.VerbCreate, "create NAME --size SIZE|--from VOLUME@SNAPSHOT", "Make a volume, empty or as a clone",
 			`  jetvol volume create db-01 --size 10GiB
   jetvol volume create db-01 --size 10GiB --label team=data --label tier=gold --json
-  jetvol -p billing volume create db-01 --size 500MB --no-wait --id order-4711`,
+  jetvol -p billing volume create db-01 --size 500MB --no-wait --id order-4711
+  jetvol volume create db-02 --from db-01@before-upgrade
+  jetvol volume create report --from db-01@before-upgrade --read-only`,
 			createFlags,
+			aVolume,
 		},
 		{
 			volume.VerbAttach, "attach NAME --node NODE", "Give a volume to a node",
@@ -31,6 +44,7 @@ func verbSpecs() []verbSpec {
   jetvol volume attach db-01 --node node-1 --mode read-only --if-state available
   jetvol volume attach db-01 --node node-2 --mode read-only`,
 			attachFlags,
+			aVolume,
 		},
 		{
 			volume.VerbDetach, "detach NAME", "Take a volume from the node that holds it",
@@ -39,27 +53,39 @@ func verbSpecs() []verbSpec {
 			func(c *cobra.Command, args *volume.Args) {
 				c.Flags().StringVar((*string)(&args.Node), "node", "", "node that lets go; may be left out if only one holds the volume")
 			},
+			aVolume,
 		},
 		{
 			volume.VerbResize, "resize NAME --size SIZE", "Make a volume larger",
 			`  jetvol volume resize db-01 --size 20GiB`,
-			sizeFlag,
+			resizeFlags,
+			aVolume,
+		},
+		{
+			volume.VerbFlatten, "flatten NAME", "Make a clone independent of its snapshot",
+			`  jetvol volume flatten db-02
+  jetvol volume flatten db-02 --wait 0`,
+			nil,
+			aVolume,
 		},
 		{
 			volume.VerbDelete, "delete NAME", "Remove a volume and its data",
 			`  jetvol volume delete db-01
   jetvol volume delete db-01 --if-generation 8`,
 			nil,
+			aVolume,
 		},
 		{
 			volume.VerbReconcile, "reconcile NAME", "Compare a volume with its backend and settle what differs",
 			`  jetvol volume reconcile db-01`,
 			nil,
+			aVolume,
 		},
 		{
 			volume.VerbNodeGone, "node-gone NAME --node NODE --reason TEXT", "Fence a node that is dead and take a volume from it",
 			`  jetvol volume node-gone db-01 --node node-1 --reason "rack 4 lost power"`,
 			nodeGoneArguments,
+			aVolume,
 		},
 		{
 			volume.VerbCancel, "cancel NAME", "Give up a command that is under way",
@@ -68,13 +94,17 @@ func verbSpecs() []verbSpec {
 			func(c *cobra.Command, args *volume.Args) {
 				c.Flags().StringVar((*string)(&args.Target), "command", "", "id of the command (default whichever is running)")
 			},
+			aVolume,
 		},
 	}
 }
 
 func createFlags(c *cobra.Command, args *volume.Args) {
 	sizeFlag(c, args)
-	c.Flags().StringVar(&args.Backend, "backend", "", "backend to store the volume on (default the worker's)")
+	c.Flags().Var((*snapshotKey)(&args.Source), "from", "snapshot that the volume begins as a clone of")
+	c.MarkFlagsOneRequired("size", "from")
+	c.Flags().BoolVar(&args.ReadOnly, "read-only", false, "with --from: the volume can be read only")
+	c.Flags().StringVar(&args.Backend, "backend", "", "backend to store the volume on (default the worker's, or the snapshot's)")
 	c.Flags().Var((*labels)(&args.Labels), "label", "label, may be given several times")
 }
 
@@ -93,9 +123,13 @@ func nodeGoneArguments(c *cobra.Command, args *volume.Args) {
 	required(c, "reason")
 }
 
+func resizeFlags(c *cobra.Command, args *volume.Args) {
+	sizeFlag(c, args)
+	required(c, "size")
+}
+
 func sizeFlag(c *cobra.Command, args *volume.Args) {
 	c.Flags().Var((*size)(&args.Size), "size", "size like 10GiB, 500MB or a number of bytes")
-	required(c, "size")
 }
 
 func required(c *cobra.Command, flag string) {
@@ -111,10 +145,10 @@ func (a *app) verbCommand(spec verbSpec) *cobra.Command {
 		Use:               spec.use,
 		Short:             spec.short,
 		Example:           spec.example,
-		Args:              cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(spec.subject.count),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, names []string) error {
-			key, err := a.keyOf(names[0])
+			key, err := spec.subject.read(a, names, &args)
 			if err != nil {
 				return err
 			}

@@ -181,11 +181,11 @@ func (a *app) await(ctx context.Context, client *commands.Client, f *requestFlag
 	return nil
 }
 
-// pairs returns the map as ` a=b c=d`, sorted, each with the separator before it.
-func pairs(separator string, values map[string]string) string {
+// pairs returns the map as ` a=b c=d`, sorted, each with a blank before it, fit for a terminal.
+func pairs(values map[string]string) string {
 	var text strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		text.WriteString(separator + key + "=" + values[key])
+		text.WriteString(" " + key + "=" + plain(values[key]))
 	}
 	return text.String()
 }

@@ -61,10 +61,14 @@ func TestVolume_NoServerOrStream_Unavailable(t *testing.T) {
 		"no stream":          {"-s", server.URL(), "--timeout", "100ms", "volume", "delete", "db-01"},
 		"no stream, no wait": {"-s", server.URL(), "--timeout", "100ms", "volume", "delete", "db-01", "--no-wait"},
 		// Long enough for one refusal to be heard on a busy machine, and shorter than --timeout.
-		"no time":             {"-s", server.URL(), "volume", "delete", "db-01", "--wait", "1s"},
-		"no bucket to get":    {"-s", server.URL(), "--timeout", "100ms", "volume", "get", "db-01"},
-		"no bucket to list":   {"-s", server.URL(), "--timeout", "100ms", "volume", "list"},
-		"no stream of events": {"-s", server.URL(), "--timeout", "100ms", "events"},
+		"no time":                {"-s", server.URL(), "volume", "delete", "db-01", "--wait", "1s"},
+		"no bucket to get":       {"-s", server.URL(), "--timeout", "100ms", "volume", "get", "db-01"},
+		"no bucket to list":      {"-s", server.URL(), "--timeout", "100ms", "volume", "list"},
+		"no bucket of snapshots": {"-s", server.URL(), "--timeout", "100ms", "snapshot", "get", "db-01@monday"},
+		"no bucket to walk":      {"-s", server.URL(), "--timeout", "100ms", "snapshot", "list"},
+		"no bucket to draw":      {"-s", server.URL(), "--timeout", "100ms", "snapshot", "tree", "db-01"},
+		"no bucket to change":    {"-s", server.URL(), "--timeout", "100ms", "snapshot", "label", "db-01@monday", "a=b"},
+		"no stream of events":    {"-s", server.URL(), "--timeout", "100ms", "events"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			jetvol(t, args...).want(t, exitUnavailable, "unavailable: ")
@@ -114,7 +118,7 @@ func TestVolume_Create_FileHasTheSize(t *testing.T) {
 
 func TestVerbs_EveryVerb_HasASubcommand(t *testing.T) {
 	var have []volume.Verb
-	for _, spec := range verbSpecs() {
+	for _, spec := range slices.Concat(verbSpecs(), snapshotSpecs()) {
 		have = append(have, spec.verb)
 	}
 	for _, verb := range volume.Verbs() {
@@ -139,6 +143,10 @@ func TestExitCode_Errors_AsDocumented(t *testing.T) {
 		{"failure", errors.New("odd"), exitFailed, "failed: odd"},
 		{"failed, though the backend is what is unavailable", reply(volume.Failed), exitFailed, "failed: backend_unavailable: backend down"},
 		{"rejected", reply(volume.Rejected), exitRejected, "rejected: backend_unavailable: backend down"},
+		{"rejected, with what is in the way", &outcomeError{commands.Reply{Outcome: volume.Rejected, Failure: &volume.Failure{
+			Code: volume.ErrHasSnapshots, Class: volume.FailedPrecondition, Message: "it has 2 snapshots",
+			BlockedBy: []volume.Blocker{{Kind: volume.BlockedBySnapshot, Name: "monday"}, {Kind: "omen", Name: "a\x1b[2Jb"}},
+		}}}, exitRejected, "rejected: has_snapshots: it has 2 snapshots\n  blocked by snapshot monday\n  blocked by omen a?[2Jb"},
 		{"outcome of a newer worker", &outcomeError{commands.Reply{Outcome: "postponed"}}, exitFailed, `postponed: internal: command  to volume .: "postponed" without a reason`},
 		{"pending", &commands.PendingError{CommandID: "c1", Key: volume.Key{Project: "p", Name: "v"}, Cause: volume.Unavailable}, exitPending, "pending: command c1 to volume p.v: may still be carried out: unavailable"},
 		{"unavailable", volume.Unavailable, exitUnavailable, "unavailable: unavailable"},

@@ -5,7 +5,6 @@ package acceptance
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
@@ -93,14 +92,7 @@ func newKiller(t *testing.T, seed uint64) *killer {
 
 func (k *killer) startWorker(t *testing.T) *program {
 	t.Helper()
-	worker := startProgram(t, k.server, k.server.url,
-		fmt.Sprintf("exec jetvol worker --server %s --config %s --concurrency 24 --log-level error", k.server.url, k.config))
-	const ready = "jetvol worker ready:"
-	printed := worker.until(func(printed string) bool { return strings.Contains(printed, ready) })
-	if !strings.Contains(printed, ready) {
-		t.Fatalf("jetvol worker printed\n%s\nwant %q", printed, ready)
-	}
-	return worker
+	return startWorker(t, k.server, "--concurrency 24 --config "+k.config)
 }
 
 // round lets the next worker finish what the former one left, gives it a create or a delete
@@ -175,22 +167,10 @@ func (k *killer) deleteAll(t *testing.T) {
 	}
 }
 
-// drain throws away what the subscription holds.
-func drain(events *nats.Subscription) {
-	for {
-		if _, err := events.NextMsg(time.Millisecond); err != nil {
-			return
-		}
-	}
-}
-
 // await returns when no command waits and no operation is under way.
 func (k *killer) await(t *testing.T) {
 	t.Helper()
-	poll(t, "end of all commands", func() bool {
-		stream, err := k.js.Stream(t.Context(), commands.StreamName)
-		return err == nil && stream.CachedInfo().State.Msgs == 0
-	})
+	awaitCommands(t, k.js)
 	for _, record := range records(t, k.js) {
 		if record.Op != nil {
 			t.Errorf("volume %s: %s with an operation and no command", record.Key, record.State)

@@ -67,21 +67,6 @@ func startNode(t *testing.T, a volume.Attachment) *node {
 	return n
 }
 
-// poll waits until f reports true, at most for patience.
-func poll(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	late := time.After(patience)
-	pause := time.NewTicker(20 * time.Millisecond)
-	defer pause.Stop()
-	for !f() {
-		select {
-		case <-pause.C:
-		case <-late:
-			t.Fatalf("%s: not after %s", what, patience)
-		}
-	}
-}
-
 func (n *node) signal(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := n.cmd.Process.Signal(signal); err != nil {

@@ -19,7 +19,7 @@ import (
 // The binary under test.
 const (
 	binaryVariable = "JETVOL_CEPH_BIN"
-	binaryTags     = "ceph,pacific"
+	binaryTags     = "ceph,pacific,ceph_preview"
 )
 
 // place is where a test's images are, and who uses them.

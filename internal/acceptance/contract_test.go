@@ -14,6 +14,7 @@ import (
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -52,8 +53,7 @@ func TestContract_Streams(t *testing.T) {
 func TestContract_Verbs(t *testing.T) {
 	rows := wantRows(t, tableBelow(t, contract(t), "### Verbs", "verb"), volume.Verbs())
 	for _, verb := range volume.Verbs() {
-		required, all := schemaFields(t, verb)
-		optional := slices.DeleteFunc(all, func(name string) bool { return slices.Contains(required, name) })
+		required, optional := schemaFields(t, verb)
 		row := rows[string(verb)]
 		if got := words(row[0]); !slices.Equal(got, required) {
 			t.Errorf("%s: required: got %q, want %q", verb, got, required)
@@ -67,8 +67,9 @@ func TestContract_Verbs(t *testing.T) {
 	}
 }
 
-// schemaFields returns the fields of a verb's own, in order.
-func schemaFields(t *testing.T, verb volume.Verb) (required, all []string) {
+// schemaFields returns the fields of a verb's own, in order. Of some of which one is
+// required it makes `a or b`.
+func schemaFields(t *testing.T, verb volume.Verb) (required, optional []string) {
 	t.Helper()
 	data, err := commands.Schema(verb)
 	if err != nil {
@@ -77,6 +78,9 @@ func schemaFields(t *testing.T, verb volume.Verb) (required, all []string) {
 	var schema struct {
 		Properties map[string]any `json:"properties"`
 		Required   []string       `json:"required"`
+		AnyOf      []struct {
+			Required []string `json:"required"`
+		} `json:"anyOf"`
 	}
 	if err := json.Unmarshal(data, &schema); err != nil {
 		t.Fatal(err)
@@ -84,13 +88,21 @@ func schemaFields(t *testing.T, verb volume.Verb) (required, all []string) {
 	common := jsonNames(t, volume.Preconditions{
 		IfState: volume.StateAvailable, IfGeneration: new(uint64), Deadline: time.Unix(0, 0), ValidateOnly: true,
 	})
+	var either []string
+	for _, choice := range schema.AnyOf {
+		either = append(either, choice.Required...)
+	}
 	for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
-		if !slices.Contains(common, name) {
-			all = append(all, name)
+		if !slices.Contains(slices.Concat(common, schema.Required, either), name) {
+			optional = append(optional, name)
 		}
 	}
-	slices.Sort(schema.Required)
-	return schema.Required, all
+	required = schema.Required
+	if len(either) > 0 {
+		required = append(required, strings.Join(either, " or "))
+	}
+	slices.Sort(required)
+	return required, optional
 }
 
 func TestContract_Preconditions(t *testing.T) {
@@ -155,7 +167,7 @@ func TestContract_Replies(t *testing.T) {
 		names = append(names, words(row[0])...)
 	}
 	slices.Sort(names)
-	want := jsonNames(t, commands.Reply{VolumeID: "v", State: volume.StateError, Failure: &volume.Failure{}, Eviction: &volume.Eviction{}})
+	want := jsonNames(t, commands.Reply{VolumeID: "v", State: volume.StateError, Failure: &volume.Failure{}, Eviction: &volume.Eviction{}, Snapshot: &volume.Snapshot{}})
 	if !slices.Equal(names, want) {
 		t.Errorf("the table has %q, a reply %q", names, want)
 	}
@@ -198,7 +210,9 @@ func TestContract_States(t *testing.T) {
 // about the state.
 func acceptedVerbs(state volume.State) []string {
 	key := volume.Key{Project: "p", Name: "v"}
-	record := volume.Record{Key: key, ID: volume.NewID(key, 1), State: state, Generation: 9, Spec: volume.Spec{Size: volume.MiB}}
+	record := volume.Record{Key: key, ID: volume.NewID(key, 1), State: state, Generation: 9, Spec: volume.Spec{
+		Size: volume.MiB, Source: volume.SnapshotKey{Volume: "base", Snapshot: "gold"},
+	}}
 	if state == volume.StateAttached {
 		record.Attachments = volume.Attachments{{Node: "holder", Mode: volume.ReadOnly}}
 	}
@@ -230,27 +244,50 @@ func TestContract_Record(t *testing.T) {
 	want := jsonNames(t, volume.Record{
 		ID: "v", CreatedAt: time.Unix(0, 0), Owner: volume.Owner{Epoch: 1}, Op: &volume.Op{}, Outcomes: []volume.Outcome{{}}, Spilled: 1,
 		Outbox: []volume.Transition{{}},
-		Spec:   volume.Spec{Backend: "b", Labels: volume.Labels{"a": "b"}, Attachments: volume.Attachments{{}}, Drift: "d"},
+		Spec: volume.Spec{
+			Backend: "b", Labels: volume.Labels{"a": "b"}, Attachments: volume.Attachments{{}}, Drift: "d",
+			Source: volume.SnapshotKey{Volume: "b", Snapshot: "s"}, ReadOnly: true, Snapshots: 1, HalfRestored: "s",
+		},
 	})
 	if !slices.Equal(names, want) {
 		t.Errorf("the table has %q, a record %q", names, want)
 	}
 }
 
+func TestContract_SnapshotEntries(t *testing.T) {
+	var names []string
+	for _, row := range tableBelow(t, contract(t), "## Snapshots and clones", "field") {
+		names = append(names, words(row[0])...)
+	}
+	slices.Sort(names)
+	want := append(jsonNames(t, struct {
+		snapshots.Info
+		snapshots.Usage
+	}{
+		snapshots.Info{Parent: snapshots.VolumeKey("v"), Labels: volume.Labels{"a": "b"}, VolumeSize: 1, RemovedBy: "w"},
+		snapshots.Usage{Size: 1, Inodes: 1},
+	}), "schema_version")
+	slices.Sort(want)
+	if !slices.Equal(names, want) {
+		t.Errorf("the table has %q, an entry %q", names, want)
+	}
+}
+
 func TestContract_Limits(t *testing.T) {
 	rows := tableBelow(t, contract(t), "## Limits", "what").byFirst(t)
 	for what, begins := range map[string]string{
-		"payload":         fmt.Sprintf("%d bytes", commands.MaxPayload),
-		"nesting of JSON": fmt.Sprintf("%d levels", commands.MaxDepth),
-		"project, volume": fmt.Sprintf("1 to %d of", volume.MaxNameLength),
-		"node":            fmt.Sprintf("1 to %d of", volume.MaxNodeLength),
-		"command id":      fmt.Sprintf("%d bytes", volume.MaxCommandIDLength),
-		"actor":           fmt.Sprintf("%d bytes", commands.MaxActorLength),
-		"reply subject":   fmt.Sprintf("%d bytes", commands.MaxReplyLength),
-		"labels":          fmt.Sprint(volume.MaxLabels),
-		"label key":       fmt.Sprintf("%d bytes", volume.MaxLabelKeyLength),
-		"label value":     fmt.Sprintf("%d bytes", volume.MaxLabelValueLength),
-		"size":            fmt.Sprintf("1 byte to %s;", volume.MaxSize),
+		"payload":                   fmt.Sprintf("%d bytes", commands.MaxPayload),
+		"nesting of JSON":           fmt.Sprintf("%d levels", commands.MaxDepth),
+		"project, volume, snapshot": fmt.Sprintf("1 to %d of", volume.MaxNameLength),
+		"node":                      fmt.Sprintf("1 to %d of", volume.MaxNodeLength),
+		"command id":                fmt.Sprintf("%d bytes", volume.MaxCommandIDLength),
+		"actor":                     fmt.Sprintf("%d bytes", commands.MaxActorLength),
+		"reply subject":             fmt.Sprintf("%d bytes", commands.MaxReplyLength),
+		"snapshots of a volume":     fmt.Sprint(volume.MaxSnapshots),
+		"labels":                    fmt.Sprint(volume.MaxLabels),
+		"label key":                 fmt.Sprintf("%d bytes", volume.MaxLabelKeyLength),
+		"label value":               fmt.Sprintf("%d bytes", volume.MaxLabelValueLength),
+		"size":                      fmt.Sprintf("1 byte to %s;", volume.MaxSize),
 	} {
 		if row := strings.Join(rows[what], ""); !strings.HasPrefix(row, begins) {
 			t.Errorf("%s: got %q, want it to begin with %q", what, row, begins)

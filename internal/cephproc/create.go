@@ -26,6 +26,10 @@ const (
 	portTries = 100
 )
 
+// watchTimeout is after how many seconds an OSD forgets a client that died, 30 in other
+// clusters. It is not in the configuration file, so that a test may set less.
+const watchTimeout = "10"
+
 // createTries is how often a cluster is made on other ports because another process took
 // one of the chosen ones meanwhile.
 const createTries = 3
@@ -147,6 +151,7 @@ func (c *Cluster) prepare(ctx context.Context, id identity) error {
 	for _, command := range [][]string{
 		{"osd", "new", id.OSD},
 		{"osd", "pool", "create", Pool},
+		{"config", "set", string(OSD), "osd_client_watch_timeout", watchTimeout},
 		{"health", "mute", "MGR_MODULE_ERROR", "--sticky"}, // there are none on purpose
 	} {
 		commands.Go(func() error {

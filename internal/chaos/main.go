@@ -93,6 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func (s *storm) judge(e verify.Evidence, stdout io.Writer) error {
 	s.say("comparing %d events, %d records, %d objects and %d journal entries; a kill fell into %d operations, a stop into %d",
 		len(e.Transitions), len(e.Records), len(e.Objects), len(e.Effects), verify.Disturbed(e, e.Kills), verify.Disturbed(e, e.Stops))
+	s.say("succeeded of ended: %s", verify.Tally(e))
 	faults := append(verify.All(e), s.faults()...)
 	told, err := history.Check(e, history.Options{Limit: historyLimit, Dir: s.place.Base})
 	faults = append(faults, told.Faults...)

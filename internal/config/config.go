@@ -38,6 +38,10 @@ type Backend struct {
 	// Timeout and Concurrency are those of [backends.Options]; zero means its defaults.
 	Timeout     time.Duration
 	Concurrency int
+	// MaxDepth is how many snapshots a clone may stand on, each of a clone of the next;
+	// zero means any number. A deeper one is refused, or copied whole if AutoFlatten is set.
+	MaxDepth    int
+	AutoFlatten bool
 	Settings    Settings
 }
 

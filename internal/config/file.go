@@ -14,6 +14,9 @@ import (
 // maxConcurrency is the greatest concurrency of a backend.
 const maxConcurrency = 1024
 
+// maxDepth is the greatest limit of clones of clones.
+const maxDepth = 1024
+
 // fileKeys are the keys of the whole file. Backends is what reads that mapping.
 func fileKeys(defaultBackend *string, read func(node *yaml.Node, at string)) []key {
 	return []key{
@@ -40,6 +43,14 @@ func backendKeys(b *Backend) []key {
 		{
 			name: "concurrency", value: number(&b.Concurrency, maxConcurrency), standard: fmt.Sprint(backends.DefaultConcurrency),
 			about: "calls of the driver at once, from this worker",
+		},
+		{
+			name: "max_depth", value: number(&b.MaxDepth, maxDepth), standard: "none",
+			about: "how many snapshots a clone may stand on, each of a clone of the next",
+		},
+		{
+			name: "auto_flatten", value: yes(&b.AutoFlatten), standard: "false",
+			about: "copy a clone that would be deeper than max_depth whole, instead of refusing it",
 		},
 	}
 }

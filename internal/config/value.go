@@ -114,6 +114,14 @@ func duration(target *time.Duration) value {
 	})
 }
 
+// yes is true or false.
+func yes(target *bool) value {
+	return scalar("true or false", "!!bool", func(text string) error {
+		*target = strings.EqualFold(text, "true")
+		return nil
+	})
+}
+
 // number is a whole one from 1 to most.
 func number(target *int, most int) value {
 	wants := fmt.Sprintf("a whole number from 1 to %d", most)

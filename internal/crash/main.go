@@ -134,6 +134,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintf(stderr, "crash: comparing %d events, %d records, %d objects and %d journal entries; a kill cut %d operations\n",
 		len(evidence.Transitions), len(evidence.Records), len(evidence.Objects), len(evidence.Effects), verify.Disturbed(evidence, evidence.Kills))
+	fmt.Fprintf(stderr, "crash: succeeded of ended: %s\n", verify.Tally(evidence))
 	faults := verify.All(evidence)
 	if len(faults) > 0 {
 		place.Tell(faults, stderr)

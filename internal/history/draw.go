@@ -57,7 +57,7 @@ func describeOperation(input, output any) string {
 	if c.Args.Mode == volume.ReadOnly {
 		mode = string(c.Args.Mode)
 	}
-	for _, arg := range []string{string(c.Args.Node), mode, string(c.Args.Target)} {
+	for _, arg := range []string{string(c.Args.Node), mode, string(c.Args.Target), string(c.Args.Snapshot), c.Args.Source.String()} {
 		if arg != "" {
 			args = append(args, arg)
 		}
@@ -87,6 +87,12 @@ func describeState(state any) string {
 	}
 	if m.state == volume.StateAttached {
 		text += " to " + m.held.String()
+	}
+	if m.chain.sure+m.chain.maybe != "" {
+		text += fmt.Sprintf(", snapshots %sand perhaps %s", m.chain.sure, m.chain.maybe)
+	}
+	if !m.chain.source.IsZero() {
+		text += ", a clone of " + m.chain.source.String()
 	}
 	return text
 }

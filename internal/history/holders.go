@@ -1,39 +1,15 @@
 package history
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/jetvol/jetvol/volume"
 )
 
-// nodes is a set of nodes: their names in order, each with a space behind. Models are
-// compared with ==, so it cannot be a slice or a map.
-type nodes string
-
-func setOf(names ...string) nodes {
-	slices.Sort(names)
-	var b strings.Builder
-	for _, name := range slices.Compact(names) {
-		b.WriteString(name + " ")
-	}
-	return nodes(b.String())
-}
-
-func (n nodes) names() []string                { return strings.Fields(string(n)) }
-func (n nodes) size() int                      { return len(n.names()) }
-func (n nodes) has(node volume.Node) bool      { return slices.Contains(n.names(), string(node)) }
-func (n nodes) with(node volume.Node) nodes    { return setOf(append(n.names(), string(node))...) }
-func (n nodes) without(node volume.Node) nodes { return setOf(others(n.names(), string(node))...) }
-
-func others(names []string, name string) []string {
-	return slices.DeleteFunc(names, func(other string) bool { return other == name })
-}
-
 // holders is what is known of the nodes that hold a volume: all of sure do, and some of
 // maybe, who then only read. An attached volume has at least one.
 type holders struct {
-	sure, maybe nodes
+	sure, maybe set
 	writes      bool // the one that is sure writes
 	unknown     bool // anybody: the backend was believed and did not tell clients
 }
@@ -46,18 +22,18 @@ func one(args volume.Args) holders {
 func anybody() holders { return holders{unknown: true} }
 
 func (h holders) mayBe(node volume.Node) bool {
-	return h.unknown || h.sure.has(node) || h.maybe.has(node)
+	return h.unknown || h.sure.has(string(node)) || h.maybe.has(string(node))
 }
 
 // besides returns how many nodes other than that one hold the volume, at least and at most.
 func (h holders) besides(node volume.Node) (least, most int) {
-	least = h.sure.without(node).size()
-	return least, least + h.maybe.without(node).size()
+	least = h.sure.without(string(node)).size()
+	return least, least + h.maybe.without(string(node)).size()
 }
 
 // admits reports whether one more may come in, and refuses whether it may be refused.
 func (h holders) admits(args volume.Args) bool {
-	return args.Mode == volume.ReadOnly && (h.unknown || !h.writes && !h.sure.has(args.Node))
+	return args.Mode == volume.ReadOnly && (h.unknown || !h.writes && !h.sure.has(string(args.Node)))
 }
 
 func (h holders) refuses(args volume.Args) bool {
@@ -66,14 +42,14 @@ func (h holders) refuses(args volume.Args) bool {
 
 // joined is held by the node too.
 func (h holders) joined(node volume.Node) holders {
-	h.sure, h.maybe = h.sure.with(node), h.maybe.without(node)
+	h.sure, h.maybe = h.sure.with(string(node)), h.maybe.without(string(node))
 	return h
 }
 
 // mayHaveJoined is perhaps held by the node too.
 func (h holders) mayHaveJoined(node volume.Node) holders {
-	if !h.sure.has(node) {
-		h.maybe = h.maybe.with(node)
+	if !h.sure.has(string(node)) {
+		h.maybe = h.maybe.with(string(node))
 	}
 	return h
 }
@@ -82,7 +58,7 @@ func (h holders) mayHaveJoined(node volume.Node) holders {
 // can have remained.
 func (h holders) left(node volume.Node) (holders, bool) {
 	_, most := h.besides(node)
-	h.sure, h.maybe = h.sure.without(node), h.maybe.without(node)
+	h.sure, h.maybe = h.sure.without(string(node)), h.maybe.without(string(node))
 	if h.sure == "" && h.maybe.size() == 1 {
 		h.sure, h.maybe = h.maybe, ""
 	}
@@ -91,8 +67,8 @@ func (h holders) left(node volume.Node) (holders, bool) {
 
 // mayHaveLeft is what is known of an attached volume when the node has perhaps gone.
 func (h holders) mayHaveLeft(node volume.Node) holders {
-	if _, most := h.besides(node); node != "" && most > 0 && h.sure.has(node) {
-		h.sure, h.maybe = h.sure.without(node), h.maybe.with(node)
+	if _, most := h.besides(node); node != "" && most > 0 && h.sure.has(string(node)) {
+		h.sure, h.maybe = h.sure.without(string(node)), h.maybe.with(string(node))
 	}
 	return h
 }

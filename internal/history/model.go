@@ -18,6 +18,7 @@ type model struct {
 	// The size is somewhere between these two, which differ after a resize that failed.
 	minSize, maxSize volume.Bytes
 	held             holders
+	chain            chain
 	looked           int    // looks taken at this generation
 	facts            *facts // of the whole history
 }
@@ -62,7 +63,10 @@ func (m model) operate(c verify.Command, answer commands.Reply) (next model, pos
 	next.generation = answer.Generation
 	if c.Verb == volume.VerbCreate {
 		next.id = volume.NewID(c.Key, m.generation+1)
-		next.minSize, next.maxSize, next.held = c.Args.Size, c.Args.Size, holders{}
+		next.minSize, next.maxSize, next.held, next.chain = c.Args.Size, c.Args.Size, holders{}, newChain(c.Args)
+		if c.Args.Size == 0 { // that of the source
+			next.maxSize = unknownSize
+		}
 	}
 	if answer.Outcome == volume.Succeeded {
 		next, possible = next.succeeded(c, answer.State, steps)
@@ -130,11 +134,19 @@ var takenIn = map[volume.Verb][]volume.State{
 	volume.VerbResize:    {volume.StateAvailable, volume.StateAttached},
 	volume.VerbReconcile: {volume.StateAvailable, volume.StateAttached, volume.StatePending, volume.StateError},
 	volume.VerbNodeGone:  {volume.StateAvailable, volume.StateAttached, volume.StateError},
+
+	volume.VerbSnapshot:       {volume.StateAvailable, volume.StateAttached},
+	volume.VerbDeleteSnapshot: {volume.StateAvailable, volume.StateAttached},
+	volume.VerbRestore:        {volume.StateAvailable},
+	volume.VerbFlatten:        {volume.StateAvailable, volume.StateAttached},
 }
 
 // allows reports whether the command can get that code here; the empty code says that it
 // is taken up.
 func (m model) allows(c verify.Command, code volume.Code) bool {
+	if m.lookedUp(c, code) {
+		return true
+	}
 	if refusal := m.admission(c); refusal != "" {
 		return code == refusal
 	}
@@ -149,6 +161,9 @@ func (m model) allows(c verify.Command, code volume.Code) bool {
 }
 
 func (m model) allowsArguments(c verify.Command, code volume.Code) bool {
+	if allowed, settled := m.allowsChain(c, code); settled {
+		return allowed
+	}
 	refused := code != ""
 	switch {
 	case c.Verb == volume.VerbResize && refused:
@@ -178,7 +193,7 @@ func (m model) allowsDetach(node volume.Node, code volume.Code) bool {
 	case volume.ErrNodeRequired:
 		return node == "" && m.held.several()
 	case volume.ErrNodeMismatch:
-		return node != "" && (m.held.unknown || !m.held.sure.has(node))
+		return node != "" && (m.held.unknown || !m.held.sure.has(string(node)))
 	}
 	return false
 }

@@ -16,8 +16,11 @@ func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model
 	if c.Verb == volume.VerbReconcile {
 		return m.reconciled(from, steps)
 	}
-	if steps%2 != 0 {
+	if steps < 2 || steps%2 != 0 && !slices.Contains(long, c.Verb) {
 		return m, false
+	}
+	if slices.Contains(wholeOnly, c.Verb) {
+		m.chain.half = no // or it would have been refused
 	}
 	switch c.Verb {
 	case volume.VerbCreate:
@@ -34,13 +37,13 @@ func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model
 	case volume.VerbNodeGone:
 		return m.gone(c.Args.Node, from)
 	case volume.VerbDelete:
-		m.held = holders{}
+		m.held, m.chain = holders{}, chain{}
 		return m, to == volume.StateDeleted
 	case volume.VerbResize:
 		m.minSize, m.maxSize = c.Args.Size, c.Args.Size
 		return m, to == from
 	default:
-		return m, false
+		return m.chained(c, from)
 	}
 }
 
@@ -87,6 +90,9 @@ func (m model) reconciled(from volume.State, steps uint64) (model, bool) {
 	}
 	m.minSize, m.maxSize = 0, unknownSize
 	m.held = holders{unknown: m.state == volume.StateAttached}
+	if m.state == volume.StatePending {
+		m.chain.sure, m.chain.maybe = "", ""
+	}
 	return m, slices.Contains([]volume.State{volume.StatePending, volume.StateAvailable, volume.StateAttached}, m.state)
 }
 
@@ -95,16 +101,17 @@ func (m model) reconciled(from volume.State, steps uint64) (model, bool) {
 func (m model) failed(c verify.Command, to volume.State, steps uint64, code volume.Code) (model, bool) {
 	from := m.state
 	m.state = to
-	if steps < 3 || steps%2 == 0 {
+	if steps < 3 || steps%2 == 0 && !slices.Contains(long, c.Verb) {
 		return m, false
 	}
 	m.maxSize = max(m.maxSize, c.Args.Size)
+	m.chain = m.chain.unchained(c, code)
 	if to == volume.StateError {
 		m.held = anybody() // an attach or detach may have got through
 		return m, true
 	}
 	if code != volume.ErrCancelled {
-		return m, false
+		return m, to == from && givenUpInPlace(c, code)
 	}
 	if stayed := to == from && c.Verb != volume.VerbCreate; !stayed && !slices.Contains(cancelledIn[c.Verb], to) {
 		return m, false

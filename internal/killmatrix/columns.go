@@ -57,6 +57,28 @@ func refusable(verb volume.Verb) column {
 	return c
 }
 
+// through is the column with more parts that it goes through without anything around it.
+func (c column) through(parts ...part) column {
+	for _, p := range parts {
+		c.reaches[p] = plain
+	}
+	return c
+}
+
+// named is the column under another name than its verb's.
+func (c column) named(name string) column {
+	c.name = name
+	return c
+}
+
+// refusal is a command that the worker refuses, for a volume that there is.
+func refusal(name string) column {
+	return column{name: name, first: "refusal", reaches: map[part]scenario{
+		partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded,
+		partRefusal: plain, partReply: plain, partAck: plain,
+	}}
+}
+
 // eviction asks the backend what it has in every course, not only after a cancel.
 func eviction() column {
 	c := operation(volume.VerbNodeGone)
@@ -68,10 +90,16 @@ func eviction() column {
 func columns() []column {
 	return []column{
 		operation(volume.VerbCreate),
-		refusable(volume.VerbDelete),
+		operation(volume.VerbCreate).named(clone).through(partEnter),
+		refusable(volume.VerbDelete).through(partUnlink),
+		refusable(volume.VerbDelete).named(deleteClone).through(partUnlink),
 		refusable(volume.VerbAttach),
 		refusable(volume.VerbDetach),
 		refusable(volume.VerbResize),
+		refusable(volume.VerbSnapshot).through(partKeep),
+		refusable(volume.VerbDeleteSnapshot).through(partDrop),
+		refusable(volume.VerbRestore),
+		refusable(volume.VerbFlatten).through(partCut),
 		eviction(),
 		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partOwner: waiting, partObserve: plain,
@@ -80,10 +108,8 @@ func columns() []column {
 		{name: "cancel", verb: volume.VerbCancel, reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partSpill: crowded, partAnswer: plain, partReply: plain, partAck: plain,
 		}},
-		{name: refused, first: "refusal", reaches: map[part]scenario{
-			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded,
-			partRefusal: plain, partReply: plain, partAck: plain,
-		}},
+		refusal(refused),
+		refusal(inUse),
 		{name: unknown, first: "refusal", reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partResume: plain, partRefusal: plain, partReply: plain, partAck: plain,
 		}},
@@ -98,10 +124,13 @@ func columns() []column {
 
 // Columns that are not verbs.
 const (
-	refused   = "refused"   // by the state machine
-	unknown   = "unknown"   // refused, for a name that has no record
-	malformed = "malformed" // cannot be read
-	repeated  = "repeated"  // a command that was answered before
+	clone       = "clone"        // a create with a source
+	deleteClone = "delete_clone" // a delete of what that has made
+	refused     = "refused"      // by the state machine
+	inUse       = "in_use"       // refused: a delete_snapshot while there is a clone
+	unknown     = "unknown"      // refused, for a name that has no record
+	malformed   = "malformed"    // cannot be read
+	repeated    = "repeated"     // a command that was answered before
 )
 
 // cell is one square of the matrix in which there is a kill.

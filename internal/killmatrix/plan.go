@@ -74,6 +74,9 @@ type planner struct {
 	size   volume.Bytes // the volume's, so that a resize is larger
 	shared bool         // nodes only read, and several at once
 	node   int          // that the last attach was for
+	// snapshot is the latest that was made, and source what the volume is a clone of.
+	snapshot volume.SnapshotName
+	source   volume.SnapshotKey
 }
 
 // nodes is how many there are; one after another gets the volume.
@@ -116,7 +119,7 @@ func (p *planner) commands(plan *plan) {
 	}
 	if p.coin() {
 		plan.behind = append(plan.behind, p.request(p.oneOf(volume.VerbCreate, volume.VerbDelete, volume.VerbAttach,
-			volume.VerbDetach, volume.VerbResize, volume.VerbReconcile)))
+			volume.VerbDetach, volume.VerbResize, volume.VerbReconcile, volume.VerbSnapshot, volume.VerbFlatten)))
 	}
 }
 
@@ -181,8 +184,16 @@ func (p *planner) request(verb volume.Verb) ask {
 	request := commands.Request{Key: p.key, Verb: verb, ID: volume.CommandID(fmt.Sprintf("%s/%d", verb, p.serial)), Actor: "killmatrix"}
 	switch verb {
 	case volume.VerbCreate:
+		if request.Args.Source = p.source; !p.source.IsZero() {
+			break // it has the size of its source
+		}
 		p.size = volume.Bytes(1+p.rng.IntN(8)) * volume.MiB
 		request.Args.Size = p.size
+	case volume.VerbSnapshot:
+		p.snapshot = volume.SnapshotName(fmt.Sprintf("s-%d", p.serial))
+		request.Args.Snapshot = p.snapshot
+	case volume.VerbDeleteSnapshot, volume.VerbRestore:
+		request.Args.Snapshot = p.snapshot
 	case volume.VerbResize:
 		p.size += volume.Bytes(1+p.rng.IntN(8)) * volume.MiB
 		request.Args.Size = p.size
@@ -244,56 +255,9 @@ func (p *planner) command(sofar plan) ask {
 		return sofar.prepare[p.rng.IntN(len(sofar.prepare))]
 	case string(volume.VerbCancel):
 		return p.cancel(sofar.lead[0])
+	case inUse:
+		return p.request(volume.VerbDeleteSnapshot)
 	default:
 		return p.request(p.cell.column.verb)
 	}
-}
-
-// prepare brings the volume to where the command needs it.
-func (p *planner) prepare() []ask {
-	crowd := 0
-	if p.cell.scenario == crowded {
-		crowd = fsm.MaxOutcomes
-	}
-	switch name := p.cell.column.name; name {
-	case unknown, malformed:
-		return nil
-	case string(volume.VerbCreate):
-		if crowd > 0 || p.coin() { // a second life
-			return p.life(crowd, volume.VerbDelete)
-		}
-		return nil
-	case string(volume.VerbAttach):
-		if p.shared = p.coin(); p.shared {
-			return p.life(crowd, volume.VerbAttach)
-		}
-		return p.life(crowd)
-	case string(volume.VerbDetach), string(volume.VerbNodeGone):
-		if p.shared = p.coin(); p.shared { // of two readers one goes
-			return p.life(crowd, volume.VerbAttach, volume.VerbAttach)
-		}
-		return p.life(crowd, volume.VerbAttach)
-	case string(volume.VerbResize), string(volume.VerbReconcile), refused, repeated:
-		if p.coin() {
-			return p.life(crowd, volume.VerbAttach)
-		}
-		return p.life(crowd)
-	case string(volume.VerbCancel):
-		return p.life(max(0, crowd-1)) // its target's answer is the last one
-	default:
-		return p.life(crowd)
-	}
-}
-
-// life creates a volume and takes it on by the verbs. With refusals between it fills the
-// record with so many answers in all.
-func (p *planner) life(answers int, then ...volume.Verb) []ask {
-	asks := []ask{p.request(volume.VerbCreate)}
-	for len(asks)+len(then) < answers {
-		asks = append(asks, p.refusal())
-	}
-	for _, verb := range then {
-		asks = append(asks, p.request(verb))
-	}
-	return asks
 }

@@ -8,6 +8,11 @@ type part string
 // The parts of a worker's work.
 const (
 	partBegin    part = "begin"    // an operation is begun
+	partEnter    part = "enter"    // a clone is entered in the store
+	partKeep     part = "keep"     // a snapshot is entered there
+	partDrop     part = "drop"     // a snapshot is marked there and goes
+	partCut      part = "cut"      // a clone is entered as one no more
+	partUnlink   part = "unlink"   // a deleted volume's entry goes, if it is a clone
 	partBackend  part = "backend"  // the backend is asked to change something
 	partObserve  part = "observe"  // the backend is asked what it has
 	partResult   part = "result"   // a command succeeds with an event
@@ -32,6 +37,11 @@ const (
 // goes through has no entry.
 var missing = map[part]string{
 	partBegin:   "begins no operation",
+	partEnter:   "makes no clone",
+	partKeep:    "makes no snapshot",
+	partDrop:    "deletes no snapshot",
+	partCut:     "flattens no clone",
+	partUnlink:  "deletes no volume",
 	partBackend: "asks the backend for no change",
 	partObserve: "is decided without asking the backend",
 	partResult:  "has no event of success: it is refused, or its answer stands elsewhere",
@@ -114,6 +124,18 @@ func points() []point {
 		{name: "before-observe", part: partObserve, about: "the backend is about to be asked what it has", places: []string{"beforeObserve"}, fact: "observe"},
 		{name: "after-observe", part: partObserve, about: "it has answered", places: []string{"afterObserve"}, fact: "observe"},
 		{name: "before-backend-call", part: partBackend, about: "the operation is recorded and not yet done", places: []string{"beforeAct"}, fact: "act"},
+		{name: "before-enter", part: partEnter, about: "a clone is to be made, the store does not know it", places: []string{"beforeEnter"}, fact: "enter"},
+		{name: "after-enter", part: partEnter, about: "the store knows the clone, the backend does not", places: []string{"afterEnter"}, fact: "enter"},
+		{name: "before-enter-snapshot", part: partKeep, about: "the backend has the snapshot, the store does not know it", places: []string{"beforeEnterSnapshot"}, fact: "enter-snapshot"},
+		{name: "after-enter-snapshot", part: partKeep, about: "the store knows it too", places: []string{"afterEnterSnapshot"}, fact: "enter-snapshot"},
+		{name: "before-mark", part: partDrop, about: "a snapshot is to be deleted, the store does not know that", places: []string{"beforeMark"}, fact: "mark"},
+		{name: "after-mark", part: partDrop, about: "the store lets no more clones be made of it, the backend has it", places: []string{"afterMark"}, fact: "mark"},
+		{name: "before-drop", part: partDrop, about: "the backend has deleted the snapshot, the store has it marked", places: []string{"beforeDrop"}, fact: "drop"},
+		{name: "after-drop", part: partDrop, about: "the store has forgotten it too", places: []string{"afterDrop"}, fact: "drop"},
+		{name: "before-cut", part: partCut, about: "the backend has made the clone whole, the store has it as a clone", places: []string{"beforeCut"}, fact: "cut"},
+		{name: "after-cut", part: partCut, about: "the store has forgotten that it was one, the record has not", places: []string{"afterCut"}, fact: "cut"},
+		{name: "before-unlink", part: partUnlink, about: "the backend has deleted the volume; if it was a clone, the store still knows it", places: []string{"beforeUnlink"}, fact: "unlink"},
+		{name: "after-unlink", part: partUnlink, about: "the store does not know it any more", places: []string{"afterUnlink"}, fact: "unlink"},
 		{name: "after-backend-call", part: partBackend, about: "it is done and nobody knows", places: []string{"afterAct"}, fact: "act"},
 	}
 	for _, s := range steps {

@@ -41,8 +41,18 @@ var sabotages = map[string]edit{
 	},
 	"ceph-image-left": {
 		"backends/ceph/remove.go",
-		"	switch err := rbd.RemoveImage(c.io, name); {\n",
-		"	if err := c.io.SetOmap(\"rbd_header.left\", map[string][]byte{\"size\": nil}); err != nil {\n		return err\n	}\n	switch err := rbd.RemoveImage(c.io, name); {\n",
+		"	err := rbd.RemoveImage(c.io, name)\n",
+		"	if err := c.io.SetOmap(\"rbd_header.left\", map[string][]byte{\"size\": nil}); err != nil {\n		return err\n	}\n	err := rbd.RemoveImage(c.io, name)\n",
+	},
+	"clone-stays-entered": {
+		"worker/snapshot.go",
+		"	err = e.leaveClone(ctx)\n",
+		"	err = error(nil)\n",
+	},
+	"snapshot-made-once-only": {
+		"worker/snapshot.go",
+		"	if err := backend.DeleteSnapshot(ctx, ref, name); err != nil {\n		return err\n	}\n	if _, err",
+		"	if listed, _ := backend.ListSnapshots(ctx, ref); len(listed) > 0 {\n		return nil\n	}\n	if _, err",
 	},
 	"no-reset": {
 		"worker/partition.go",

@@ -120,7 +120,7 @@ func (c *client) next() deed {
 		dice -= choice.share
 	}
 	key := w.key()
-	return c.first(w.next(key, c.ledger.state(key)), verify.Ordinary)
+	return c.first(w.next(key, c.ledger.sight(key, w.rng)), verify.Ordinary)
 }
 
 // first gives a new command.
@@ -158,7 +158,7 @@ func (c *client) reuse() deed {
 
 func (c *client) validate() deed {
 	key := c.workload.key()
-	request := c.workload.next(key, c.ledger.state(key))
+	request := c.workload.next(key, c.ledger.sight(key, c.workload.rng))
 	request.ValidateOnly = true
 	return c.first(request, verify.ValidateOnly)
 }
@@ -175,7 +175,7 @@ func (c *client) cancel() deed {
 // must be enough.
 func (c *client) leave() deed {
 	key := c.workload.key()
-	e := c.ledger.leave(c.number, c.workload.next(key, c.ledger.state(key)))
+	e := c.ledger.leave(c.number, c.workload.next(key, c.ledger.sight(key, c.workload.rng)))
 	return func(ctx context.Context) error {
 		_, err := c.commands.Publish(ctx, e.request)
 		if errors.Is(err, volume.InvalidArgument) {

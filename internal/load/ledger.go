@@ -2,6 +2,7 @@ package load
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type Ledger struct {
 	ordinary []*entry
 	running  []*entry // ordinary, asked for the first time and not answered
 	states   map[volume.Key]volume.State
+	kept     []volume.SnapshotKey // snapshots that somebody was told of, the oldest first
 	repeated int
 }
 
@@ -116,6 +118,22 @@ func (l *Ledger) answered(e *entry, reply commands.Reply) {
 	e.told.Answers = append(e.told.Answers, reply)
 	if reply.State != "" && !reply.Repeat {
 		l.states[e.request.Key] = reply.State
+		l.keep(e.request, reply)
+	}
+}
+
+// keep notes what the answer says of snapshots.
+func (l *Ledger) keep(request commands.Request, reply commands.Reply) {
+	snapshot := volume.SnapshotKey{Volume: request.Key.Name, Snapshot: request.Args.Snapshot}
+	if reply.Outcome != volume.Succeeded {
+		return
+	}
+	switch request.Verb {
+	case volume.VerbSnapshot:
+		l.kept = append(l.kept, snapshot)
+	case volume.VerbDeleteSnapshot:
+		l.kept = slices.DeleteFunc(l.kept, func(other volume.SnapshotKey) bool { return other == snapshot })
+	default:
 	}
 }
 
@@ -136,11 +154,26 @@ func (l *Ledger) refused(e *entry, reply commands.Reply) {
 	e.told.Reuses = append(e.told.Reuses, reply)
 }
 
-// state returns the volume's state as the latest answer told it; it may have changed.
-func (l *Ledger) state(key volume.Key) volume.State {
+// sight is what the latest answers told of a volume and of others; it may have changed.
+type sight struct {
+	state  volume.State
+	kept   volume.SnapshotName // one of its snapshots, or none
+	source volume.SnapshotKey  // one of another volume, or none
+}
+
+// sight returns what is known that concerns commands for the volume.
+func (l *Ledger) sight(key volume.Key, rng *rand.Rand) sight {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.states[key]
+	seen := sight{state: l.states[key]}
+	for _, at := range rng.Perm(len(l.kept)) {
+		if l.kept[at].Volume == key.Name {
+			seen.kept = l.kept[at].Snapshot
+		} else {
+			seen.source = l.kept[at]
+		}
+	}
+	return seen
 }
 
 // target picks a command under way for a cancel. It returns false if there is none.

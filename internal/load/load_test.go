@@ -36,17 +36,51 @@ func TestLedger_AskedRepeatedReused_Counts(t *testing.T) {
 	if got := l.Counts(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if l.state(key) != volume.StateAvailable {
-		t.Errorf("got state %q", l.state(key))
+	if seen := l.sight(key, rng); seen.state != volume.StateAvailable {
+		t.Errorf("got state %q", seen.state)
 	}
+}
+
+func TestLedger_SnapshotToldAndDeleted_IsKnownBetween(t *testing.T) {
+	l, rng := newLedger(), rand.New(rand.NewPCG(1, 2))
+	key, other := volume.Key{Project: "load", Name: "vol-00"}, volume.Key{Project: "load", Name: "vol-01"}
+	told := func(verb volume.Verb, outcome volume.Result) {
+		request := commands.Request{Key: key, Verb: verb, Args: volume.Args{Snapshot: "monday"}}
+		l.answered(l.ask(0, request, verify.Ordinary), commands.Reply{Outcome: outcome, State: volume.StateAvailable})
+	}
+	want := func(kept volume.SnapshotName, source volume.SnapshotKey) {
+		t.Helper()
+		if got := l.sight(key, rng); got.kept != kept || !got.source.IsZero() {
+			t.Errorf("its own volume: got %+v, want %q kept and no source", got, kept)
+		}
+		if got := l.sight(other, rng); got.kept != "" || got.source != source {
+			t.Errorf("another volume: got %+v, want source %q", got, source)
+		}
+	}
+	told(volume.VerbSnapshot, volume.Failed)
+	want("", volume.SnapshotKey{})
+	told(volume.VerbSnapshot, volume.Succeeded)
+	want("monday", volume.SnapshotKey{Volume: "vol-00", Snapshot: "monday"})
+	told(volume.VerbDeleteSnapshot, volume.Rejected)
+	want("monday", volume.SnapshotKey{Volume: "vol-00", Snapshot: "monday"})
+	told(volume.VerbDeleteSnapshot, volume.Succeeded)
+	want("", volume.SnapshotKey{})
 }
 
 // What the workload means to be valid must get past the client's own checks.
 func TestWorkload_EveryRequest_IsPublishable(t *testing.T) {
 	w := &workload{rng: rand.New(rand.NewPCG(1, 2)), project: "load", volumes: 48}
 	seen := map[volume.Verb]bool{}
+	clones := 0
 	for range 2000 {
-		request := w.next(w.key(), volume.States()[w.rng.IntN(len(volume.States()))])
+		known := sight{state: volume.States()[w.rng.IntN(len(volume.States()))]}
+		if w.percent(50) {
+			known.kept, known.source = "monday", volume.SnapshotKey{Volume: "vol-01", Snapshot: "friday"}
+		}
+		request := w.next(w.key(), known)
+		if !request.Args.Source.IsZero() {
+			clones++
+		}
 		for _, r := range []commands.Request{request, w.other(request), w.cancel(request)} {
 			seen[r.Verb] = true
 			command := volume.Command{ID: r.ID, Key: r.Key, Verb: r.Verb, Args: r.Args, Preconditions: r.Preconditions}
@@ -59,6 +93,9 @@ func TestWorkload_EveryRequest_IsPublishable(t *testing.T) {
 		if first.Digest() == (volume.Command{Verb: other.Verb, Args: other.Args, Preconditions: other.Preconditions}).Digest() {
 			t.Fatalf("reuse of %+v asks for the same", request)
 		}
+	}
+	if clones == 0 {
+		t.Error("got no create of a clone")
 	}
 	if len(seen) != len(volume.Verbs()) {
 		t.Errorf("got verbs %v, want all of %v", seen, volume.Verbs())

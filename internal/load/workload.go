@@ -12,21 +12,36 @@ import (
 // nodes are few, so that attaches meet each other.
 var nodes = []volume.Node{"node-1", "node-2", "node-3"}
 
+// snapshotNames are few, so that each is made, deleted and made again.
+var snapshotNames = []volume.SnapshotName{"monday", "tuesday", "friday"}
+
+// Verbs that a volume takes while it is available or attached.
+var (
+	idle = []volume.Verb{
+		volume.VerbAttach, volume.VerbAttach, volume.VerbAttach, volume.VerbResize, volume.VerbDelete, volume.VerbDelete, volume.VerbReconcile,
+		volume.VerbSnapshot, volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
+	}
+	held = []volume.Verb{
+		volume.VerbDetach, volume.VerbDetach, volume.VerbDetach, volume.VerbAttach, volume.VerbAttach, volume.VerbResize, volume.VerbReconcile,
+		volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbFlatten,
+	}
+)
+
 // fitting are the verbs that a volume in the state takes, the likelier ones more than
 // once. The state that a client knows may be old, so that even they are refused at times.
 var fitting = map[volume.State][]volume.Verb{
 	"":                    {volume.VerbCreate},
 	volume.StatePending:   {volume.VerbCreate, volume.VerbReconcile, volume.VerbDelete},
 	volume.StateDeleted:   {volume.VerbCreate},
-	volume.StateAvailable: {volume.VerbAttach, volume.VerbAttach, volume.VerbResize, volume.VerbDelete, volume.VerbReconcile},
-	volume.StateAttached:  {volume.VerbDetach, volume.VerbDetach, volume.VerbAttach, volume.VerbAttach, volume.VerbResize, volume.VerbReconcile},
+	volume.StateAvailable: idle,
+	volume.StateAttached:  held,
 	volume.StateError:     {volume.VerbReconcile, volume.VerbDelete, volume.VerbNodeGone},
 }
 
 // unfitting are all verbs that need no target.
 var unfitting = []volume.Verb{
 	volume.VerbCreate, volume.VerbDelete, volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbReconcile,
-	volume.VerbNodeGone,
+	volume.VerbNodeGone, volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
 }
 
 // workload makes up the requests of one client.
@@ -52,9 +67,9 @@ func (w *workload) id() volume.CommandID {
 	return volume.CommandID(fmt.Sprintf("client-%02d/%06d", w.client, w.serial))
 }
 
-// next makes up a command for the volume in the state, which may be outdated.
-func (w *workload) next(key volume.Key, state volume.State) commands.Request {
-	verbs := fitting[state]
+// next makes up a command for the volume by what is known of it, which may be outdated.
+func (w *workload) next(key volume.Key, seen sight) commands.Request {
+	verbs := fitting[seen.state]
 	if len(verbs) == 0 || w.percent(25) {
 		verbs = unfitting
 	}
@@ -64,27 +79,31 @@ func (w *workload) next(key volume.Key, state volume.State) commands.Request {
 		Verb:  verbs[w.rng.IntN(len(verbs))],
 		Actor: fmt.Sprintf("client-%02d", w.client),
 	}
-	request.Args = w.args(request.Verb)
+	request.Args = w.args(request.Verb, seen)
 	if w.percent(4) {
 		request.Preconditions = w.unmet()
 	}
 	return request
 }
 
-func (w *workload) args(verb volume.Verb) volume.Args {
+func (w *workload) args(verb volume.Verb, seen sight) volume.Args {
 	var args volume.Args
 	switch verb {
 	case volume.VerbCreate:
-		args.Size = volume.Bytes(1+w.rng.IntN(16)) * volume.MiB
-		if w.percent(30) {
-			args.Labels = volume.Labels{"client": fmt.Sprint(w.client)}
-		}
+		args = w.create(seen.source)
 	case volume.VerbResize: // at times not larger, which is refused
 		args.Size = volume.Bytes(1+w.rng.IntN(256)) * volume.MiB
 	case volume.VerbAttach:
 		args.Node, args.Mode = w.node(), volume.ReadWrite
 		if w.percent(60) { // beside others that read, one more is taken
 			args.Mode = volume.ReadOnly
+		}
+	case volume.VerbSnapshot: // at times of a name that is taken
+		args.Snapshot = snapshotNames[w.rng.IntN(len(snapshotNames))]
+	case volume.VerbDeleteSnapshot, volume.VerbRestore:
+		args.Snapshot = seen.kept
+		if seen.kept == "" || w.percent(10) {
+			args.Snapshot = snapshotNames[w.rng.IntN(len(snapshotNames))]
 		}
 	case volume.VerbNodeGone: // often one that holds nothing
 		args.Node, args.Reason = w.node(), "a drill"
@@ -93,6 +112,21 @@ func (w *workload) args(verb volume.Verb) volume.Args {
 			args.Node = w.node()
 		}
 	default:
+	}
+	return args
+}
+
+// create makes an empty volume, or a clone if there is something to clone.
+func (w *workload) create(source volume.SnapshotKey) volume.Args {
+	args := volume.Args{Size: volume.Bytes(1+w.rng.IntN(16)) * volume.MiB}
+	if !source.IsZero() && w.percent(50) {
+		args.Source, args.ReadOnly = source, w.percent(20)
+		if w.percent(80) { // else it may be too small, which is refused
+			args.Size = 0
+		}
+	}
+	if w.percent(30) {
+		args.Labels = volume.Labels{"client": fmt.Sprint(w.client)}
 	}
 	return args
 }

@@ -108,6 +108,7 @@ func Configs(o Options) []jetstream.StreamConfig {
 		kv.VolumesConfig(replicas),
 		kv.OutcomesConfig(replicas, retention),
 		kv.LeasesConfig(replicas),
+		kv.SnapshotsConfig(replicas),
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/ceph"
 	"github.com/jetvol/jetvol/internal/cephproc"
 	"github.com/jetvol/jetvol/internal/verify"
@@ -17,7 +16,7 @@ import (
 )
 
 // CephTags are those that a build with the driver for Ceph needs.
-const CephTags = "ceph,pacific"
+const CephTags = "ceph,pacific,ceph_preview"
 
 // Namespace is a namespace of a pool of a Ceph cluster. A fence asks the processes of one
 // namespace only, so trials with one each do not wait for each other's dead.
@@ -71,38 +70,39 @@ func (n *Namespace) Read(ctx context.Context, e *verify.Evidence) error {
 	if e.Files, err = n.images(ctx); err != nil {
 		return err
 	}
-	e.Objects, err = n.objects(ctx)
-	return err
+	return n.volumes(ctx, e)
 }
 
-func (n *Namespace) objects(ctx context.Context) (objects []backends.Object, err error) {
+func (n *Namespace) volumes(ctx context.Context, e *verify.Evidence) (err error) {
 	driver, err := ceph.Open(ctx, n.Config())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, driver.Close()) }()
-	lister, able := driver.(backends.Lister)
-	if !able {
-		return nil, fmt.Errorf("driver %s cannot list", ceph.DriverName)
-	}
-	err = lister.List(ctx, func(object backends.Object) bool {
-		objects = append(objects, object)
-		return true
-	})
-	return objects, err
+	return listVolumes(ctx, driver, e)
 }
 
-// image is one of the list of `rbd ls`.
+// image is one of the list of `rbd ls --long`: an image, or with Snapshot one of those of
+// an image.
 type image struct {
-	Name string       `json:"image"`
-	ID   string       `json:"id"`
-	Size volume.Bytes `json:"size"`
+	Name     string       `json:"image"`
+	ID       string       `json:"id"`
+	Size     volume.Bytes `json:"size"`
+	Snapshot string       `json:"snapshot"`
+	Parent   struct {
+		Image    string `json:"image"`
+		Snapshot string `json:"snapshot"`
+	} `json:"parent"`
 }
 
-// images returns the sizes of all images, and the names of all images that are not ours
-// and of all objects that are of no image.
+// images returns the sizes of all images and of their snapshots, what they share content
+// with, and the names of all images that are not ours and of all objects that are of no
+// image.
 func (n *Namespace) images(ctx context.Context) (verify.Files, error) {
-	files := verify.Files{Data: map[volume.Key]volume.Bytes{}}
+	files := verify.Files{
+		Data: map[volume.Key]volume.Bytes{}, Snapshots: map[volume.Key]map[volume.SnapshotName]volume.Bytes{},
+		Parents: map[volume.Key]volume.SnapshotKey{},
+	}
 	output, err := n.cluster.RBD(ctx, "ls", "--long", "--format", "json", n.Spec())
 	if err != nil {
 		return files, err
@@ -112,30 +112,51 @@ func (n *Namespace) images(ctx context.Context) (verify.Files, error) {
 		return files, fmt.Errorf("rbd ls: %w", err)
 	}
 	for _, image := range images {
-		key, err := volume.ParseKey(strings.TrimPrefix(image.Name, "jetvol."))
+		key, err := volumeOf(image.Name)
 		if err != nil {
 			files.Stray = append(files.Stray, "image "+image.Name)
 			continue
 		}
-		files.Data[key] = image.Size
+		addImage(files, key, volume.SnapshotName(image.Snapshot), image.Size)
+		if parent, err := volumeOf(image.Parent.Image); err == nil && image.Snapshot == "" {
+			files.Parents[key] = volume.SnapshotKey{Volume: parent.Name, Snapshot: volume.SnapshotName(image.Parent.Snapshot)}
+		}
 	}
 	output, err = n.cluster.Rados(ctx, "--pool", cephproc.Pool, "--namespace", n.name, "ls")
 	files.Stray = append(files.Stray, strays(string(output), images)...)
 	return files, err
 }
 
+// volumeOf returns the volume that an image is of.
+func volumeOf(image string) (volume.Key, error) {
+	return volume.ParseKey(strings.TrimPrefix(image, "jetvol."))
+}
+
+// objectMap begins the names of the objects that say which parts of an image are in use.
+// Those of its snapshots have a number behind the image's ID.
+const objectMap = "rbd_object_map."
+
 // strays returns those of the objects that are neither parts of the images, nor the
 // namespace's or the driver's own. What is in the trash is part of no image.
 func strays(objects string, images []image) []string {
-	known := map[string]bool{"rbd_directory": true, "rbd_info": true, "rbd_trash": true, "jetvol.workers": true}
+	known := map[string]bool{"rbd_directory": true, "rbd_info": true, "rbd_trash": true, "rbd_children": true, "jetvol.workers": true}
+	snapshots := map[string]int{} // by the ID of their image
 	for _, image := range images {
-		for _, part := range []string{"rbd_id." + image.Name, "rbd_header." + image.ID, "rbd_object_map." + image.ID} {
+		if image.Snapshot != "" {
+			snapshots[image.ID]++
+			continue
+		}
+		for _, part := range []string{"rbd_id." + image.Name, "rbd_header." + image.ID, objectMap + image.ID} {
 			known[part] = true
 		}
 	}
 	var found []string
 	for object := range strings.Lines(objects) {
 		object = strings.TrimSuffix(object, "\n")
+		if id, _, isSnapshot := strings.Cut(strings.TrimPrefix(object, objectMap), "."); isSnapshot && snapshots[id] > 0 {
+			snapshots[id]--
+			continue
+		}
 		if !known[object] && !strings.HasPrefix(object, "jetvol.fences.") {
 			found = append(found, "object "+object)
 		}

@@ -128,7 +128,8 @@ func ReadStreams(ctx context.Context, js jetstream.JetStream, before Marks, e *v
 	return nil
 }
 
-// ReadProject collects the events, records and outcomes of a project, of all if it is "".
+// ReadProject collects the events, records, outcomes, snapshots and clones of a project, of
+// all if it is "".
 func ReadProject(ctx context.Context, js jetstream.JetStream, project volume.Project, e *verify.Evidence) error {
 	for stored, err := range events.Read(ctx, js, events.Filter{Project: project}) {
 		if err != nil {
@@ -143,6 +144,9 @@ func ReadProject(ctx context.Context, js jetstream.JetStream, project volume.Pro
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := readChains(ctx, js, e); err != nil {
 		return err
 	}
 	return each(ctx, kv.Open[volume.Outcome](js, kv.OutcomesBucket), project, func(key string, outcome volume.Outcome) error {

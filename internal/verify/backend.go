@@ -15,7 +15,8 @@ import (
 //
 // A data file may be longer than its object in one case: the volume's last resize did
 // not succeed. The file is lengthened before the object says so, and a resize that was
-// cancelled between the two leaves it so until the next one.
+// cancelled between the two leaves it so until the next one. In the same way a restore that
+// did not succeed leaves what it has copied.
 func Backend(e Evidence) []Fault {
 	var r report
 	objects := byVolume(e.Objects, func(o backends.Object) volume.Key { return o.Key })
@@ -34,6 +35,7 @@ func Backend(e Evidence) []Fault {
 		}
 	}
 	r.files(e.Files, objects, abandonedResizes(e.Transitions))
+	r.restored(e.Files.Restored, objects, abandonedRestores(e.Transitions))
 	return r.faults
 }
 
@@ -63,12 +65,17 @@ func (r *report) absent(key volume.Key, why string, objects []backends.Object) {
 	}
 }
 
-// abandonedResizes returns the volumes whose last resize did not succeed.
+// abandonedResizes returns the volumes whose last resize did not succeed, and was not
+// followed by a restore, which sets the size too.
 func abandonedResizes(transitions []volume.Transition) map[volume.ID]bool {
 	abandoned := map[volume.ID]bool{}
 	for _, t := range transitions {
-		if t.Final && t.Verb == volume.VerbResize && t.Event != volume.EventRejected {
+		switch {
+		case !t.Final || t.Event == volume.EventRejected:
+		case t.Verb == volume.VerbResize:
 			abandoned[t.VolumeID] = resultOf(t.Event) != volume.Succeeded
+		case t.Event == volume.EventRestored:
+			abandoned[t.VolumeID] = false
 		}
 	}
 	return abandoned
@@ -95,5 +102,25 @@ func (r *report) files(files Files, objects map[volume.Key][]backends.Object, ma
 	}
 	for _, name := range files.Stray {
 		r.add(Disagreement, volume.Key{}, "file %s belongs to no object", name)
+	}
+}
+
+// abandonedRestores returns the volumes whose last restore did not succeed.
+func abandonedRestores(transitions []volume.Transition) map[volume.ID]bool {
+	abandoned := map[volume.ID]bool{}
+	for _, t := range transitions {
+		if t.Final && t.Verb == volume.VerbRestore && t.Event != volume.EventRejected {
+			abandoned[t.VolumeID] = resultOf(t.Event) != volume.Succeeded
+		}
+	}
+	return abandoned
+}
+
+// restored checks that what was copied for a restore is only where one did not succeed.
+func (r *report) restored(files map[volume.Key]volume.Bytes, objects map[volume.Key][]backends.Object, excused map[volume.ID]bool) {
+	for _, key := range sortedKeys(files) {
+		if of := objects[key]; len(of) != 1 || !excused[of[0].ID] {
+			r.add(Disagreement, key, "copy for a restore of size %s was left", files[key])
+		}
 	}
 }

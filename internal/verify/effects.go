@@ -13,6 +13,10 @@ import (
 // into an operation of the same kind on the same volume, an operation has one effect
 // at most however often it was begun again, and a volume is created and deleted once.
 //
+// Three operations are different. A restore may be done again by a repeat. One that makes
+// a snapshot removes what is left of an earlier attempt first, so that snapshot and
+// deletion take turns in it. What a backend does to flatten a clone is not journaled.
+//
 // The journal is written after the change, by the process that may be killed: an effect
 // is therefore missing if the kill came between the two, and the repeat finds the work
 // done. So a missing effect is excused if there was a kill during its operation, and
@@ -34,6 +38,9 @@ func Effects(e Evidence) []Fault {
 	for _, effect := range e.Effects {
 		key, _ := effect.ID.Key() // an ID that is none matches no operation either
 		op := within(operations[effect.ID], effect)
+		if op == nil && tidied(operations[effect.ID], effect) {
+			continue
+		}
 		if op == nil {
 			r.add(Doubled, key, "%s of %s at %s: in no operation of that kind", effect.Change, effect.ID, stamp(effect.Time))
 			continue
@@ -85,6 +92,10 @@ var beginnings = map[volume.Event]fsm.Action{
 	volume.EventDelete:   fsm.ActionDelete,
 	volume.EventDiscard:  fsm.ActionDelete,
 	volume.EventEvict:    fsm.ActionEvict,
+	volume.EventSnapshot: fsm.ActionSnapshot,
+	volume.EventPrune:    fsm.ActionDeleteSnapshot,
+	volume.EventRestore:  fsm.ActionRestore,
+	volume.EventFlatten:  fsm.ActionFlatten,
 }
 
 // operationsOf returns the operations of each life of each volume, in their order.
@@ -109,7 +120,7 @@ func operationsOf(transitions []volume.Transition) map[volume.ID][]*operation {
 // within returns the operation that an effect belongs to, or nil.
 func within(operations []*operation, effect Effect) *operation {
 	for _, op := range operations {
-		if op.action == effect.Change && op.covers(effect.Time) {
+		if op.may(effect) && op.covers(effect.Time) {
 			return op
 		}
 	}
@@ -127,14 +138,19 @@ func (r *report) life(key volume.Key, id volume.ID, operations []*operation, eff
 			r.add(Doubled, key, "%d effects %s of %s", effects[once], once, id)
 		}
 	}
-	for _, op := range operations {
+	for i, op := range operations {
 		r.evicted(op)
 		switch {
+		case op.action == fsm.ActionSnapshot:
+			r.tookTurns(op, openBefore(operations[:i], op.snapshot()) || op.overlaps(kills))
+		case op.action == fsm.ActionRestore && len(op.effects) > 1:
+			r.asOrdered(op)
 		case len(op.effects) > 1:
 			r.add(Doubled, key, "command %s: %d effects %s of %s, at %s and %s", op.begin.CommandID,
 				len(op.effects), op.action, id, stamp(op.effects[0].Time), stamp(op.effects[1].Time))
 		case len(op.effects) == 1:
 			r.asOrdered(op)
+		case op.action == fsm.ActionDeleteSnapshot && openBefore(operations[:i], op.snapshot()):
 		case op.mustHaveEffect() && !op.overlaps(kills):
 			r.add(Lost, key, "command %s: %s of %s succeeded without an effect in the journal", op.begin.CommandID, op.action, id)
 		}
@@ -149,7 +165,7 @@ func (op *operation) mustHaveEffect() bool {
 		_, held := op.begin.Spec.Attachments.Of(op.node())
 		return held && op.succeeded() && op.begin.From != volume.StateError
 	}
-	return op.succeeded() && op.begin.Event != volume.EventDiscard
+	return op.succeeded() && op.begin.Event != volume.EventDiscard && op.action != fsm.ActionFlatten
 }
 
 func (op *operation) succeeded() bool {
@@ -170,15 +186,20 @@ func (op *operation) overlaps(spans []Span) bool {
 	})
 }
 
+// sized are what gives a volume its size.
+var sized = []fsm.Action{fsm.ActionCreate, fsm.ActionResize, fsm.ActionRestore}
+
 // asOrdered checks that the effect is the one that the operation's end tells of.
 func (r *report) asOrdered(op *operation) {
 	if !op.succeeded() {
 		return
 	}
-	effect, spec := op.effects[0], op.end.Spec
+	effect, spec := op.effects[len(op.effects)-1], op.end.Spec
 	switch {
-	case (op.action == fsm.ActionCreate || op.action == fsm.ActionResize) && effect.Size != spec.Size:
+	case slices.Contains(sized, op.action) && effect.Size != spec.Size:
 		r.add(Disagreement, op.begin.Key, "command %s: %s to %s, event %s says %s", op.begin.CommandID, op.action, effect.Size, op.end.ID, spec.Size)
+	case op.action == fsm.ActionCreate && effect.Source != spec.Source:
+		r.add(Disagreement, op.begin.Key, "command %s: created from %q, event %s says %q", op.begin.CommandID, effect.Source, op.end.ID, spec.Source)
 	case op.action == fsm.ActionAttach || op.action == fsm.ActionDetach:
 		r.asHeld(op, effect.Node)
 	case op.action == fsm.ActionEvict && effect.Node != op.node():

@@ -22,7 +22,13 @@ type Evidence struct {
 	DeadLetters map[volume.CommandID]int
 
 	Objects []backends.Object // as the backend lists them
-	Files   Files
+	// Snapshots are those of each volume as the backend lists them.
+	Snapshots map[volume.Key][]backends.Snapshot
+	Files     Files
+	// Entries are those of the store of snapshots and clones, and Broken is what the store's
+	// own check says of them.
+	Entries []Entry
+	Broken  []string
 	Effects []Effect // the backend's journal, in its order
 	// NoJournal says that the backend keeps none: there are no effects to be checked.
 	NoJournal bool
@@ -77,15 +83,51 @@ const (
 type Files struct {
 	Data  map[volume.Key]volume.Bytes // size of each data file
 	Stray []string                    // files that belong to no object
+	// Snapshots are the sizes of what is kept of each volume.
+	Snapshots map[volume.Key]map[volume.SnapshotName]volume.Bytes
+	// Restored are the sizes of what was copied for a restore and did not get into its place.
+	Restored map[volume.Key]volume.Bytes
+	// Parents are the snapshots that volumes still share content with. A backend whose
+	// clones are whole from the start has none.
+	Parents map[volume.Key]volume.SnapshotKey
 }
+
+// Entry is one of the store of snapshots and clones.
+type Entry struct {
+	Project volume.Project
+	// Of a clone Snapshot is empty.
+	volume.SnapshotKey
+	Kind   EntryKind
+	ID     volume.ID
+	Parent volume.SnapshotKey
+	// Size is that of the volume when the snapshot was made.
+	Size volume.Bytes
+	// Removing says that the entry is marked as about to go.
+	Removing bool
+}
+
+func (e Entry) volume() volume.Key { return volume.Key{Project: e.Project, Name: e.Volume} }
+
+// EntryKind is what an [Entry] stands for.
+type EntryKind string
+
+// The kinds of entry, named as in the store.
+const (
+	Active    EntryKind = "active"    // a clone
+	View      EntryKind = "view"      // a clone that is only read
+	Committed EntryKind = "committed" // a snapshot
+)
 
 // Effect is one entry of the backend's journal: a change that really happened.
 type Effect struct {
 	Time   time.Time
 	Change fsm.Action
 	ID     volume.ID
-	Size   volume.Bytes // of a create or resize
+	Size   volume.Bytes // of a create, resize, snapshot or restore
 	Node   volume.Node  // of an attach or detach
+
+	Snapshot volume.SnapshotName // of a snapshot, its deletion or a restore
+	Source   volume.SnapshotKey  // of the create of a clone
 }
 
 // ColdStart is what a start after an orderly end found to do.

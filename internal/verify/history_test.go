@@ -21,21 +21,30 @@ type history struct {
 	sequence uint64
 	record   volume.Record
 	object   *backends.Object
+	kept     []backends.Snapshot
+	entries  []Entry
 	evidence Evidence
 }
 
 var db01 = volume.Key{Project: "default", Name: "db-01"}
 
-func newHistory(t *testing.T) *history {
+func newHistory(t *testing.T) *history { return historyOf(t, db01) }
+
+func historyOf(t *testing.T, key volume.Key) *history {
 	return &history{
 		t:      t,
 		now:    time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		record: volume.Record{SchemaVersion: volume.SchemaVersion, Key: db01, State: volume.StatePending},
+		record: volume.Record{SchemaVersion: volume.SchemaVersion, Key: key, State: volume.StatePending},
 		evidence: Evidence{
 			Records:     map[volume.Key]volume.Record{},
 			Outcomes:    map[volume.Key][]volume.Outcome{},
 			DeadLetters: map[volume.CommandID]int{},
-			Files:       Files{Data: map[volume.Key]volume.Bytes{}},
+			Files: Files{
+				Data:      map[volume.Key]volume.Bytes{},
+				Snapshots: map[volume.Key]map[volume.SnapshotName]volume.Bytes{},
+				Parents:   map[volume.Key]volume.SnapshotKey{},
+			},
+			Snapshots: map[volume.Key][]backends.Snapshot{},
 		},
 	}
 }
@@ -49,12 +58,17 @@ func (h *history) tick() time.Time {
 func (h *history) command(id volume.CommandID, verb volume.Verb, args volume.Args) {
 	h.t.Helper()
 	h.sequence++
-	command := volume.Command{ID: id, Key: db01, Verb: verb, Args: args, Backend: "local", Sequence: h.sequence}
+	command := h.request(id, verb, args)
 	decision, err := fsm.Decide(h.record, command, h.tick())
 	if _, rejected := errors.AsType[*fsm.RejectedError](err); rejected {
 		decision = fsm.Reject(h.record, command, err, h.now)
 	} else if err != nil {
 		h.t.Fatal(err)
+	}
+	if decision.Action == fsm.ActionObserve {
+		if decision, err = fsm.Reconcile(h.record, command, h.seen(), h.now); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 	h.commit(decision)
 	for step := fsm.NextStep(h.record); step.Kind == fsm.StepAct; step = fsm.NextStep(h.record) {
@@ -69,31 +83,39 @@ func (h *history) command(id volume.CommandID, verb volume.Verb, args volume.Arg
 		}
 		h.commit(decision)
 	}
-	answer := commands.NewReply(db01, *decision.Outcome, false)
+	answer := commands.NewReply(h.record.Key, *decision.Outcome, false)
 	h.evidence.Commands = append(h.evidence.Commands, Command{
-		Key: db01, ID: id, Verb: verb, Kind: Ordinary, Asked: 1, Answers: []commands.Reply{answer},
+		Key: h.record.Key, ID: id, Verb: verb, Kind: Ordinary, Asked: 1, Answers: []commands.Reply{answer},
 	})
+}
+
+// request makes a command as a worker decides on it.
+func (h *history) request(id volume.CommandID, verb volume.Verb, args volume.Args) volume.Command {
+	return volume.Command{
+		ID: id, Key: h.record.Key, Verb: verb, Args: args, Backend: "local", SourceSize: h.sourceSize(verb, args), Sequence: h.sequence,
+	}
 }
 
 // cancelled ends the operation that args begin by a cancel, with the step done already.
 func (h *history) cancelled(id, by volume.CommandID, verb volume.Verb, args volume.Args) {
 	h.t.Helper()
 	h.sequence++
-	decision, err := fsm.Decide(h.record, volume.Command{ID: id, Key: db01, Verb: verb, Args: args, Sequence: h.sequence}, h.tick())
+	decision, err := fsm.Decide(h.record, h.request(id, verb, args), h.tick())
 	h.must(decision, err)
 	h.act(fsm.NextStep(h.record).Action)
 	h.must(fsm.Fail(h.record, volume.Errorf(volume.ErrCancelled, "cancelled by command %s", by), fsm.DefaultRetryPolicy(), h.tick()))
 	decision, err = fsm.Settle(h.record, h.seen(), h.tick())
 	h.must(decision, err)
 	h.evidence.Commands = append(h.evidence.Commands, Command{
-		Key: db01, ID: id, Verb: verb, Kind: Ordinary, Asked: 1,
-		Answers: []commands.Reply{commands.NewReply(db01, *decision.Outcome, false)},
+		Key: h.record.Key, ID: id, Verb: verb, Kind: Ordinary, Asked: 1,
+		Answers: []commands.Reply{commands.NewReply(h.record.Key, *decision.Outcome, false)},
 	})
 	h.command(by, volume.VerbCancel, volume.Args{Target: id})
 }
 
 func (h *history) seen() fsm.Observation {
-	return fsm.Observation{Present: true, Size: h.object.Size, Attachments: h.object.Attachments}
+	count := len(h.kept)
+	return fsm.Observation{Present: true, Size: h.object.Size, Attachments: h.object.Attachments, Snapshots: &count}
 }
 
 func (h *history) must(decision fsm.Decision, err error) {
@@ -118,8 +140,9 @@ func (h *history) act(action fsm.Action) *volume.Attachment {
 	effect := Effect{Time: h.tick(), Change: action, ID: h.record.ID}
 	switch action {
 	case fsm.ActionCreate:
-		h.object = &backends.Object{Ref: backends.Ref{Key: db01, ID: h.record.ID}, Size: args.Size}
-		effect.Size = args.Size
+		h.object = &backends.Object{Ref: backends.Ref{Key: h.record.Key, ID: h.record.ID}, Size: args.Size}
+		h.object.Size, effect.Size, effect.Source = h.record.Size, h.record.Size, args.Source
+		h.enterClone()
 	case fsm.ActionResize:
 		h.object.Size = args.Size
 		effect.Size = args.Size
@@ -136,9 +159,12 @@ func (h *history) act(action fsm.Action) *volume.Attachment {
 		effect.Node = args.Node
 		h.object.Attachments = h.object.Attachments.Without(args.Node)
 	case fsm.ActionDelete:
-		h.object = nil
+		h.object, h.entries = nil, nil
+	case fsm.ActionFlatten:
+		h.cut()
+		return nil
 	default:
-		h.t.Fatalf("unexpected action %q", action)
+		h.keep(action, &effect)
 	}
 	h.evidence.Effects = append(h.evidence.Effects, effect)
 	if action != fsm.ActionAttach {
@@ -151,13 +177,14 @@ func (h *history) act(action fsm.Action) *volume.Attachment {
 // rest closes the history. Half of the answers have moved to the bucket of outcomes.
 func (h *history) rest() Evidence {
 	half := len(h.record.Outcomes) / 2
-	h.evidence.Outcomes[db01] = slices.Clone(h.record.Outcomes[:half+1]) // one is in both places
+	h.evidence.Outcomes[h.record.Key] = slices.Clone(h.record.Outcomes[:half+1]) // one is in both places
 	h.record.Outcomes = h.record.Outcomes[half:]
 	h.record.Outbox = []volume.Transition{h.evidence.Transitions[len(h.evidence.Transitions)-1]}
-	h.evidence.Records[db01] = h.record
+	h.evidence.Records[h.record.Key] = h.record
 	if h.object != nil {
+		h.restSnapshots()
 		h.evidence.Objects = []backends.Object{*h.object}
-		h.evidence.Files.Data[db01] = h.object.Size
+		h.evidence.Files.Data[h.record.Key] = h.object.Size
 	}
 	return h.evidence
 }

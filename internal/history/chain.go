@@ -55,8 +55,8 @@ func (c chain) open(name volume.SnapshotName) chain {
 // snapshots says, which comes before all else.
 func (m model) lookedUp(c verify.Command, code volume.Code) bool {
 	name := c.Args.Snapshot
-	if c.Verb == volume.VerbCreate {
-		return !c.Args.Source.IsZero() && code == volume.ErrSnapshotNotFound
+	if c.Verb == volume.VerbCreate { // busy: the snapshot is being deleted
+		return !c.Args.Source.IsZero() && (code == volume.ErrSnapshotNotFound || code == volume.ErrBackendBusy)
 	}
 	switch {
 	case !m.exists():

@@ -43,6 +43,8 @@ func chained() []call {
 		attached(call{id: "c17", verb: volume.VerbDeleteSnapshot, args: monday, from: 29, to: 30, outcome: succeeded, generation: 21}),
 		available(call{id: "c18", verb: volume.VerbDetach, from: 31, to: 32, outcome: succeeded, generation: 23}),
 		{id: "c19", verb: volume.VerbDelete, from: 33, to: 34, outcome: succeeded, volume: first, state: volume.StateDeleted, generation: 25},
+		// The source is being deleted.
+		{id: "c20", verb: volume.VerbCreate, args: ofOther, from: 35, to: 36, outcome: rejected, code: volume.ErrBackendBusy, volume: first, state: volume.StateDeleted, generation: 25},
 	}
 }
 

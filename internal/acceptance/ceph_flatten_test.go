@@ -35,7 +35,10 @@ func fast(t *testing.T, cluster *cephtest.Cluster) {
 }
 
 // A worker that is killed in the middle of a long flatten is followed by another one, which
-// finishes it: it tells of the progress, and nothing is left of the first attempt.
+// finishes it: it tells of the progress, nothing is left of the first attempt, and nothing
+// is missing. The last is not a matter of course: librbd marks an object as existing before
+// it copies it, and up to Ceph 18.2.4 and 19.2.0 a flatten that is begun again skips what is
+// marked, and then lets go of the parent (https://tracker.ceph.com/issues/68998).
 func TestCeph_WorkerKilledInFlatten_AnotherFinishes(t *testing.T) {
 	dependOnSources(t)
 	cluster := cephtest.StartOwn(t)

@@ -36,9 +36,9 @@ func fast(t *testing.T, cluster *cephtest.Cluster) {
 
 // A worker that is killed in the middle of a long flatten is followed by another one, which
 // finishes it: it tells of the progress, nothing is left of the first attempt, and nothing
-// is missing. The last is not a matter of course: librbd marks an object as existing before
-// it copies it, and up to Ceph 18.2.4 and 19.2.0 a flatten that is begun again skips what is
-// marked, and then lets go of the parent (https://tracker.ceph.com/issues/68998).
+// is missing. The last is not a matter of course: `rbd flatten` of Ceph 16.2.15 that is killed
+// and begun again leaves out what was under way, and then lets go of the parent (see "avoid
+// data corruption on flatten when object map is inconsistent", ceph pull request 61129).
 func TestCeph_WorkerKilledInFlatten_AnotherFinishes(t *testing.T) {
 	dependOnSources(t)
 	cluster := cephtest.StartOwn(t)

@@ -165,21 +165,24 @@ func (s *storm) clear(t *testing.T) {
 	t.Helper()
 	for {
 		seen := s.look(t)
-		if len(seen.records) == 0 {
-			return
-		}
-		done := 0
+		left, done := 0, 0
 		for key := range seen.entries {
 			if key.Snapshot != "" && !seen.needed(key) {
 				s.settle(t, key.Volume, volume.VerbDeleteSnapshot, volume.Args{Snapshot: key.Snapshot})
 				done++
 			}
 		}
-		for name, record := range seen.records {
-			if record.Snapshots == 0 {
-				s.settle(t, name, volume.VerbDelete, volume.Args{})
+		for _, record := range s.records(t) {
+			if record.Exists() {
+				left++
+			}
+			if record.Exists() && record.Snapshots == 0 {
+				s.settle(t, record.Name, volume.VerbDelete, volume.Args{})
 				done++
 			}
+		}
+		if left == 0 {
+			return
 		}
 		if done == 0 {
 			t.Fatalf("everything that is left is in the way of something: %+v", seen.entries)

@@ -171,8 +171,9 @@ func disagreements(record volume.Record, history []volume.Transition, object *ba
 	if record.Op != nil {
 		fault("operation %s is not over", record.Op.CommandID)
 	}
+	made := record.Exists() && record.State != volume.StatePending
 	switch {
-	case record.Exists() != (object != nil):
+	case made != (object != nil):
 		fault("record %s, backend has %v", record.State, object)
 	case object != nil && (object.ID != record.ID || object.Size != record.Size || !reflect.DeepEqual(object.Attachments, record.Attachments)):
 		fault("record %s %s %+v, backend %s %s %+v", record.ID, record.Size, record.Attachments, object.ID, object.Size, object.Attachments)

@@ -28,7 +28,7 @@ import (
 const childVariable = "JETVOL_CEPH_CHILD"
 
 var children = map[string]func(args []string) error{
-	"idle": idleChild, "inside": insideChild, "verb": verbChild,
+	"idle": idleChild, "inside": insideChild, "verb": verbChild, "flatten": flattenChild,
 }
 
 // Epochs of the tests: a worker that is stopped or killed, and the one that follows.

@@ -47,3 +47,6 @@ func TestFlatten_TellsProgressAndEndsWithItsContext(t *testing.T) {
 	ok(t, d.Flatten(t.Context(), clone), "flatten again")
 	ok(t, d.DeleteSnapshot(t.Context(), ref, "s1"), "delete snapshot")
 }
+
+// Whose flatten is killed.
+var flattenKillers = map[string]func(*testing.T, Config, backends.Ref){"rbd": killRBD, "driver": killDriver}

@@ -108,7 +108,7 @@ func (c *conn) snapshot(h header, name volume.SnapshotName) (backends.Snapshot, 
 	}
 	_, err = c.io.Stat(fmt.Sprintf("%s%s.%016x", objectMapObject, h.id, number))
 	if absent(err) {
-		err = fmt.Errorf("%s: %w", name, errHalfSnapshot)
+		err = c.halfOrDistrusted(h.id, name, number)
 	}
 	return found, err
 }

@@ -4,6 +4,7 @@ package ceph
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/ceph/go-ceph/rbd"
 
@@ -15,6 +16,17 @@ import (
 // written its object map, without which nobody can open it: clones get ENOENT. Its maker is
 // between the two, or was killed there, and then it stays so for ever.
 var errHalfSnapshot = backends.Errorf(volume.NotFound, "half of a snapshot, to be made again")
+
+// halfOrDistrusted tells half of a snapshot, which is errHalfSnapshot, from a whole one
+// whose object map was removed or is yet to be made for the sake of a flatten: that one's
+// map is marked as not to be trusted, in all the time.
+func (c *conn) halfOrDistrusted(id string, name volume.SnapshotName, number uint64) error {
+	flags, err := c.flags(id, number)
+	if err == nil && flags&mapInvalid == 0 {
+		err = fmt.Errorf("%s: %w", name, errHalfSnapshot)
+	}
+	return err
+}
 
 // clearHalf removes half of a snapshot from an image that is open for writing, or reports
 // that it is whole by now. Only the client with librbd's lock makes snapshots, also for

@@ -19,6 +19,8 @@ import (
 type head struct {
 	record   volume.Record
 	revision uint64 // of the record; 0 while the bucket has none
+	// outdated says that the bucket has an older record than the one that was stored last.
+	outdated bool
 	// last is the volume's last event, perhaps still on its way.
 	last      *events.Pending
 	lastEvent string // its ID; empty if the volume has no events
@@ -69,8 +71,29 @@ func (w *Worker) load(ctx context.Context, key volume.Key) (*head, error) {
 	if !hasRecord {
 		return w.loadUnrecorded(key, last, hasEvents), nil
 	}
+	if hasEvents && last.Data.Generation > entry.Value.Generation {
+		return w.loadOutdated(ctx, key, last)
+	}
 	h := &head{record: entry.Value, revision: entry.Revision}
 	return h, h.resume(ctx, w, last, hasEvents)
+}
+
+// loadOutdated makes the head of a volume whose record is older than its events. A record is
+// stored before its event is published, so there was a newer one: the server has lost it. It
+// does so when it is killed after the newer one has expired, a tombstone, and finds the older
+// one in its files (NATS 2.15.2).
+func (w *Worker) loadOutdated(ctx context.Context, key volume.Key, last events.Stored) (*head, error) {
+	entry, err := w.records.ByKey(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("load volume %s: %w", key, err)
+	}
+	if last.Data.Generation <= entry.Value.Generation {
+		// It came between the two reads: another owner is here.
+		return nil, fmt.Errorf("load volume %s: %w", key, kv.ErrConflict)
+	}
+	h := w.loadUnrecorded(key, last, true)
+	h.revision, h.outdated = entry.Revision, true
+	return h, nil
 }
 
 // loadUnrecorded makes the head of a volume that has no record: it never had one, its
@@ -172,7 +195,7 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) error
 	if err != nil {
 		return fmt.Errorf("store volume %s: %w", record.Key, err)
 	}
-	h.record, h.revision = record, revision
+	h.record, h.revision, h.outdated = record, revision, false
 	return nil
 }
 
@@ -205,9 +228,9 @@ func (h *head) settled(ctx context.Context) (uint64, error) { return h.last.Wait
 // outcomes: some were moved there, or the record that would tell is lost.
 func (h *head) mayHaveSpilled() bool { return h.record.Spilled > 0 || h.recordLost() }
 
-// recordLost reports whether the name once had a record and has none now: its tombstone
-// has run out, or somebody deleted it. The events still know its commands.
-func (h *head) recordLost() bool { return h.revision == 0 && h.lastEvent != "" }
+// recordLost reports whether the name once had a record and has none now, or an older one:
+// its tombstone has run out, or somebody deleted it. The events still know its commands.
+func (h *head) recordLost() bool { return (h.revision == 0 || h.outdated) && h.lastEvent != "" }
 
 // makeRoom moves the older half of a full ring of outcomes to their bucket, before the
 // record lets go of them: an answer is always in at least one of the two.

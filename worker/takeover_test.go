@@ -152,6 +152,31 @@ func TestWorker_RecordDeletedByHand_GoesOnFromTheLastEvent(t *testing.T) {
 	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventAttach, volume.EventAttached)
 }
 
+// A server that is killed after a tombstone has expired may show the record before it again.
+func TestWorker_OlderRecordIsBack_GoesOnFromTheLastEvent(t *testing.T) {
+	s := start(t)
+	create := commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}, ID: "create-v"}
+	first := s.do(create)
+	entered, release := s.gate("delete", "v")
+	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbDelete, ID: "delete-v"})
+	<-entered
+	bucket, err := s.js.KeyValue(s.ctx, "volumes")
+	must(t, err)
+	older, err := bucket.Get(s.ctx, key("v").String())
+	must(t, err)
+	close(release)
+	s.awaitEvent("v", ofCommand("delete-v"))
+	must(t, s.stop())
+	_, err = bucket.Put(s.ctx, key("v").String(), older.Value())
+	must(t, err)
+	s.startWorker()
+	s.wantSame(create, first)
+	s.wantReply(s.create("v", 2*volume.MiB), volume.Succeeded, volume.StateAvailable, "")
+	s.wantSame(create, first)
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventDelete, volume.EventDeleted,
+		volume.EventRecreate, volume.EventReady)
+}
+
 func TestWorker_Drain_HandsBackAWaitAndAnotherWorkerGoesOn(t *testing.T) {
 	s := start(t, func(c *worker.Config) { c.Retry.InitialWait, c.Retry.MaxWait = time.Second, time.Second })
 	s.backend.hook(unavailable(1), nil)

@@ -345,6 +345,9 @@ func believe(record volume.Record, seen Observation, to volume.State) volume.Rec
 		next.Size = seen.Size
 		next.Attachments = seen.Attachments
 	}
+	if seen.Present && seen.Whole {
+		next.Source = volume.SnapshotKey{}
+	}
 	switch {
 	case seen.Snapshots != nil:
 		next.Snapshots = *seen.Snapshots

@@ -216,6 +216,8 @@ type Observation struct {
 	Attachments volume.Attachments
 	// Snapshots is how many there are; nil if nobody counted them.
 	Snapshots *int
+	// Whole says that the volume is known to share nothing with its source any more.
+	Whole bool
 }
 
 type factsKey struct{}

@@ -59,6 +59,7 @@ func (c *check) add(record kv.Entry[json.RawMessage]) {
 			return
 		}
 		c.links[record.Key] = l
+	case strings.HasPrefix(record.Key, string(c.project)+"."+fenceToken+"."):
 	default:
 		c.fault("record %s: neither an entry nor a link", record.Key)
 	}

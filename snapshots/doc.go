@@ -32,6 +32,9 @@
 // is written and deleted in the same batch as the entry. So "the children of P" and
 // "the snapshots of V" cost as much as their answer, and not as much as the store.
 //
+// The fence of volume V is under `<project>.f.V`: see [Store.Fence]. There is one for each
+// volume that was ever taken over in the middle of such an operation.
+//
 // An entry may be removed only if it has no children. The batch that removes it, or
 // marks it as being removed, is conditional on the last message under its links: a link
 // that was added since makes it fail. A link that is still in flight cannot slip

@@ -61,6 +61,7 @@ var acceptance = []struct {
 	{"E5_Close_Twice", testCloseTwice},
 	{"E5_Corrupt_IsRefused", testCorrupt},
 	{"E6_Clone_Idempotent", testCloneIdempotent},
+	{"E6_Fence_FormerOwner_IsRefused", testFence},
 	{"E6_Snapshot_OfClone_SharesItsParent", testSnapshotOfClone},
 	{"E6_Remove_InSteps", testRemoveInSteps},
 	{"E6_Remove_ByID", testRemoveByID},

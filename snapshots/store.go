@@ -29,6 +29,7 @@ type Store struct {
 	js      jetstream.JetStream
 	entries *kv.Bucket[entry]
 	links   *kv.Bucket[link]
+	fences  *kv.Bucket[fence]
 	now     func() time.Time
 	closed  atomic.Bool
 }
@@ -39,6 +40,7 @@ func New(js jetstream.JetStream) *Store {
 		js:      js,
 		entries: kv.Open[entry](js, kv.SnapshotsBucket),
 		links:   kv.Open[link](js, kv.SnapshotsBucket),
+		fences:  kv.Open[fence](js, kv.SnapshotsBucket),
 		now:     func() time.Time { return time.Now().UTC() },
 	}
 }

@@ -91,6 +91,9 @@ func (tx *Tx) Apply(ctx context.Context) error {
 	if batch.Len() == 0 {
 		return nil
 	}
+	if err := tx.expectOwner(ctx, batch); err != nil {
+		return err
+	}
 	unsure := false
 	for range maxApplyAttempts {
 		if _, err = batch.Commit(ctx); !errors.Is(err, kv.ErrUnavailable) || ctx.Err() != nil {

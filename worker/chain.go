@@ -259,6 +259,10 @@ func (e *execution) settleChain(ctx context.Context, seen *fsm.Observation) erro
 		if seen.Present {
 			return e.countSnapshots(ctx, seen)
 		}
+	case volume.VerbFlatten:
+		whole, err := e.isCut(ctx)
+		seen.Whole = whole
+		return err
 	}
 	return nil
 }

@@ -263,3 +263,22 @@ func TestClone_SourceIsBeingDeleted_IsRefusedAsBusy(t *testing.T) {
 	s.wantReply(s.clone("copy", "db-01@s1"), volume.Rejected, "", volume.ErrSnapshotNotFound)
 	s.wantEntries()
 }
+
+// A flatten that is cancelled after its last step has made the volume whole, and is told so.
+func TestFlatten_CancelledAtItsEnd_TheRecordSaysWhatIsTrue(t *testing.T) {
+	s := start(t)
+	s.create("db-01", sMiB)
+	s.snapshot("db-01", "s1")
+	s.clone("copy", "db-01@s1")
+	record := s.record("copy")
+	entered, _ := s.gate("flatten", "copy")
+	s.publish(commands.Request{Key: key("copy"), Verb: volume.VerbFlatten, ID: "flatten-1"})
+	<-entered
+	s.must(s.store().Flatten(s.ctx, "default", "copy", string(record.ID))) // as a worker before this one
+	s.wantReply(s.do(commands.Request{Key: key("copy"), Verb: volume.VerbCancel, Args: volume.Args{Target: "flatten-1"}}),
+		volume.Succeeded, volume.StateAvailable, "")
+	if got := s.record("copy").Source; !got.IsZero() {
+		t.Errorf("source: got %s, want none", got)
+	}
+	s.wantEntries("db-01@s1")
+}

@@ -25,7 +25,7 @@ func (e *execution) asked(ctx context.Context, do func(context.Context) error) e
 	// Not cancelled on the way: what may have been stored would be found by nobody.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience*e.worker.config.RequestTimeout)
 	defer cancel()
-	err := do(ctx)
+	err := do(snapshots.ByOwner(ctx, e.command.Key.Name, e.head.record.Owner.Epoch))
 	_, coded := errors.AsType[*volume.Error](err)
 	switch {
 	case err == nil, coded:
@@ -269,4 +269,30 @@ func (e *execution) tooDeep(ctx context.Context, backend string, source volume.S
 		return err
 	})
 	return depth+1 > most, err
+}
+
+// fenceChain shuts former owners out of the store, who may be in the middle of an operation
+// that changes something there.
+func (e *execution) fenceChain(ctx context.Context) error {
+	record := e.head.record
+	if record.Op == nil || record.Op.Snapshot == nil && record.Source.IsZero() && !record.ReadOnly {
+		return nil
+	}
+	return e.asked(ctx, func(ctx context.Context) error {
+		return e.worker.chains.Fence(ctx, e.project(), e.command.Key.Name, record.Owner.Epoch)
+	})
+}
+
+// isCut reports whether the store has the volume as standing on nothing, because a flatten
+// came so far before it was cancelled.
+func (e *execution) isCut(ctx context.Context) (whole bool, err error) {
+	err = e.asked(ctx, func(ctx context.Context) error {
+		info, err := e.worker.chains.Stat(ctx, e.project(), snapshots.VolumeKey(e.command.Key.Name))
+		whole = err == nil && info.Parent.IsZero() || errors.Is(err, volume.ErrSnapshotNotFound)
+		if whole {
+			return nil
+		}
+		return err
+	})
+	return whole, err
 }

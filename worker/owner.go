@@ -80,6 +80,11 @@ func (e *execution) raise(ctx context.Context, epoch uint64) error {
 // backend can.
 func (e *execution) fence(ctx context.Context, backend *backends.Backend) error {
 	owner := &e.head.record.Owner
+	if owner.Fencing {
+		if err := e.fenceChain(ctx); err != nil {
+			return err
+		}
+	}
 	if owner.Fencing && backend.CanFence() {
 		// gofail: var beforeFence string
 		// killAt(beforeFence, during("fence", e.head.record.Op), e.command.ID)

@@ -9,7 +9,7 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// ErrFenced: another owner of the volume has shut the caller out. Class aborted.
+// ErrFenced says that another owner of the volume has shut the caller out. Its class is aborted.
 var ErrFenced error = &fault{volume.Aborted, "fenced"}
 
 // fenceToken begins the keys of fences: `<project>.f.<volume>`.

@@ -13,6 +13,7 @@ import (
 type chain struct {
 	sure, maybe set // of snapshots
 	source      volume.SnapshotKey
+	loose       bool // a flatten that did not end well may have ended the being a clone
 	readOnly    bool
 	half        certainty // whether a restore began and did not end
 }
@@ -135,7 +136,7 @@ func (c chain) allowsDelete(code volume.Code) bool {
 
 func (c chain) allowsFlatten(code volume.Code) bool {
 	if code == volume.ErrNotAClone {
-		return c.source.IsZero()
+		return c.source.IsZero() || c.loose
 	}
 	return code == "" && !c.source.IsZero()
 }
@@ -152,7 +153,7 @@ func (m model) chained(c verify.Command, from volume.State) (model, bool) {
 	case volume.VerbDeleteSnapshot:
 		m.chain = m.chain.without(c.Args.Snapshot)
 	case volume.VerbFlatten:
-		m.chain.source = volume.SnapshotKey{}
+		m.chain.source, m.chain.loose = volume.SnapshotKey{}, false
 	case volume.VerbRestore:
 		m.chain.half = no
 		m.minSize, m.maxSize = 0, unknownSize // that of the snapshot
@@ -171,6 +172,8 @@ func (c chain) unchained(of verify.Command, code volume.Code) chain {
 		return c.open(of.Args.Snapshot)
 	case of.Verb == volume.VerbRestore:
 		c.half = max(c.half, perhaps)
+	case of.Verb == volume.VerbFlatten:
+		c.loose = true
 	}
 	return c
 }

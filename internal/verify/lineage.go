@@ -209,10 +209,16 @@ func refusedUnchanged(failure *volume.Failure) bool {
 		(failure.Class == volume.FailedPrecondition || failure.Class == volume.Busy)
 }
 
+// endedWhole reports whether a flatten that was cancelled or refused had come to its end.
+func endedWhole(t volume.Transition) bool {
+	settled := t.Event == volume.EventCancelled || t.Event == volume.EventRefused
+	return settled && t.Verb == volume.VerbFlatten && t.Spec.Source.IsZero()
+}
+
 // describes checks the volume that an event tells of.
 func (r *report) describes(t volume.Transition, l *lineage) {
 	spec := t.Spec
-	if t.Event == volume.EventFlattened {
+	if t.Event == volume.EventFlattened || endedWhole(t) {
 		l.source = volume.SnapshotKey{}
 	}
 	if spec.Source != l.source {

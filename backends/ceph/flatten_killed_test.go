@@ -60,11 +60,11 @@ func checksum(t *testing.T, d *driver, ref backends.Ref, name volume.SnapshotNam
 		if err != nil {
 			return err
 		}
-		defer image.Close() //nolint:errcheck // nothing was written
+		defer image.Close()
 		size, err := image.GetSize()
 		data := make([]byte, objectSize)
 		for at := uint64(0); err == nil && at < size; at += uint64(objectSize) {
-			_, err = image.ReadAt(data, int64(at)) //nolint:gosec // below the size
+			_, err = image.ReadAt(data, int64(at))
 			_, _ = sum.Write(data)
 		}
 		return err
@@ -124,7 +124,7 @@ func flattenChild(args []string) error {
 func killAtAThird(t *testing.T, process *exec.Cmd, output io.Reader) {
 	t.Helper()
 	defer func() { _ = process.Wait() }()
-	defer process.Process.Kill() //nolint:errcheck // it may have ended
+	defer process.Process.Kill() // it may have ended
 	words := bufio.NewScanner(output)
 	words.Split(bufio.ScanWords)
 	for words.Scan() {
@@ -146,12 +146,6 @@ func killRBD(t *testing.T, cfg Config, clone backends.Ref) {
 	ok(t, err, "output of rbd")
 	ok(t, process.Start(), "start rbd")
 	killAtAThird(t, process, output)
-}
-
-func killDriver(t *testing.T, cfg Config, clone backends.Ref) {
-	t.Helper()
-	process := startChild(t, cfg, "flatten", string(clone.Key.Name))
-	killAtAThird(t, process.Cmd, process.stdout)
 }
 
 // Blocks were lost: see the comment in flatten.go.

@@ -24,7 +24,7 @@ import (
 //	distrust the maps -> disable them -> flatten -> enable them -> rebuild them
 //
 // The first makes good what a kill in the second or fourth leaves: features whose objects
-// are gone or yet to come, which a snapshot must not be taken for half for.
+// are gone or yet to come, for want of which a snapshot looks like half of one.
 
 // Flatten calls rbd_flatten_with_progress with object-map and fast-diff disabled; see
 // [backends.Cloner]. The feature deep-flatten makes that true of the volume's snapshots too.

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -272,4 +274,29 @@ func TestFlatten_WhileANodeWrites_CopiesAndKeepsItsWrites(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A client with librbd's lock that does not answer would go on with its map.
+func TestFlatten_OwnerOfTheLockDoesNotAnswer_IsRefusedAndCopiesNothing(t *testing.T) {
+	t.Parallel()
+	h := &harness{cfg: inNamespace(t)}
+	d := open(t, h.cfg)
+	base, clone := source(t, d, small), refOf("copy")
+	ok(t, d.Clone(t.Context(), base, "s1", clone, small), "clone")
+	n1 := startProcess(t, attached(t, d, clone, "n1", volume.ReadWrite))
+	n1.writes(t)
+	n1.signal(t, syscall.SIGSTOP)
+	closeObject := h.Watch(t, clone)
+	err := d.Flatten(t.Context(), clone)
+	refused(t, err, "flatten", volume.Busy)
+	var blocked *backends.BlockedError
+	if !errors.As(err, &blocked) || blocked.By[0].Kind != backends.BlockedByWatcher {
+		t.Errorf("flatten: got %v, want it to name who has the volume open", err)
+	}
+	children, err := d.Children(t.Context(), base, "s1")
+	if ok(t, err, "children"); len(children) != 1 {
+		t.Errorf("children after a refused flatten: got %v, want the clone", children)
+	}
+	closeObject()
+	soon(t, "flatten again", func() error { return d.Flatten(t.Context(), clone) })
 }

@@ -5,6 +5,7 @@ package ceph
 import (
 	"context"
 	"fmt"
+	"syscall"
 
 	"github.com/ceph/go-ceph/rbd"
 
@@ -23,7 +24,7 @@ import (
 //	distrust the maps -> disable them -> flatten -> enable them -> rebuild them
 //
 // The first makes good what a kill in the second or fourth leaves: features whose objects
-// are gone or yet to come, which a snapshot must not be taken for half for.
+// are gone or yet to come, for want of which a snapshot looks like half of one.
 
 // Flatten calls rbd_flatten_with_progress with object-map and fast-diff disabled; see
 // [backends.Cloner]. The feature deep-flatten makes that true of the volume's snapshots too.
@@ -84,13 +85,15 @@ func (c *conn) disableMaps(h header) error {
 	err := c.edit(h.id, func(image *rbd.Image) error {
 		const enable = false
 		err := image.UpdateFeatures(h.features&mapFeatures, enable)
-		if err == nil {
-			return nil
+		if err != nil {
+			err = fmt.Errorf("disable the object map: %w", err)
 		}
-		if blocked := c.unwatched(image); blocked != nil {
-			return fmt.Errorf("disable the object map: %w: %w", blocked, err)
+		if is(err, syscall.EROFS, syscall.EBUSY, syscall.EOPNOTSUPP, syscall.ETIMEDOUT) { // who has the lock refuses, or is silent
+			if blocked := c.unwatched(image); blocked != nil {
+				err = fmt.Errorf("%w: %w", blocked, err)
+			}
 		}
-		return fmt.Errorf("disable the object map: %w", err)
+		return err
 	})
 	now, lookErr := c.header(h.id)
 	switch {

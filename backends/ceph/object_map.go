@@ -90,8 +90,8 @@ func (c *conn) numbers(id string) ([]uint64, error) {
 	return append(numbers, head), err
 }
 
-// rebuildDistrusted rebuilds the maps that are marked as invalid. It has to read the list
-// of the volume's objects for each. A snapshot that went meanwhile needs none.
+// rebuildDistrusted rebuilds the maps that are marked as invalid. It asks for every object
+// that there may be, once for each map. A snapshot that went meanwhile needs none.
 func (c *conn) rebuildDistrusted(ctx context.Context, id string) error {
 	numbers, err := c.numbers(id)
 	if err != nil {

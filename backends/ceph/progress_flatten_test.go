@@ -50,3 +50,9 @@ func TestFlatten_TellsProgressAndEndsWithItsContext(t *testing.T) {
 
 // Whose flatten is killed.
 var flattenKillers = map[string]func(*testing.T, Config, backends.Ref){"rbd": killRBD, "driver": killDriver}
+
+func killDriver(t *testing.T, cfg Config, clone backends.Ref) {
+	t.Helper()
+	process := startChild(t, cfg, "flatten", string(clone.Key.Name))
+	killAtAThird(t, process.Cmd, process.stdout)
+}

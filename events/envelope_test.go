@@ -32,7 +32,9 @@ func samples() map[string]volume.Transition {
 	failed.Reason = "it is held elsewhere"
 	failed.Failure = &volume.Failure{Code: volume.ErrBackendBusy, Class: volume.Busy, Message: "image locked by client.4123: busy"}
 	failed.Spec.Labels = volume.Labels{"team": "db", "tier": "1"}
-	failed.Spec.Drift = "size: wanted 1GiB, actual 2GiB"
+	failed.Spec.Drift = &volume.Drift{
+		FoundAt: failed.Time, Differences: []volume.Difference{{Kind: volume.DriftSize, Wanted: "1GiB", Actual: "2GiB"}},
+	}
 
 	attached := transition(dbKey, 9, volume.EventAttached)
 	attached.From, attached.To, attached.Final = volume.StateAttaching, volume.StateAttached, true

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jetvol/jetvol/volume"
@@ -136,7 +135,7 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	if err != nil {
 		return Decision{Record: record}, err
 	}
-	next.Drift = ""
+	next.Drift = nil
 	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
 }
 
@@ -156,7 +155,7 @@ func Evicted(record volume.Record, seen Observation, now time.Time) (Decision, e
 	op := *record.Op
 	op.NextRetryAt, op.Failure = time.Time{}, nil
 	next.Op = &op
-	next.Drift = ""
+	next.Drift = nil
 	return fire(next, volume.EventEvicted, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
 }
 
@@ -301,7 +300,12 @@ func Reconcile(record volume.Record, command volume.Command, seen Observation, n
 	}
 	if record.State == volume.StatePending || record.State == volume.StateError {
 		next = believe(record, seen, to)
-		drift = ""
+		drift = nil
+	}
+	if drift != nil && drift.Same(record.Drift) {
+		drift = record.Drift // it was found before
+	} else if drift != nil {
+		drift.FoundAt = now
 	}
 	next.Drift = drift
 	next.CommandSequence = command.Sequence
@@ -311,30 +315,34 @@ func Reconcile(record volume.Record, command volume.Command, seen Observation, n
 	}
 	next.Op = &op
 	reason := "record and backend agree"
-	if drift != "" {
-		reason = drift
+	if drift != nil {
+		reason = drift.String()
 	} else if to != record.State {
 		reason = "the backend decides"
 	}
 	return fire(next, volume.EventReconciled, to, now, reason).answer(outcomeOf(op, volume.Succeeded, nil)), nil
 }
 
-// Drift says in words how the backend differs from a settled record, or "" if it does not.
-func Drift(record volume.Record, seen Observation) string {
-	var found []string
+// Drift says how the backend differs from a settled record, or nil if it does not. When it
+// was found is left to the caller.
+func Drift(record volume.Record, seen Observation) *volume.Drift {
+	var found []volume.Difference
 	wantNode, haveNode := nodeList(record.Attachments), nodeList(seen.Attachments)
 	switch {
 	case record.State != volume.StateAvailable && record.State != volume.StateAttached:
-		return ""
+		return nil
 	case !seen.Present:
-		return "backend: absent"
+		return &volume.Drift{Differences: []volume.Difference{{Kind: volume.DriftGhost, Wanted: record.Size.String()}}}
 	case wantNode != haveNode:
-		found = append(found, fmt.Sprintf("node: wanted %q, actual %q", wantNode, haveNode))
+		found = append(found, volume.Difference{Kind: volume.DriftNode, Wanted: wantNode, Actual: haveNode})
 	}
 	if record.Size != seen.Size {
-		found = append(found, fmt.Sprintf("size: wanted %s, actual %s", record.Size, seen.Size))
+		found = append(found, volume.Difference{Kind: volume.DriftSize, Wanted: record.Size.String(), Actual: seen.Size.String()})
 	}
-	return strings.Join(found, "; ")
+	if found == nil {
+		return nil
+	}
+	return &volume.Drift{Differences: found}
 }
 
 // believe takes over what the backend has.

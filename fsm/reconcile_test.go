@@ -42,15 +42,15 @@ func TestReconcile_DecisionTable(t *testing.T) {
 		{"error, present, on its node", brokenOn, present(gib, on("n1")), volume.StateAttached, "n1", gib, ""},
 		{"error, present, on another", brokenOn, present(gib, on("n2")), volume.StateAttached, "n2", gib, ""},
 
-		{"available, absent", from(volume.StateAvailable), absent, volume.StateError, "", gib, "backend: absent"},
+		{"available, absent", from(volume.StateAvailable), absent, volume.StateError, "", gib, "ghost: wanted 1GiB, actual nothing"},
 		{"available, as recorded", from(volume.StateAvailable), present(gib, nil), volume.StateAvailable, "", gib, ""},
 		{"available, other size", from(volume.StateAvailable), present(2*gib, nil), volume.StateAvailable, "", gib, "size: wanted 1GiB, actual 2GiB"},
-		{"available, on a node", from(volume.StateAvailable), present(gib, on("n2")), volume.StateAvailable, "", gib, `node: wanted "", actual "n2"`},
+		{"available, on a node", from(volume.StateAvailable), present(gib, on("n2")), volume.StateAvailable, "", gib, "node: wanted nothing, actual n2"},
 
-		{"attached, absent", from(volume.StateAttached), absent, volume.StateError, "n1", gib, "backend: absent"},
+		{"attached, absent", from(volume.StateAttached), absent, volume.StateError, "n1", gib, "ghost: wanted 1GiB, actual nothing"},
 		{"attached, as recorded", from(volume.StateAttached), present(gib, on("n1")), volume.StateAttached, "n1", gib, ""},
-		{"attached, on another", from(volume.StateAttached), present(gib, on("n2")), volume.StateAttached, "n1", gib, `node: wanted "n1", actual "n2"`},
-		{"attached, on none, other size", from(volume.StateAttached), present(2*gib, nil), volume.StateAttached, "n1", gib, `node: wanted "n1", actual ""; size: wanted 1GiB, actual 2GiB`},
+		{"attached, on another", from(volume.StateAttached), present(gib, on("n2")), volume.StateAttached, "n1", gib, "node: wanted n1, actual n2"},
+		{"attached, on none, other size", from(volume.StateAttached), present(2*gib, nil), volume.StateAttached, "n1", gib, "node: wanted n1, actual nothing; size: wanted 1GiB, actual 2GiB"},
 
 		{"pending, absent", known, absent, volume.StatePending, "", gib, ""},
 		{"pending, present", known, present(2*gib, nil), volume.StateAvailable, "", 2 * gib, ""},
@@ -62,7 +62,7 @@ func TestReconcile_DecisionTable(t *testing.T) {
 			decision := s.reconcile(test.seen)
 			r := s.record
 			node := nodesOf(r.Attachments)
-			if r.State != test.to || node != test.node || r.Size != test.size || r.Drift != test.drift {
+			if r.State != test.to || node != test.node || r.Size != test.size || r.Drift.String() != test.drift {
 				t.Errorf("got %s on %q of %s, drift %q, want %s on %q of %s, drift %q",
 					r.State, node, r.Size, r.Drift, test.to, test.node, test.size, test.drift)
 			}
@@ -75,7 +75,7 @@ func TestReconcile_DecisionTable(t *testing.T) {
 func checkReconciled(t *testing.T, d fsm.Decision, drift string) {
 	t.Helper()
 	e := d.Transition
-	if e.Event != volume.EventReconciled || !e.Final || e.Spec.Drift != drift || e.Reason == "" || drift != "" && e.Reason != drift {
+	if e.Event != volume.EventReconciled || !e.Final || e.Spec.Drift.String() != drift || e.Reason == "" || drift != "" && e.Reason != drift {
 		t.Errorf("got %#v", e)
 	}
 	if d.Outcome.Result != volume.Succeeded || d.Outcome.Verb != volume.VerbReconcile || d.Record.Op != nil {
@@ -102,11 +102,11 @@ func TestReconcile_InProgress_IsRefused(t *testing.T) {
 func TestReconcile_ClearsAnOldDrift(t *testing.T) {
 	s := in(t, volume.StateAvailable)
 	s.reconcile(present(2*volume.GiB, nil))
-	if s.record.Drift == "" {
+	if d := s.record.Drift; d == nil || d.FoundAt.IsZero() {
 		t.Fatal("got no drift")
 	}
 	s.reconcile(present(volume.GiB, nil))
-	if s.record.Drift != "" {
+	if s.record.Drift != nil {
 		t.Errorf("got drift %q, want none", s.record.Drift)
 	}
 }
@@ -114,7 +114,7 @@ func TestReconcile_ClearsAnOldDrift(t *testing.T) {
 func TestDrift_OnlyOfSettledVolumes(t *testing.T) {
 	for _, state := range volume.States() {
 		got := fsm.Drift(in(t, state).record, present(7*volume.GiB, on("n9")))
-		if want := state == volume.StateAvailable || state == volume.StateAttached; (got != "") != want {
+		if want := state == volume.StateAvailable || state == volume.StateAttached; (got != nil) != want {
 			t.Errorf("%s: got drift %q", state, got)
 		}
 	}

@@ -206,10 +206,10 @@ func TestShare_Reconcile_DecisionTable(t *testing.T) {
 		{"error, on others", broken, shared("n2", "n3", "n4"), volume.StateAttached, "n2 n3 n4", ""},
 		{"error, on a writer", broken, present(volume.GiB, on("n3")), volume.StateAttached, "n3", ""},
 		{"attached, as recorded", read, shared("n1", "n2"), volume.StateAttached, "n1 n2", ""},
-		{"attached, on one of them", read, shared("n2"), volume.StateAttached, "n1 n2", `node: wanted "n1, n2", actual "n2"`},
-		{"attached, on one more", read, shared("n1", "n2", "n3"), volume.StateAttached, "n1 n2", `node: wanted "n1, n2", actual "n1, n2, n3"`},
-		{"attached, on none", read, present(volume.GiB, nil), volume.StateAttached, "n1 n2", `node: wanted "n1, n2", actual ""`},
-		{"attached, absent", read, absent, volume.StateError, "n1 n2", "backend: absent"},
+		{"attached, on one of them", read, shared("n2"), volume.StateAttached, "n1 n2", "node: wanted n1, n2, actual n2"},
+		{"attached, on one more", read, shared("n1", "n2", "n3"), volume.StateAttached, "n1 n2", "node: wanted n1, n2, actual n1, n2, n3"},
+		{"attached, on none", read, present(volume.GiB, nil), volume.StateAttached, "n1 n2", "node: wanted n1, n2, actual nothing"},
+		{"attached, absent", read, absent, volume.StateError, "n1 n2", "ghost: wanted 1GiB, actual nothing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := test.story(t)

@@ -50,7 +50,7 @@ type Spec struct {
 	// Attachments are the nodes that hold the volume, in the order of their names.
 	Attachments Attachments `json:"attachments,omitempty"`
 	// Drift says how the backend differs from this record, if a reconcile found that.
-	Drift string `json:"drift,omitempty"`
+	Drift *Drift `json:"drift,omitempty"`
 
 	// Source is the snapshot that the volume is a clone of; none once it was flattened.
 	Source SnapshotKey `json:"source,omitzero"`

@@ -98,7 +98,7 @@ func showRecord(w io.Writer, r volume.Record) {
 	if len(r.Labels) > 0 {
 		row("labels", "%s", strings.TrimSpace(pairs(r.Labels)))
 	}
-	if r.Drift != "" {
+	if r.Drift != nil {
 		row("drift", "%s", r.Drift)
 	}
 	if op := r.Op; op != nil {

@@ -155,7 +155,7 @@ var plants = []struct {
 		e.changeRecord(func(r *volume.Record) { r.Generation-- })
 	}, Disagreement, "record is attached at generation 24"},
 	{"a record has another spec", Records, func(e *Evidence) {
-		e.changeRecord(func(r *volume.Record) { r.Drift = "size" })
+		e.changeRecord(func(r *volume.Record) { r.Drift = &volume.Drift{} })
 	}, Disagreement, "record has spec"},
 	{"an event stayed in the outbox", Records, func(e *Evidence) {
 		e.changeRecord(func(r *volume.Record) { r.Outbox = []volume.Transition{{ID: "default.db-01/99"}} })

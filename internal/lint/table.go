@@ -66,6 +66,8 @@ var table = map[string]rule{
 	// The worker drives it: design put it above, where it would drive the worker.
 	"snapshots": {layer: engine, tests: []string{"internal/provision"}},
 
+	"doctor": {layer: systems},
+
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},
 	"rollout": {layer: systems, tests: []string{"internal/provision"}},

@@ -49,6 +49,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.nodeCommand(),
 		a.eventsCommand(),
 		a.deadCommand(),
+		a.doctorCommand(),
 		a.provisionCommand(),
 		a.configCommand(),
 		a.schemaCommand(),

@@ -90,15 +90,17 @@ func TestWorkers_Leases_TellPartitions(t *testing.T) {
 func TestWorkers_ServiceVersions_Differ(t *testing.T) {
 	c := start(t)
 	c.lease(ownership.Lease{Worker: "w1", Partitions: partitions(0, 15)})
-	for i, version := range []string{"1.0.0", "1.0.0", "1.1.0"} {
-		service, err := micro.AddService(c.conn, micro.Config{Name: "jetvol", Version: version})
+	for i, build := range []string{"1.0.0", "1.0.0", "1.1.0-rc1"} {
+		service, err := micro.AddService(c.conn, micro.Config{
+			Name: "jetvol", Version: "1.0.0", Metadata: map[string]string{"build": build},
+		})
 		c.must(err)
 		c.Cleanup(func() { _ = service.Stop() })
 		report := c.examine(doctor.Options{})
 		if i < 2 {
 			report.none("workers.versions")
 		} else {
-			report.want("workers.versions", "2 of 1.0.0, 1 of 1.1.0")
+			report.want("workers.versions", "2 of 1.0.0, 1 of 1.1.0-rc1")
 		}
 	}
 }

@@ -198,7 +198,9 @@ func TestConsumers_AckPendingNearItsLimit_Told(t *testing.T) {
 	take(8)
 	c.examine(doctor.Options{}).none("consumers.full")
 	take(1)
-	c.examine(doctor.Options{}).want("consumers.full", "9 not ended", "2 more wait")
+	report := c.examine(doctor.Options{})
+	report.want("consumers.full", "9 not ended", "2 more wait")
+	report.want("consumers.lag", "2 commands wait, 9 are worked on")
 }
 
 func TestDeadLetters_Present_NewestTold(t *testing.T) {

@@ -109,7 +109,7 @@ func (c *clinic) must(err error) {
 func (c *clinic) work(id string) {
 	c.Helper()
 	w, err := worker.New(c.ctx, c.conn, worker.Config{
-		ID: id, DefaultBackend: "null",
+		ID: id, DefaultBackend: "null", LeaseTTL: patience, // however slow the machine is
 		Backends: map[string]*backends.Backend{"null": backends.New("null", null.New(null.Options{}), backends.Options{})},
 	})
 	c.must(err)

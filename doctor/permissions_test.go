@@ -107,3 +107,26 @@ func TestPermissions_Tried_NobodyHearsACommandOrAnEvent(t *testing.T) {
 		t.Errorf("got %d events, %v, want none", n, err)
 	}
 }
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		pattern, subject string
+		want             bool
+	}{
+		{"a.b", "a.b", true},
+		{"a.b", "a.c", false},
+		{"a.b", "a.b.c", false},
+		{"a.b.c", "a.b", false},
+		{"a.*", "a.b", true},
+		{"a.*", "a", false},
+		{"a.*", "a.b.c", false},
+		{"a.>", "a.b.c", true},
+		{"a.>", "a", false},
+		{">", "a", true},
+		{"a.b group", "a.b", false},
+	} {
+		if got := doctor.Matches(c.pattern, c.subject); got != c.want {
+			t.Errorf("%s, %s: got %v, want %v", c.pattern, c.subject, got, c.want)
+		}
+	}
+}

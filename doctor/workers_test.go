@@ -79,6 +79,11 @@ func TestWorkers_Leases_TellPartitions(t *testing.T) {
 	c.lease(ownership.Lease{Worker: "w3", Draining: true, Busy: []volume.Key{{Project: "default", Name: "v"}}})
 	_, err := c.js.Publish(c.ctx, "$KV.leases.worker.w4", []byte("no lease"))
 	c.must(err)
+	c.lease(ownership.Lease{Worker: "gone"})
+	leases := kv.Open[ownership.Lease](c.js, kv.LeasesBucket)
+	revision, _, err := leases.Head(c.ctx, ownership.LeaseKey("gone"))
+	c.must(err)
+	c.must(leases.Delete(c.ctx, ownership.LeaseKey("gone"), revision))
 	report := c.examine(doctor.Options{})
 	report.want("workers.live", "w1", "partitions 0-7")
 	report.want("workers.draining", "w3", "1 volume")
@@ -176,15 +181,30 @@ func TestConsumers_PausedAndWithoutInterest_Told(t *testing.T) {
 	report.want("consumers.no_interest", "partition-4")
 	report.want("consumers.settings", "partition-4", "max_deliver is 5, wanted -1")
 	report.want("consumers.missing", "partitions 0-2, 5-15")
+	if got := report.find("consumers.no_interest"); len(got) != 1 {
+		t.Errorf("got %+v, want none for the paused one", got)
+	}
+}
+
+func purge(c *clinic) {
+	c.Helper()
+	stream, err := c.js.Stream(c.ctx, commands.StreamName)
+	c.must(err)
+	c.must(stream.Purge(c.ctx))
 }
 
 func TestConsumers_OldCommands_NamedWithTheirVolume(t *testing.T) {
 	c := start(t)
 	partition := c.command("db-01")
+	for n, other := 0, partition; other == partition; n++ { // an older one, of another partition
+		purge(c)
+		other = c.command(fmt.Sprintf("other-%d", n))
+		partition = c.command("db-01")
+	}
 	c.consumer(partition, nil)
-	c.examine(doctor.Options{}).none("consumers.old_command")
+	c.examine(doctor.Options{}).none("consumers.old_command", "consumers.no_interest") // which nobody is to have
 	report := c.examine(doctor.Options{OldCommand: time.Nanosecond})
-	report.want("consumers.old_command", "its create, command sequence 1,", "jetvol volume get default.db-01")
+	report.want("consumers.old_command", "its create, command sequence", "jetvol volume get default.db-01")
 }
 
 func TestConsumers_AckPendingNearItsLimit_Told(t *testing.T) {

@@ -12,6 +12,8 @@ const (
 	OutcomesBucket  = "outcomes"
 	LeasesBucket    = "leases"
 	SnapshotsBucket = "snapshots"
+
+	CheckpointsBucket = "checkpoints"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -70,6 +72,14 @@ func SnapshotsConfig(replicas int) jetstream.StreamConfig {
 	config.Description = "jetvol: snapshots and clones, by <project>.e.<volume>.<snapshot>"
 	config.AllowMsgTTL = true
 	config.AllowAtomicPublish = true
+	return config
+}
+
+// CheckpointsConfig returns the stream of the bucket of checkpoints: where an audit left each
+// volume.
+func CheckpointsConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(CheckpointsBucket, replicas)
+	config.Description = "jetvol: checkpoints of audits, by <slot>.<project>.<volume>"
 	return config
 }
 

@@ -40,6 +40,10 @@ type Record struct {
 	// event before them.
 	Outbox        []Transition `json:"outbox,omitempty"`
 	EventSequence uint64       `json:"event_sequence"`
+	// EventHash is the hash of the volume's last event, which the next one will carry as
+	// [Transition.Previous]: that of the last in the outbox, or of the one at EventSequence
+	// if the outbox is empty. Empty in a record that an earlier build has written.
+	EventHash string `json:"event_hash,omitempty"`
 }
 
 // Spec is what a volume is, apart from where it stands in its life.
@@ -240,6 +244,9 @@ type Transition struct {
 	Final       bool      `json:"final"`
 	Time        time.Time `json:"time"`
 	TraceParent string    `json:"traceparent,omitempty"`
+	// Previous is the SHA-256, in hexadecimal, of the data of the volume's event before this
+	// one on the stream, refusals included. Empty in the first.
+	Previous string `json:"previous,omitempty"`
 
 	// Spec is the volume as it is after the transition.
 	Spec Spec `json:"volume"`

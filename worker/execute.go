@@ -326,6 +326,9 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
 	decision.Record.Owner = e.worker.ownerAfter(decision.Record.Owner, decision.Record.UpdatedAt)
 	if decision.Transition != nil {
 		decision.Transition.Worker, decision.Transition.Epoch = decision.Record.Owner.Worker, decision.Record.Owner.Epoch
+		if err := chain(&decision); err != nil {
+			return err
+		}
 	}
 	// gofail: var beforeStore string
 	// killAt(beforeStore, stepOf(decision.Transition), e.command.ID)

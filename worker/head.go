@@ -109,7 +109,7 @@ func (w *Worker) loadUnrecorded(key volume.Key, last events.Stored, hasEvents bo
 	}
 	t := last.Data
 	h.last, h.lastEvent = w.publisher.Published(last.Sequence), t.ID
-	h.record.EventSequence = last.Sequence
+	h.record.EventSequence, h.record.EventHash = last.Sequence, last.Hash
 	h.record.Generation = t.Generation
 	h.record.State = t.To
 	h.record.Owner = volume.Owner{Worker: t.Worker, Epoch: t.Epoch, Since: t.Time} // of an unknown run
@@ -135,6 +135,7 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 	}
 	h.last = w.publisher.Published(last.Sequence)
 	if len(outbox) == 0 || hasEvents && outbox[len(outbox)-1].ID == h.lastEvent {
+		h.record.EventHash = lastHash(h.record, last)
 		return nil
 	}
 	published := map[string]bool{}
@@ -147,7 +148,7 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 			break
 		}
 		published[found.Data.ID] = true
-		at = found.Sequence
+		at, last = found.Sequence, found
 		h.last, h.lastEvent = w.publisher.Published(at), found.Data.ID
 	}
 	for _, t := range outbox {
@@ -163,7 +164,13 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		// gofail: var afterResume string
 		// flushAndKillAt(w.nc, afterResume, "resume", t.CommandID)
 
+		hash, err := events.Chain(&t, t.Previous)
+		if err != nil {
+			return err
+		}
+		last = events.Stored{Envelope: events.Wrap(t), Hash: hash}
 	}
+	h.record.EventHash = lastHash(h.record, last)
 	_, err := h.settled(ctx)
 	return err
 }

@@ -63,6 +63,7 @@ var table = map[string]rule{
 	"worker":             {layer: engine, peers: []string{"snapshots", "worker/ownership"}, tests: []string{"internal/provision"}},
 	"worker/ownership":   {layer: engine, tests: []string{"internal/provision"}},
 	"internal/provision": {layer: engine},
+	"audit":              {layer: engine, tests: []string{"internal/provision", "worker"}},
 	// The worker drives it: design put it above, where it would drive the worker.
 	"snapshots": {layer: engine, tests: []string{"internal/provision"}},
 

@@ -36,6 +36,7 @@ type connection struct {
 	server, context               string
 	user, password, creds, nkey   string
 	tlsCert, tlsKey, tlsAuthority string
+	inboxPrefix                   string
 	timeout                       time.Duration
 }
 
@@ -61,6 +62,7 @@ func (c *connection) settings() []setting {
 		{value: &c.tlsCert, flag: "tlscert", env: "NATS_CERT", help: "file with the client's TLS certificate"},
 		{value: &c.tlsKey, flag: "tlskey", env: "NATS_KEY", help: "file with the client's TLS key"},
 		{value: &c.tlsAuthority, flag: "tlsca", env: "NATS_CA", help: "file with the TLS authorities to trust"},
+		{value: &c.inboxPrefix, flag: "inbox-prefix", env: "NATS_INBOX_PREFIX", help: "subject below which answers come, default _INBOX"},
 	}
 }
 
@@ -109,6 +111,9 @@ func (a *app) connect(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, e
 	if c.timeout <= 0 {
 		return nil, usagef("timeout %s: want more than 0", c.timeout)
 	}
+	if err := validateInboxPrefix(c.inboxPrefix); err != nil {
+		return nil, err
+	}
 	base, err := c.loadContext()
 	if err != nil {
 		return nil, err
@@ -127,6 +132,20 @@ func (a *app) connect(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, e
 		return nil, explainConnect(servers, err)
 	}
 	return conn, nil
+}
+
+// validateInboxPrefix returns a usageError for what is no subject. The client library
+// looks at it too, but what it says is told like a server that cannot be reached.
+func validateInboxPrefix(prefix string) error {
+	if prefix == "" {
+		return nil
+	}
+	for token := range strings.SplitSeq(prefix, ".") {
+		if token == "" || strings.ContainsAny(token, "*> \t\r\n") {
+			return usagef("inbox-prefix %q: want a subject without wildcards, like _INBOX.alice", prefix)
+		}
+	}
+	return nil
 }
 
 // openJetStream connects and returns the connection with its JetStream.
@@ -175,6 +194,9 @@ func (c *connection) options() []nats.Option {
 	}
 	if c.tlsAuthority != "" {
 		options = append(options, nats.RootCAs(c.tlsAuthority))
+	}
+	if c.inboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(c.inboxPrefix))
 	}
 	return options
 }

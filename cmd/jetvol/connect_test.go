@@ -198,10 +198,24 @@ func TestConnect_InboxPrefix_FlagEnvironmentContext(t *testing.T) {
 		})
 	}
 	for _, bad := range []string{"a b", "a.>", "*", "a.", ".a", "a..b"} {
-		if _, err := connectWith(t, "-s", url, "--inbox-prefix", bad); exitCode(err) != exitUsage {
-			t.Errorf("prefix %q: got %v, want a usage error", bad, err)
+		for _, flag := range []string{"--inbox-prefix", "--js-api-prefix"} {
+			if _, err := connectWith(t, "-s", url, flag, bad); exitCode(err) != exitUsage {
+				t.Errorf("%s %q: got %v, want a usage error", flag, bad, err)
+			}
 		}
 	}
+}
+
+// The streams of another account are read through its API; a worker has to be at home.
+func TestConnect_APIPrefix_ReadersUseItWorkersRefuseIt(t *testing.T) {
+	url := natstest.Start(t).URL()
+	contexts(t)
+	save(t, "away", natscontext.WithServerURL(url), natscontext.WithJSAPIPrefix("AWAY.API"))
+	jetvol(t, "-s", url, "provision").want(t, exitSucceeded)
+	jetvol(t, "-s", url, "--js-api-prefix", "$JS.API", "volume", "list").want(t, exitSucceeded)
+	jetvol(t, "--context", "away", "volume", "list").want(t, exitUnavailable)
+	jetvol(t, "--context", "away", "worker").want(t, exitFailed, "AWAY.API", "unsupported")
+	jetvol(t, "--context", "away", "dead", "list").want(t, exitFailed, "unsupported")
 }
 
 // The selected context's password must not go to whatever server is named.

@@ -14,7 +14,7 @@ import (
 // How long, at most, the end of a program waits for a collector to take the last spans.
 const (
 	flushOfClient = time.Second
-	flushOfWorker = 5 * time.Second
+	flushOfWorker = 2 * time.Second
 	leastFlush    = 100 * time.Millisecond // if the drain took all its time
 )
 

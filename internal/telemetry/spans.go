@@ -189,7 +189,7 @@ func (s Span) Ended(outcome volume.Outcome, result string) {
 // Buried notes why a command was made a dead letter.
 func (s Span) Buried(why error) {
 	if s.span != nil {
-		s.span.SetAttributes(semconv.ErrorTypeKey.String(string(volume.CodeOf(why))))
+		s.span.SetAttributes(errorType(why))
 		s.span.SetStatus(codes.Error, why.Error())
 	}
 }
@@ -207,10 +207,19 @@ func (s Span) End(err error) {
 		return
 	}
 	if err != nil {
-		s.span.SetAttributes(semconv.ErrorTypeKey.String(string(volume.CodeOf(err))))
+		s.span.SetAttributes(errorType(err))
 		s.span.SetStatus(codes.Error, err.Error())
 	}
 	s.span.End()
+}
+
+// errorType is the code of an error, or the class of one that has no code yet.
+func errorType(err error) attribute.KeyValue {
+	text := string(volume.CodeOf(err))
+	if text == string(volume.ErrInternal) {
+		text = string(volume.ClassOf(err))
+	}
+	return semconv.ErrorTypeKey.String(text)
 }
 
 // traceContext writes and reads the W3C form.

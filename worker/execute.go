@@ -8,6 +8,7 @@ import (
 
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -20,6 +21,7 @@ type execution struct {
 	command  volume.Command
 	head     *head
 	taken    time.Time
+	span     telemetry.Span // of the whole
 	// cancellable ends when the command is cancelled, and when the lane's context does.
 	cancellable context.Context
 }
@@ -50,6 +52,8 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	ctx = e.trace(ctx)
+	defer func() { e.traced(err) }()
 	outcome, answered, err := e.answered(ctx)
 	if errors.Is(err, volume.ErrCommandIDReused) {
 		return e.worker.bury(ctx, e.delivery, err)
@@ -167,7 +171,7 @@ func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
 			}
 			// By a clock that was ahead it may be further away than any wait is.
 			until := time.Now().Add(min(time.Until(step.Until), e.worker.config.Retry.MaxWait))
-			if err := e.awaitRetry(until); err != nil {
+			if err := e.awaitRetry(ctx, until); err != nil {
 				return nil, err
 			}
 		}
@@ -237,7 +241,10 @@ func (e *execution) leave(ctx context.Context) (fsm.Decision, error) {
 
 // try makes the backend call of the operation.
 func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, error) {
-	end, err := e.act(e.cancellable, action)
+	attempt, span := e.worker.config.Tracer.Begin(e.cancellable, telemetry.SpanAttempt)
+	span.Attempt(e.head.record.Op.Attempt)
+	end, err := e.act(attempt, action)
+	span.End(err)
 	// gofail: var afterAct string
 	// killAt(afterAct, "act", e.command.ID)
 
@@ -299,7 +306,11 @@ func leftUnsettled(err error) bool {
 
 // awaitRetry waits in the lane, without a place among the working ones. It is not a
 // nak: the server would then deliver the volume's next command first.
-func (e *execution) awaitRetry(until time.Time) error {
+func (e *execution) awaitRetry(ctx context.Context, until time.Time) error {
+	_, span := e.worker.config.Tracer.Begin(ctx, telemetry.SpanWait)
+	defer span.End(nil)
+	e.worker.metrics.waits.Inc()
+	defer e.worker.metrics.waits.Dec()
 	e.worker.slots.Release(1)
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
@@ -322,7 +333,9 @@ func (e *execution) awaitRetry(until time.Time) error {
 }
 
 // commit stores a decision and starts publishing its event: steps 4 and 5.
-func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
+func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err error) {
+	ctx, span := e.traceCommit(ctx, decision)
+	defer func() { span.End(err) }()
 	decision.Record.Owner = e.worker.ownerAfter(decision.Record.Owner, decision.Record.UpdatedAt)
 	if decision.Transition != nil {
 		decision.Transition.Worker, decision.Transition.Epoch = decision.Record.Owner.Worker, decision.Record.Owner.Epoch

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -23,7 +25,9 @@ type head struct {
 	outdated bool
 	// last is the volume's last event, perhaps still on its way.
 	last      *events.Pending
-	lastEvent string // its ID; empty if the volume has no events
+	lastEvent string             // its ID; empty if the volume has no events
+	due       prometheus.Counter // of the last event, until that is known to be stored; else nil
+	tracer    *telemetry.Tracer
 }
 
 // head returns what is known of the lane's volume, reading it if nothing is. An answer
@@ -185,7 +189,9 @@ func (h *head) prune() {
 }
 
 // store writes the record by compare-and-set. After any error the head is stale.
-func (h *head) store(ctx context.Context, w *Worker, record volume.Record) error {
+func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err error) {
+	ctx, span := w.config.Tracer.Begin(ctx, telemetry.SpanStore)
+	defer func() { span.End(err) }()
 	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
 	defer cancel()
 	var options []kv.Option
@@ -193,7 +199,6 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) error
 		options = append(options, kv.TTL(w.config.TombstoneTTL)) // a write without it would take it away
 	}
 	var revision uint64
-	var err error
 	if h.revision == 0 {
 		revision, err = w.records.Create(ctx, record.Key.String(), record, options...)
 	} else {
@@ -216,7 +221,9 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 	// gofail: var beforePublish string
 	// killAt(beforePublish, stepOf(&t), t.CommandID)
 
+	span := w.config.Tracer.PublishEvent(ctx, t)
 	pending, err := w.publisher.Start(t, after)
+	span.End(err)
 	if err != nil {
 		return err
 	}
@@ -224,12 +231,25 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 	// flushAndKillAt(w.nc, afterPublish, stepOf(&t), t.CommandID)
 
 	h.last, h.lastEvent = pending, t.ID
+	h.due, h.tracer = w.metrics.events.WithLabelValues(string(t.Event)), w.config.Tracer
 	return nil
 }
 
 // settled waits until the volume's last event is stored and returns its sequence, 0 if
 // there is none.
-func (h *head) settled(ctx context.Context) (uint64, error) { return h.last.Wait(ctx) }
+func (h *head) settled(ctx context.Context) (sequence uint64, err error) {
+	sequence, stored := h.last.Done()
+	if !stored {
+		ctx, span := h.tracer.Begin(ctx, telemetry.SpanAwaitEvent)
+		sequence, err = h.last.Wait(ctx)
+		span.End(err)
+	}
+	if err == nil && h.due != nil {
+		h.due.Inc()
+		h.due = nil
+	}
+	return sequence, err
+}
 
 // mayHaveSpilled reports whether answers of this volume can be in the bucket of
 // outcomes: some were moved there, or the record that would tell is lost.

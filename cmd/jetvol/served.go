@@ -57,13 +57,15 @@ type served struct {
 // openBackends opens all backends. One that cannot be opened answers every call with
 // Unavailable, so that the worker serves the others; if there are no others, or if this
 // program can never open it, that is an error. After an error nothing is left open.
-func (f *workerFlags) openBackends(ctx context.Context, registerer prometheus.Registerer, log zerolog.Logger) (_ *served, err error) {
+func (f *workerFlags) openBackends(
+	ctx context.Context, registerer prometheus.Registerer, tracer *telemetry.Tracer, log zerolog.Logger,
+) (_ *served, err error) {
 	if f.file == "" && f.backend == local.DriverName {
 		if err := os.MkdirAll(f.dir, 0o750); err != nil {
 			return nil, explainDir(err)
 		}
 	}
-	calls := telemetry.NewBackendCalls(registerer)
+	calls := telemetry.NewBackendCalls(registerer, tracer)
 	s := &served{
 		byName: map[string]*backends.Backend{}, byDefault: f.backends.DefaultBackend,
 		clones: map[string]worker.ClonePolicy{},

@@ -88,6 +88,7 @@ var table = map[string]rule{
 		only:  []string{"volume", "backends", "backends/local", "backends/null", "backends/ceph"},
 	},
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},
+	"internal/otlptest":  {layer: vocabulary, only: none, forTests: true},
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},
 	"internal/load":      {layer: engine},

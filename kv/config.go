@@ -12,6 +12,7 @@ const (
 	OutcomesBucket  = "outcomes"
 	LeasesBucket    = "leases"
 	SnapshotsBucket = "snapshots"
+	DriftBucket     = "drift"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -70,6 +71,15 @@ func SnapshotsConfig(replicas int) jetstream.StreamConfig {
 	config.Description = "jetvol: snapshots and clones, by <project>.e.<volume>.<snapshot>"
 	config.AllowMsgTTL = true
 	config.AllowAtomicPublish = true
+	return config
+}
+
+// DriftConfig returns the stream of the bucket of findings: how backends differ from the
+// records. What is found no more leaves a marker that expires, so that watchers are told.
+func DriftConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(DriftBucket, replicas)
+	config.Description = "jetvol: how backends differ from records, by <project>.<volume>"
+	config.AllowMsgTTL = true
 	return config
 }
 

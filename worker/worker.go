@@ -194,6 +194,11 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 // share; more workers than partitions leave some without any.
 func (w *Worker) Ready() <-chan struct{} { return w.member.Served() }
 
+// Serves returns the partitions that this worker takes commands from now, in their order,
+// and a channel that is closed at the next change, of them or of anything else. Whose is a
+// volume tells [commands.PartitionOf].
+func (w *Worker) Serves() (partitions []int, changed <-chan struct{}) { return w.member.Serves() }
+
 // Run works until ctx ends, then drains: it takes no further commands, lets running
 // backend calls end within the drain timeout, and hands the rest over at once. What it
 // has not finished stays unacknowledged and is carried on by the next owner. It returns

@@ -75,6 +75,9 @@ type Config struct {
 	DefaultBackend string
 	// Clones says, by the backend's name, how deep clones of clones may get.
 	Clones map[string]ClonePolicy
+	// RecordOnly says, by the backend's name, what becomes of a volume that the backend does
+	// not have any more. A backend that is not named has the default policy.
+	RecordOnly map[string]volume.RecordOnly
 
 	Retry       fsm.RetryPolicy
 	Concurrency int // commands worked on at once, waits for a retry not counted

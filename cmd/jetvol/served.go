@@ -52,6 +52,8 @@ type served struct {
 	byName    map[string]*backends.Backend
 	byDefault string
 	clones    map[string]worker.ClonePolicy
+	// recordOnly is empty for a backend that the file says nothing of.
+	recordOnly map[string]volume.RecordOnly
 }
 
 // openBackends opens all backends. One that cannot be opened answers every call with
@@ -66,7 +68,7 @@ func (f *workerFlags) openBackends(ctx context.Context, registerer prometheus.Re
 	calls := telemetry.NewBackendCalls(registerer)
 	s := &served{
 		byName: map[string]*backends.Backend{}, byDefault: f.backends.DefaultBackend,
-		clones: map[string]worker.ClonePolicy{},
+		clones: map[string]worker.ClonePolicy{}, recordOnly: map[string]volume.RecordOnly{},
 	}
 	defer func() {
 		if err != nil {
@@ -101,6 +103,7 @@ func (s *served) add(b config.Backend, driver backends.Driver, calls telemetry.B
 		return err
 	})
 	s.byName[b.Name] = backend
+	s.recordOnly[b.Name] = b.RecordOnly
 	s.clones[b.Name] = worker.ClonePolicy{MaxDepth: b.MaxDepth, Flatten: b.AutoFlatten}
 }
 

@@ -128,6 +128,7 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		Backends:       s.backends.byName,
 		DefaultBackend: s.backends.byDefault,
 		Clones:         s.backends.clones,
+		RecordOnly:     s.backends.recordOnly,
 		Concurrency:    f.concurrency,
 		DrainTimeout:   f.drainTimeout,
 		ReplaceLease:   f.alone,

@@ -42,7 +42,10 @@ type Backend struct {
 	// zero means any number. A deeper one is refused, or copied whole if AutoFlatten is set.
 	MaxDepth    int
 	AutoFlatten bool
-	Settings    Settings
+	// RecordOnly says what becomes of a volume that the backend does not have any more;
+	// empty means the default policy.
+	RecordOnly volume.RecordOnly
+	Settings   Settings
 }
 
 // Settings are the keys of one driver: a *[Local], a *[Null] or a *[Ceph].

@@ -37,9 +37,9 @@ func holders(o backends.Object) []string {
 // volume's.
 func (s sight) observation(record volume.Record) fsm.Observation {
 	if !s.present || s.object.ID != record.ID {
-		return fsm.Observation{}
+		return fsm.Observation{ID: s.object.ID}
 	}
-	return fsm.Observation{Present: true, Size: s.object.Size, Attachments: s.object.Attachments}
+	return fsm.Observation{Present: true, ID: s.object.ID, Size: s.object.Size, Attachments: s.object.Attachments}
 }
 
 // verdict is what a comparison of a record at rest with its backend comes to.
@@ -56,11 +56,12 @@ type verdict struct {
 // A volume in error that drifted, and whose backend is still as it was found, is left to
 // people: the next reconcile would believe the backend, and with that hide that a volume
 // was lost, or that somebody else holds it.
-func compare(record volume.Record, seen sight, now time.Time) verdict {
+func compare(record volume.Record, seen sight, policy volume.RecordOnly, now time.Time) verdict {
 	if record.State == volume.StateError && record.Drift != nil && stays(record, seen) {
 		return verdict{differences: record.Drift.Differences}
 	}
-	decision, err := fsm.Reconcile(record, volume.Command{Verb: volume.VerbReconcile}, seen.observation(record), now)
+	command := volume.Command{Verb: volume.VerbReconcile, RecordOnly: policy}
+	decision, err := fsm.Reconcile(record, command, seen.observation(record), now)
 	if err != nil {
 		return verdict{} // the state allows no reconcile
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -16,9 +17,10 @@ type Finding struct {
 	Differences []volume.Difference `json:"differences"`
 
 	Backend string `json:"backend"`
-	// ObjectID and Size are of what the backend has; empty if it has nothing.
-	ObjectID volume.ID    `json:"object_id,omitempty"`
-	Size     volume.Bytes `json:"size_bytes,omitempty"`
+	// ObjectID, Size and Attachments are of what the backend has; empty if it has nothing.
+	ObjectID    volume.ID          `json:"object_id,omitempty"`
+	Size        volume.Bytes       `json:"size_bytes,omitempty"`
+	Attachments volume.Attachments `json:"attachments,omitempty"` // without connections
 	// VolumeID and Generation are of the name's record, that of a deleted volume included;
 	// empty if there is none.
 	VolumeID   volume.ID `json:"volume_id,omitempty"`
@@ -42,6 +44,24 @@ func newFinding(key volume.Key, backend string, differences []volume.Difference,
 	return f
 }
 
+// saw notes what the backend has.
+func (f *Finding) saw(object backends.Object) {
+	f.ObjectID, f.Size = object.ID, object.Size
+	for _, one := range object.Attachments {
+		f.Attachments = append(f.Attachments, volume.Attachment{Node: one.Node, Mode: one.Mode})
+	}
+}
+
+// OfRecord returns what the record itself tells of its drift, and false if it tells of none.
+func OfRecord(record volume.Record) (Finding, bool) {
+	if !record.Exists() || record.Drift == nil {
+		return Finding{}, false
+	}
+	f := newFinding(record.Key, record.Backend, record.Drift.Differences, record.Drift.FoundAt)
+	f.VolumeID, f.Generation = record.ID, record.Generation
+	return f, true
+}
+
 // Is reports whether the finding is of that kind, among others perhaps.
 func (f Finding) Is(kind volume.DriftKind) bool { return slices.Contains(f.Kinds, kind) }
 
@@ -59,7 +79,8 @@ func (f Finding) same(other Finding) bool {
 // finding was settled since: by a command, between two sweeps.
 func (f Finding) Outdated(record volume.Record) bool {
 	if f.Is(volume.DriftOrphan) {
-		return record.Exists() && record.ID == f.ObjectID && record.Backend == f.Backend
+		deletedSince := record.State == volume.StateDeleted && record.Generation > f.Generation
+		return record.ID == f.ObjectID && record.Backend == f.Backend && (record.Exists() || deletedSince)
 	}
 	if !record.Exists() {
 		return true

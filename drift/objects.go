@@ -2,9 +2,9 @@ package drift
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
-	"hash/fnv"
-	"io"
 	"maps"
 	"slices"
 
@@ -58,10 +58,9 @@ func (w *sweep) orphans(ctx context.Context, backend *backends.Backend) error {
 // shareOf says in which of the shares a key is. To halve each share makes 2i and 2i+1 of
 // share i.
 func shareOf(key volume.Key, shares uint32) uint32 {
-	sum := fnv.New64a()
-	_, _ = io.WriteString(sum, key.String()) // a hash takes everything
-	const half = 32
-	return uint32(sum.Sum64() >> half * uint64(shares) >> half)
+	sum := sha256.Sum256([]byte(key.String())) // names are alike: FNV would leave most in one share
+	const bits = 32
+	return uint32(uint64(binary.BigEndian.Uint32(sum[:])) * uint64(shares) >> bits)
 }
 
 // candidates returns the objects of one share of the names that no live record seems to be
@@ -160,17 +159,24 @@ func (w *sweep) orphan(backend string, seen sight, record volume.Record) Found {
 	object := seen.object
 	differences := []volume.Difference{{Kind: volume.DriftOrphan, Actual: object.Size.String()}}
 	f := Found{Finding: newFinding(object.Key, backend, differences, now())}
-	f.ObjectID, f.Size = object.ID, object.Size
+	f.saw(object)
 	f.VolumeID, f.Generation = record.ID, record.Generation
 	if w.options.Import[backend] && !record.Exists() {
-		f.Command = adopt(object.Key, backend, object.ID)
+		f.Command = Adopt(object.Key, backend, object.ID)
 		record.Key = object.Key
 		f.Command.ID = commandID(f.Command.Verb, record, seen, differences)
 	}
 	return f
 }
 
-// adopt returns the command that takes an object into a record.
-func adopt(key volume.Key, backend string, _ volume.ID) commands.Request {
-	return commands.Request{Key: key, Verb: "adopt", Args: volume.Args{Backend: backend}}
+// Adopt returns the command that takes an object into a record. Without an id it is
+// whatever the backend has under the name.
+func Adopt(key volume.Key, backend string, id volume.ID) commands.Request {
+	return commands.Request{Key: key, Verb: volume.VerbAdopt, Args: volume.Args{Backend: backend, ID: id}}
+}
+
+// Orphans tells all objects of one backend that no live volume has the ID of, as a sweep
+// does, and nothing else.
+func (s *Sweeper) Orphans(ctx context.Context, backend *backends.Backend) error {
+	return s.newSweep(All()).orphans(ctx, backend)
 }

@@ -72,7 +72,11 @@ func (w *sweep) judge(ctx context.Context, record volume.Record) (v verdict, kno
 	if err != nil || !known {
 		return verdict{}, false, err
 	}
-	return compare(record, seen, now()), true, nil
+	return w.compare(record, seen), true, nil
+}
+
+func (w *sweep) compare(record volume.Record, seen sight) verdict {
+	return compare(record, seen, w.options.RecordOnly[record.Backend], now())
 }
 
 // lookFor asks the record's backend. It is not known if that does not tell.
@@ -121,7 +125,7 @@ func (w *sweep) examine(ctx context.Context, key volume.Key) (answer, error) {
 	if err != nil || !known {
 		return unknown, err
 	}
-	if v := compare(record, first, now()); !v.changes && len(v.differences) == 0 {
+	if v := w.compare(record, first); !v.changes && len(v.differences) == 0 {
 		return agrees, nil
 	}
 	second, known, err := w.lookFor(ctx, record)
@@ -131,8 +135,11 @@ func (w *sweep) examine(ctx context.Context, key volume.Key) (answer, error) {
 	if rests, err := w.rests(ctx, entry); err != nil || !rests {
 		return unknown, err
 	}
-	v := compare(record, second, now())
-	return differs, w.tell(ctx, w.found(record, second, v))
+	v := w.compare(record, second)
+	if err := w.tell(ctx, w.found(record, second, v)); err != nil || len(v.differences) > 0 {
+		return differs, err
+	}
+	return agrees, w.forget(ctx, key) // the record will say so soon
 }
 
 // found is what is told of a record at rest.
@@ -140,7 +147,7 @@ func (w *sweep) found(record volume.Record, seen sight, v verdict) Found {
 	f := Found{Finding: newFinding(record.Key, record.Backend, v.differences, now()), State: record.State}
 	f.VolumeID, f.Generation = record.ID, record.Generation
 	if seen.present {
-		f.ObjectID, f.Size = seen.object.ID, seen.object.Size
+		f.saw(seen.object)
 	}
 	if drift := record.Drift; drift != nil && drift.Same(f.Drift()) && !drift.FoundAt.IsZero() {
 		f.FoundAt = drift.FoundAt

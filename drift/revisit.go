@@ -2,6 +2,7 @@ package drift
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/kv"
@@ -60,4 +61,20 @@ func (w *sweep) again(ctx context.Context, finding Finding) (answer, error) {
 		return unknown, nil
 	}
 	return w.confirm(ctx, backend, backends.Ref{Key: finding.Key, ID: finding.ObjectID})
+}
+
+// forget removes what was found of a record that agrees with its backend by now. An orphan
+// of the name is another matter.
+func (w *sweep) forget(ctx context.Context, key volume.Key) error {
+	if w.options.Findings == nil {
+		return nil
+	}
+	entry, err := w.options.Findings.Get(ctx, key.String())
+	if errors.Is(err, kv.ErrNotFound) || unreadable(err) || err == nil && entry.Value.Is(volume.DriftOrphan) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return w.options.Findings.Forget(ctx, key, entry.Revision)
 }

@@ -32,7 +32,7 @@ type sweep struct {
 	began  time.Time
 	// wanted are the partitions of this sweep, without those that were lost meanwhile.
 	wanted map[int]bool
-	// told are the findings of this sweep if there is no bucket to keep them.
+	// counted are the findings of the sweep's partitions.
 	counted map[volume.DriftKind]int
 }
 
@@ -40,17 +40,22 @@ type sweep struct {
 // of ctx or of the store; what it did until then holds. What only concerns one volume or
 // one backend is skipped and counted.
 func (s *Sweeper) Sweep(ctx context.Context, partitions []int) (Report, error) {
-	w := &sweep{Sweeper: s, began: now(), wanted: map[int]bool{}, counted: map[volume.DriftKind]int{}}
-	for _, number := range partitions {
-		w.wanted[number] = true
-	}
-	w.report.Partitions = len(w.wanted)
+	w := s.newSweep(partitions)
 	err := w.run(ctx)
 	w.report.Took = time.Since(w.began)
 	w.report.Kinds = w.counted
 	s.metrics.duration.Observe(w.report.Took.Seconds())
 	s.metrics.sweeps.WithLabelValues(resultOf(err)).Inc()
 	return w.report, err
+}
+
+func (s *Sweeper) newSweep(partitions []int) *sweep {
+	w := &sweep{Sweeper: s, began: now(), wanted: map[int]bool{}, counted: map[volume.DriftKind]int{}}
+	for _, number := range partitions {
+		w.wanted[number] = true
+	}
+	w.report.Partitions = len(w.wanted)
+	return w
 }
 
 func resultOf(err error) string {

@@ -40,7 +40,7 @@ func TestSweep_EveryKind_FoundAndQuietAfterwards(t *testing.T) {
 		s.want("held", "node: wanted n1, actual nothing")
 		s.want("orphan", "orphan: wanted nothing, actual 2MiB")
 		s.want("deleted", "orphan: wanted nothing, actual 1MiB")
-		s.want("owner", "ghost: wanted 1MiB, actual nothing")
+		s.want("owner", "owner: wanted "+string(s.record("owner").ID)+", actual "+string(stranger))
 	}
 	check()
 	if report.Volumes != 6 || report.Skipped != 0 || report.Commands != 5 {
@@ -48,7 +48,7 @@ func TestSweep_EveryKind_FoundAndQuietAfterwards(t *testing.T) {
 	}
 	for name, state := range map[string]volume.State{
 		"fine": volume.StateAvailable, "ghost": volume.StateError, "size": volume.StateAvailable, "node": volume.StateAvailable,
-		"held": volume.StateAttached, "owner": volume.StateError,
+		"held": volume.StateAttached, "owner": volume.StateAvailable,
 	} {
 		if record := s.record(name); record.State != state || (record.Drift != nil) == (name == "fine") {
 			t.Errorf("%s: got %s with drift %v, want %s", name, record.State, record.Drift, state)

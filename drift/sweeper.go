@@ -41,6 +41,9 @@ type Options struct {
 	Partitions Partitions
 	// Backends by name. Volumes of others are skipped.
 	Backends map[string]*backends.Backend
+	// RecordOnly is the policy for volumes that a backend has lost, by its name: what the
+	// workers have.
+	RecordOnly map[string]volume.RecordOnly
 	// Import says, by the backend's name, that orphans are taken into records.
 	Import map[string]bool
 	// Project limits a sweep to one; empty is all.

@@ -8,12 +8,12 @@ import (
 
 // The names of the buckets. The stream of a bucket is KV_<bucket>.
 const (
-	VolumesBucket   = "volumes"
-	OutcomesBucket  = "outcomes"
-	LeasesBucket    = "leases"
-	SnapshotsBucket = "snapshots"
-
+	VolumesBucket     = "volumes"
+	OutcomesBucket    = "outcomes"
+	LeasesBucket      = "leases"
+	SnapshotsBucket   = "snapshots"
 	CheckpointsBucket = "checkpoints"
+	DriftBucket       = "drift"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -80,6 +80,15 @@ func SnapshotsConfig(replicas int) jetstream.StreamConfig {
 func CheckpointsConfig(replicas int) jetstream.StreamConfig {
 	config := bucketConfig(CheckpointsBucket, replicas)
 	config.Description = "jetvol: checkpoints of audits, by <slot>.<project>.<volume>"
+	return config
+}
+
+// DriftConfig returns the stream of the bucket of findings: how backends differ from the
+// records. What is found no more leaves a marker that expires, so that watchers are told.
+func DriftConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(DriftBucket, replicas)
+	config.Description = "jetvol: how backends differ from records, by <project>.<volume>"
+	config.AllowMsgTTL = true
 	return config
 }
 

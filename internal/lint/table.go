@@ -67,6 +67,7 @@ var table = map[string]rule{
 	// The worker drives it: design put it above, where it would drive the worker.
 	"snapshots": {layer: engine, tests: []string{"internal/provision"}},
 
+	"drift":   {layer: systems, tests: []string{"internal/provision"}},
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},
 	"rollout": {layer: systems, tests: []string{"internal/provision"}},

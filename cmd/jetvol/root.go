@@ -51,6 +51,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.adoptCommand(),
 		a.eventsCommand(),
 		a.deadCommand(),
+		a.doctorCommand(),
 		a.provisionCommand(),
 		a.configCommand(),
 		a.schemaCommand(),

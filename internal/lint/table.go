@@ -68,6 +68,7 @@ var table = map[string]rule{
 	"snapshots": {layer: engine, tests: []string{"internal/provision"}},
 
 	"drift":   {layer: systems, tests: []string{"internal/provision"}},
+	"doctor":  {layer: systems},
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},
 	"rollout": {layer: systems, tests: []string{"internal/provision"}},

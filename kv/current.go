@@ -58,10 +58,15 @@ func (b *Bucket[T]) ListCurrent(ctx context.Context, filter string) (entries []E
 			return nil, 0, b.failed("list", filter, classify(err))
 		}
 	}
-	if lagging == nil {
-		lagging = fmt.Errorf("%w: behind the leader %d times", ErrUnavailable, maxCurrentAttempts)
+	return nil, 0, b.failed("list", filter, stillLagging(lagging))
+}
+
+// stillLagging is the last error of a replica that was asked too often.
+func stillLagging(err error) error {
+	if err == nil {
+		return fmt.Errorf("%w: behind the leader %d times", ErrUnavailable, maxCurrentAttempts)
 	}
-	return nil, 0, b.failed("list", filter, lagging)
+	return err
 }
 
 // ListSince returns the records that match filter and were written after the given revision,
@@ -74,14 +79,16 @@ func (b *Bucket[T]) ListSince(
 ) (entries []Entry[T], gone []string, last uint64, err error) {
 	last = after
 	latest := map[string]keyed{}
+	var lagging error
 	for range maxCurrentAttempts {
 		// Asked anew each time: the last message may have been a marker that has expired.
 		due, _, err := b.Last(ctx, filter)
 		if err != nil {
 			return nil, nil, 0, err
 		}
-		if last, err = b.pages(ctx, filter, last, due, latest); err != nil {
-			return nil, nil, 0, b.failed("list", filter, err)
+		last, lagging = b.pages(ctx, filter, last, due, latest)
+		if lagging != nil && !errors.Is(lagging, ErrUnavailable) {
+			return nil, nil, 0, b.failed("list", filter, lagging)
 		}
 		if last >= due {
 			entries, gone, err = decodeLatest[T](latest)
@@ -91,7 +98,7 @@ func (b *Bucket[T]) ListSince(
 			return nil, nil, 0, b.failed("list", filter, classify(err))
 		}
 	}
-	return nil, nil, 0, b.failed("list", filter, fmt.Errorf("%w: behind the leader %d times", ErrUnavailable, maxCurrentAttempts))
+	return nil, nil, 0, b.failed("list", filter, stillLagging(lagging))
 }
 
 // pages reads what follows a revision, up to one that is due or to the end, into latest. It

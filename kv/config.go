@@ -14,6 +14,7 @@ const (
 	SnapshotsBucket   = "snapshots"
 	CheckpointsBucket = "checkpoints"
 	DriftBucket       = "drift"
+	QuotasBucket      = "quotas"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -89,6 +90,14 @@ func DriftConfig(replicas int) jetstream.StreamConfig {
 	config := bucketConfig(DriftBucket, replicas)
 	config.Description = "jetvol: how backends differ from records, by <project>.<volume>"
 	config.AllowMsgTTL = true
+	return config
+}
+
+// QuotasConfig returns the stream of the bucket of quotas, one ledger for each project that
+// has one. Every worker watches it.
+func QuotasConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(QuotasBucket, replicas)
+	config.Description = "jetvol: quotas and what is used of them, by <project>"
 	return config
 }
 

@@ -22,6 +22,7 @@ func TestConfig_ServerChangesNothing(t *testing.T) {
 		"snapshots":       kv.SnapshotsConfig(1),
 		"checkpoints":     kv.CheckpointsConfig(1),
 		"drift":           kv.DriftConfig(1),
+		"quotas":          kv.QuotasConfig(1),
 		"short retention": kv.OutcomesConfig(0, time.Minute),
 	}
 	for name, want := range tests {

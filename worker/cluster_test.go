@@ -88,6 +88,7 @@ func TestCluster_WholeLife_ThreeWitnessesAgree(t *testing.T) {
 		commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket,
 		"KV_" + kv.CheckpointsBucket,
 		"KV_" + kv.DriftBucket,
+		"KV_" + kv.QuotasBucket,
 	} {
 		made, err := s.js.Stream(s.ctx, stream)
 		s.must(err)

@@ -34,6 +34,7 @@ import (
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/quotas"
 	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker/ownership"
@@ -143,6 +144,7 @@ type Worker struct {
 	records   kv.Volumes
 	outcomes  kv.Outcomes
 	chains    *snapshots.Store
+	quotas    *quotas.Books
 	publisher *events.Publisher
 	member    *ownership.Member
 	slots     *semaphore.Weighted
@@ -191,6 +193,7 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 		records:   kv.NewVolumes(js),
 		outcomes:  kv.NewOutcomes(js),
 		chains:    snapshots.New(js),
+		quotas:    quotas.NewBooks(js, member.Instance(), log),
 		publisher: publisher,
 		member:    member,
 		slots:     semaphore.NewWeighted(int64(config.Concurrency)),
@@ -252,6 +255,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.lanes.Wait()
 	overdue := errors.Is(context.Cause(work), errDrainTimeout)
 	stopWork(nil)
+	w.quotas.Wait()
 	leave()
 	if err := <-member; err != nil {
 		return err

@@ -60,12 +60,14 @@ var table = map[string]rule{
 	"backends/lustre":      {layer: storage},
 	"backends/backendtest": {layer: storage, forTests: true, tests: []string{"backends/local", "backends/null"}},
 
-	"worker":             {layer: engine, peers: []string{"snapshots", "worker/ownership"}, tests: []string{"internal/provision"}},
+	"worker":             {layer: engine, peers: []string{"snapshots", "quotas", "worker/ownership"}, tests: []string{"internal/provision"}},
 	"worker/ownership":   {layer: engine, tests: []string{"internal/provision"}},
 	"internal/provision": {layer: engine},
 	"audit":              {layer: engine, tests: []string{"internal/provision", "worker"}},
 	// The worker drives it: design put it above, where it would drive the worker.
 	"snapshots": {layer: engine, tests: []string{"internal/provision"}},
+
+	"quotas": {layer: engine, peers: []string{"worker/ownership"}, tests: []string{"internal/provision", "worker", "backends/null"}},
 
 	"drift":   {layer: systems, tests: []string{"internal/provision"}},
 	"doctor":  {layer: systems},

@@ -111,6 +111,7 @@ func Configs(o Options) []jetstream.StreamConfig {
 		kv.SnapshotsConfig(replicas),
 		kv.CheckpointsConfig(replicas),
 		kv.DriftConfig(replicas),
+		kv.QuotasConfig(replicas),
 	}
 }
 

@@ -153,7 +153,7 @@ var rules = []rule{
 	{
 		"drifted", func(s *situation) bool { return s.Drift != nil },
 		func(s *situation) string { return "the backend differs from the record: " + s.Drift.String() },
-		onVolume("jetvol drift show %s"),
+		onVolume("jetvol volume reconcile %s"),
 	},
 	{
 		"rejected", func(s *situation) bool { return s.Refused != nil && len(s.Blockers) == 0 },

@@ -15,7 +15,7 @@ import (
 const maxRequest = 32 << 10
 
 // request is what every request can do.
-type request interface{ validate() error }
+type request interface{ Validate() error }
 
 // decode reads a request, of which nothing is let pass that is not understood. It
 // returns [volume.ErrPayloadTooLarge], [volume.ErrInvalidPayload], and with the name of
@@ -35,7 +35,7 @@ func decode[T request](data []byte) (T, error) {
 	if err := setFields(reflect.ValueOf(&wanted).Elem(), data); err != nil {
 		return none, err
 	}
-	if err := wanted.validate(); err != nil {
+	if err := wanted.Validate(); err != nil {
 		return none, err
 	}
 	return wanted, nil

@@ -98,7 +98,7 @@ type Refused struct {
 
 // Explain says what goes on with a volume; see [Reader].
 func (l *Local) Explain(ctx context.Context, request ExplainRequest) (Explanation, error) {
-	if err := request.validate(); err != nil {
+	if err := request.Validate(); err != nil {
 		return Explanation{}, err
 	}
 	key := request.key()

@@ -9,7 +9,7 @@ import (
 
 // History returns events of a volume; see [Reader].
 func (l *Local) History(ctx context.Context, request HistoryRequest) (HistoryReply, error) {
-	if err := request.validate(); err != nil {
+	if err := request.Validate(); err != nil {
 		return HistoryReply{}, err
 	}
 	reply := HistoryReply{Events: []Event{}, Consistency: Replica}

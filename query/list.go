@@ -18,7 +18,7 @@ const MaxLookedAt = 10 * kv.MaxPageSize
 
 // List returns a page of volumes; see [Reader].
 func (l *Local) List(ctx context.Context, request ListRequest) (ListReply, error) {
-	if err := request.validate(); err != nil {
+	if err := request.Validate(); err != nil {
 		return ListReply{}, err
 	}
 	filter, err := request.filter()

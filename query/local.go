@@ -77,7 +77,7 @@ func NewLocal(js jetstream.JetStream, retry fsm.RetryPolicy) *Local {
 
 // Get returns a volume; see [Reader].
 func (l *Local) Get(ctx context.Context, request GetRequest) (GetReply, error) {
-	if err := request.validate(); err != nil {
+	if err := request.Validate(); err != nil {
 		return GetReply{}, err
 	}
 	entry, err := l.read(ctx, request)

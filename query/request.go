@@ -23,7 +23,9 @@ type GetRequest struct {
 	IncludeDeleted bool `json:"include_deleted,omitempty"`
 }
 
-func (r GetRequest) validate() error {
+// Validate returns an error of class [volume.InvalidArgument] unless the request names one
+// volume, in one way.
+func (r GetRequest) Validate() error {
 	if r.ID == "" {
 		return volume.Key{Project: r.Project, Name: r.Volume}.Validate()
 	}
@@ -58,7 +60,8 @@ type ListRequest struct {
 	Limit int `json:"limit,omitempty"`
 }
 
-func (r ListRequest) validate() error {
+// Validate returns an error of class [volume.InvalidArgument] that names what is wrong.
+func (r ListRequest) Validate() error {
 	if err := r.validateNames(); err != nil {
 		return err
 	}
@@ -129,7 +132,8 @@ type ExplainRequest struct {
 
 func (r ExplainRequest) key() volume.Key { return volume.Key{Project: r.Project, Name: r.Volume} }
 
-func (r ExplainRequest) validate() error { return r.key().Validate() }
+// Validate returns a [volume.ErrInvalidName] unless the request names a volume.
+func (r ExplainRequest) Validate() error { return r.key().Validate() }
 
 // HistoryRequest asks for the events of a volume, of all its lives, oldest first.
 type HistoryRequest struct {
@@ -141,7 +145,8 @@ type HistoryRequest struct {
 	Limit int `json:"limit,omitempty"`
 }
 
-func (r HistoryRequest) validate() error {
+// Validate returns an error of class [volume.InvalidArgument] that names what is wrong.
+func (r HistoryRequest) Validate() error {
 	if err := (volume.Key{Project: r.Project, Name: r.Volume}).Validate(); err != nil {
 		return err
 	}
@@ -151,4 +156,5 @@ func (r HistoryRequest) validate() error {
 // NoRequest is the request of an endpoint that asks for everything.
 type NoRequest struct{}
 
-func (NoRequest) validate() error { return nil }
+// Validate returns nil.
+func (NoRequest) Validate() error { return nil }

@@ -365,6 +365,7 @@ func TestService_Replicated_AnswersAfterALeaderIsLost(t *testing.T) {
 	w := worldOn(t, cluster.Connect(t), 3)
 	w.serve(cluster.Connect(t), "w1")
 	w.serve(cluster.Connect(t), "w2")
+	w.client = query.New(w.nc, query.WithTimeout(2*time.Second)) // a request may be lost with its server
 	for i := range 20 {
 		w.put(record(fmt.Sprintf("db-%02d", i)))
 	}

@@ -102,6 +102,9 @@ func (a *app) listRequest(f *listFlags) (query.ListRequest, error) {
 		}
 		request.Project = volume.Project(a.project)
 	}
+	if err := request.Validate(); err != nil {
+		return request, &usageError{cause: err}
+	}
 	return request, nil
 }
 

@@ -72,8 +72,8 @@ func (a *app) versionCommand() *cobra.Command {
 
 func versionOf(info *debug.BuildInfo) string { return cmp.Or(version, info.Main.Version, "(devel)") }
 
-// programVersion is that of `jetvol version`, for metrics and traces.
-func programVersion() string {
+// buildVersion is that of this program.
+func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}

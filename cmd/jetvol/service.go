@@ -17,6 +17,7 @@ import (
 	"github.com/jetvol/jetvol/backends/null"
 	"github.com/jetvol/jetvol/internal/config"
 	"github.com/jetvol/jetvol/internal/telemetry"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
 )
@@ -118,6 +119,7 @@ type service struct {
 	backends *served
 	worker   *worker.Worker
 	sweeps   *sweeping         // nil if there are none
+	queries  *query.Service
 	metrics  *telemetry.Server // nil if off
 	tracing  *telemetry.Tracing
 	drain    time.Duration // that a drain may take
@@ -134,12 +136,12 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 			err = errors.Join(err, s.close())
 		}
 	}()
-	s.tracing, err = telemetry.StartTracing(ctx, telemetry.Identity{Instance: s.id, Version: programVersion()}, log)
+	s.tracing, err = telemetry.StartTracing(ctx, telemetry.Identity{Instance: s.id, Version: buildVersion()}, log)
 	if err != nil {
 		return s, &usageError{cause: err}
 	}
 	registry := telemetry.NewRegistry()
-	telemetry.RegisterBuild(registry, programVersion())
+	telemetry.RegisterBuild(registry, buildVersion())
 	if s.backends, err = f.openBackends(ctx, registry, s.tracing.Tracer(), log); err != nil {
 		return s, err
 	}
@@ -159,6 +161,9 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 	if err != nil {
 		return s, err
 	}
+	if s.queries, err = s.serveQueries(log); err != nil {
+		return s, err
+	}
 	s.sweeps, err = newSweeping(ctx, conn, &f.sweep, s.worker, s.id, s.backends, registry, log)
 	if err != nil || f.metrics == "" {
 		return s, err
@@ -170,6 +175,13 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		err = fmt.Errorf("%w: choose another with --metrics", err)
 	}
 	return s, err
+}
+
+func (s *service) serveQueries(log zerolog.Logger) (*query.Service, error) {
+	return query.Serve(s.conn, query.Config{
+		Worker: s.id, Version: buildVersion(), Backends: s.backends.byName, DefaultBackend: s.backends.byDefault,
+		Policies: s.backends.policies(), Logger: log,
+	})
 }
 
 func (s *service) checks() []telemetry.Check {
@@ -225,6 +237,9 @@ func (s *service) run(ctx context.Context, ready func(context.Context) (stay boo
 // close ends what the service has opened. The connection is the caller's.
 func (s *service) close() error {
 	var faults []error
+	if s.queries != nil {
+		faults = append(faults, s.queries.Stop())
+	}
 	if s.metrics != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), telemetryShutdown)
 		defer cancel()

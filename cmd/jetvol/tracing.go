@@ -37,7 +37,7 @@ func (a *app) startTracing(ctx context.Context) (err error) {
 	if a.tracing != nil {
 		return nil
 	}
-	a.tracing, err = telemetry.StartTracing(ctx, telemetry.Identity{Version: programVersion()}, telemetry.NewLogger(a.stderr, "warn"))
+	a.tracing, err = telemetry.StartTracing(ctx, telemetry.Identity{Version: buildVersion()}, telemetry.NewLogger(a.stderr, "warn"))
 	if err != nil {
 		return &usageError{cause: err}
 	}

@@ -118,7 +118,7 @@ type service struct {
 	conn     *nats.Conn
 	backends *served
 	worker   *worker.Worker
-	sweeps   *sweeping         // nil if there are none
+	sweeps   *sweeping // nil if there are none
 	queries  *query.Service
 	metrics  *telemetry.Server // nil if off
 	tracing  *telemetry.Tracing

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/jetvol/jetvol/volume"
 )
 
 // backendsQuery is the endpoint of the service that tells how the workers' backends are.
@@ -32,13 +35,17 @@ func checkBackends(ctx context.Context, e *examination) []Finding {
 	return findings
 }
 
+// healthy is how the service calls a backend that works.
+const healthy = "ok"
+
 // backendsAnswer is what is read of the service's answer.
 type backendsAnswer struct {
 	Backends []struct {
-		Name   string `json:"name"`
-		Driver string `json:"driver"`
-		OK     *bool  `json:"ok"`
-		Error  string `json:"error"`
+		Name    string          `json:"name"`
+		Driver  string          `json:"driver"`
+		Version string          `json:"version"`
+		Health  string          `json:"health"` // "ok", or another word
+		Failure *volume.Failure `json:"error"`
 	} `json:"backends"`
 }
 
@@ -59,16 +66,19 @@ func (e *examination) askWorkers(ctx context.Context) []Finding {
 	}
 	var findings []Finding
 	for _, b := range answer.Backends {
-		f := Finding{Object: b.Name, Found: b.Driver}
+		f := Finding{Object: b.Name, Found: strings.TrimSpace(b.Driver + " " + b.Version)}
 		switch {
-		case b.OK == nil:
+		case b.Health == "":
 			f.Text = "the worker that was asked does not tell how it is"
 			findings = append(findings, note("backends.unknown", f))
-		case *b.OK:
-			f.Text = "answers, says a worker"
+		case b.Health == healthy:
+			f.Text = "answers, says a worker: " + f.Found
 			findings = append(findings, note("backends.up", f))
 		default:
-			f.Found, f.Wanted, f.Text = b.Error, "an answer", "does not answer, says a worker"
+			f.Wanted, f.Text = healthy, b.Health+", says a worker"
+			if b.Failure != nil {
+				f.Text += ": " + printable(b.Failure.Message)
+			}
 			findings = append(findings, note("backends.down", f))
 		}
 	}

@@ -30,6 +30,9 @@ type Options struct {
 	StuckAfter time.Duration
 	// Project is the one whose subjects the user should be allowed to use.
 	Project string
+	// APIPrefix is where the JetStream API is, with its final dot; empty means
+	// [jetstream.DefaultAPIPrefix].
+	APIPrefix string
 	// Roles are those that the user must be able to fill; the others are only told.
 	Roles []Role
 	// Monitor are the URLs of the servers' monitoring ports, http://HOST:8222. What only
@@ -57,6 +60,7 @@ func (o Options) withDefaults() Options {
 	o.OldCommand = cmp.Or(o.OldCommand, DefaultOldCommand)
 	o.StuckAfter = cmp.Or(o.StuckAfter, DefaultStuckAfter)
 	o.Project = cmp.Or(o.Project, DefaultProject)
+	o.APIPrefix = cmp.Or(o.APIPrefix, jetstream.DefaultAPIPrefix)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -72,7 +76,7 @@ func (o Options) withDefaults() Options {
 func Examine(ctx context.Context, conn *nats.Conn, options Options) Report {
 	options = options.withDefaults()
 	e := &examination{Options: options, session: session{conn, options.Timeout}}
-	e.js, e.openErr = jetstream.New(conn, jetstream.WithDefaultTimeout(options.Timeout))
+	e.js, e.openErr = jetstream.NewWithAPIPrefix(conn, options.APIPrefix, jetstream.WithDefaultTimeout(options.Timeout))
 	e.gather(ctx)
 	var findings []Finding
 	for _, c := range checks {

@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jetvol/jetvol/doctor"
 	"github.com/jetvol/jetvol/internal/natstest"
+	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -36,14 +38,14 @@ func TestExamine_Healthy_NothingToDo(t *testing.T) {
 		t.Errorf("got %q, want %q", others, want)
 	}
 	report.want("connectivity.server", "nats-server 2.")
-	report.want("account.room", "7 streams")
+	report.want("account.room", fmt.Sprintf("%d streams", len(provision.Configs(provision.Options{}))))
 	report.want("streams.as_wanted", "stream VOLUME_EVENTS")
 	report.want("streams.as_wanted", "bucket snapshots")
 	report.want("sync.unknown", "2m0s", "power cut", "kill -9 loses none", "--monitor")
 	report.want("clock.here")
 	report.want("clock.worker", "w1")
 	report.want("workers.live", "w1", "partitions 0-15")
-	report.want("consumers.moving", "0 commands wait")
+	report.want("consumers.fine", "all 16")
 	report.want("dead_letters.none")
 	report.want("volumes.fine", "0 volumes")
 	if want := "ok, 0 warnings, 0 errors, 2 unknown"; !strings.HasSuffix(report.String(), want) {
@@ -137,7 +139,7 @@ func TestBackends_AskedHere_UpAndDown(t *testing.T) {
 // The workers tell by the service volume.query.backends, where it is there.
 func TestBackends_Workers_Tell(t *testing.T) {
 	conn := natstest.Start(t).Connect(t)
-	answer := `{"backends":[{"name":"a","driver":"null","ok":true},{"name":"b","driver":"ceph","ok":false,"error":"no quorum"},{"name":"c","driver":"null"}]}`
+	answer := `{"backends":[{"name":"a","driver":"null","health":"ok"},{"name":"b","driver":"ceph","health":"failed","error":{"message":"no quorum"}},{"name":"c"}]}`
 	_, err := conn.Subscribe("volume.query.backends", func(m *nats.Msg) { _ = m.Respond([]byte(answer)) })
 	if err != nil {
 		t.Fatal(err)

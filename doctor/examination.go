@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,12 +18,12 @@ import (
 	"github.com/jetvol/jetvol/worker/ownership"
 )
 
-// Subjects of the JetStream API.
+// Subjects of the JetStream API, below its prefix.
 const (
-	apiAccount   = "$JS.API.INFO"
-	apiStream    = "$JS.API.STREAM.INFO."
-	apiMessage   = "$JS.API.STREAM.MSG.GET."
-	apiConsumers = "$JS.API.CONSUMER.LIST."
+	apiAccount   = "INFO"
+	apiStream    = "STREAM.INFO."
+	apiMessage   = "STREAM.MSG.GET."
+	apiConsumers = "CONSUMER.LIST."
 )
 
 // codeNotEnabled are the server's words for an account without JetStream.
@@ -48,16 +50,16 @@ type consumerList struct {
 }
 
 func (e *examination) gather(ctx context.Context) {
-	e.account = ask[jetstream.AccountInfo](ctx, &e.session, e.Now, apiAccount, nil)
+	e.account = ask[jetstream.AccountInfo](ctx, e, apiAccount, nil)
 	e.streams = map[string]asked[jetstream.StreamInfo]{}
 	if !e.hasJetStream() {
 		return
 	}
 	for _, config := range provision.Configs(provision.Options{}) {
-		e.streams[config.Name] = ask[jetstream.StreamInfo](ctx, &e.session, e.Now, apiStream+config.Name, nil)
+		e.streams[config.Name] = ask[jetstream.StreamInfo](ctx, e, apiStream+config.Name, nil)
 	}
 	e.consumers = e.listConsumers(ctx)
-	e.leases, e.leasesErr = allEntries(ctx, kv.Open[ownership.Lease](e.js, kv.LeasesBucket))
+	e.leases, e.leasesErr = e.readLeases(ctx)
 }
 
 // hasJetStream reports whether JetStream answers. A user who may not ask for the account may
@@ -70,7 +72,7 @@ func (e *examination) hasJetStream() bool {
 func (e *examination) listConsumers(ctx context.Context) asked[consumerList] {
 	var all asked[consumerList]
 	for {
-		page := ask[consumerList](ctx, &e.session, e.Now, apiConsumers+commands.StreamName,
+		page := ask[consumerList](ctx, e, apiConsumers+commands.StreamName,
 			map[string]int{"offset": len(all.value.Consumers)})
 		if page.err != nil {
 			return page
@@ -82,23 +84,31 @@ func (e *examination) listConsumers(ctx context.Context) asked[consumerList] {
 	}
 }
 
-func allEntries[T any](ctx context.Context, bucket *kv.Bucket[T]) ([]kv.Entry[T], error) {
-	var all []kv.Entry[T]
+// readLeases reads the lease of each worker, as the stream's leader has it. Leases that
+// cannot be read are left out and told by the error.
+func (e *examination) readLeases(ctx context.Context) ([]kv.Entry[ownership.Lease], error) {
+	const stream = "KV_" + kv.LeasesBucket
+	prefix := "$KV." + kv.LeasesBucket + "."
+	info := ask[jetstream.StreamInfo](ctx, e, apiStream+stream, map[string]string{"subjects_filter": prefix + ">"})
+	if info.err != nil {
+		return nil, info.err
+	}
+	bucket := kv.Open[ownership.Lease](e.js, kv.LeasesBucket)
+	var leases []kv.Entry[ownership.Lease]
 	var unreadable []error
-	for after := uint64(0); ; {
-		page, next, err := bucket.List(ctx, kv.ListOptions{After: after, Limit: kv.MaxPageSize})
-		all = append(all, page...)
+	for _, subject := range slices.Sorted(maps.Keys(info.value.State.Subjects)) {
+		lease, err := bucket.Get(ctx, strings.TrimPrefix(subject, prefix))
 		switch {
+		case err == nil:
+			leases = append(leases, lease)
+		case errors.Is(err, kv.ErrNotFound): // it ran out meanwhile
 		case errors.Is(err, kv.ErrSchema), errors.Is(err, kv.ErrCorrupt):
 			unreadable = append(unreadable, err)
-		case err != nil:
+		default:
 			return nil, err
 		}
-		if next == 0 {
-			return all, errors.Join(unreadable...)
-		}
-		after = next
 	}
+	return leases, errors.Join(unreadable...)
 }
 
 // message is one that a stream holds, as the server's API tells it.
@@ -122,12 +132,12 @@ func (m message) header() nats.Header {
 
 // messageAt returns the stream's message with the sequence.
 func (e *examination) messageAt(ctx context.Context, stream string, sequence uint64) asked[message] {
-	return ask[message](ctx, &e.session, e.Now, apiMessage+stream, map[string]uint64{"seq": sequence})
+	return ask[message](ctx, e, apiMessage+stream, map[string]uint64{"seq": sequence})
 }
 
 // firstMessage returns the oldest message of the stream that matches the filter.
 func (e *examination) firstMessage(ctx context.Context, stream, filter string) asked[message] {
-	return ask[message](ctx, &e.session, e.Now, apiMessage+stream, map[string]any{"seq": 1, "next_by_subj": filter})
+	return ask[message](ctx, e, apiMessage+stream, map[string]any{"seq": 1, "next_by_subj": filter})
 }
 
 // bucketOf returns "bucket volumes" for KV_volumes and "stream X" for any other.

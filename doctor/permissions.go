@@ -108,7 +108,7 @@ func (e *examination) rights(ctx context.Context) (allowed rights, told bool) {
 // refusals returns what the user may not do of what the role needs.
 func (e *examination) refusals(ctx context.Context, role Role, allowed rights, told bool) ([]string, error) {
 	var refused []string
-	for _, n := range role.needs(e.Project, e.conn.NewInbox()) {
+	for _, n := range role.needs(e.Project, e.APIPrefix, e.conn.NewInbox()) {
 		may := true
 		switch {
 		case told && n.subscribe:

@@ -37,12 +37,12 @@ func TestPermissions_LimitedUsers_RolesTold(t *testing.T) {
 		"admin": {may: doctor.Roles()},
 		"publisher": {may: []doctor.Role{doctor.Publisher}, lacks: map[doctor.Role]string{
 			doctor.Worker: "publish on volume.tx.default.doctor.ready", doctor.Auditor: "subscribe to volume.event.default.doctor.ready",
-			doctor.Operator: "publish on $JS.API.STREAM.UPDATE.VOLUME_EVENTS",
+			doctor.Operator: "publish on $JS.API.STREAM.MSG.DELETE.VOLUME_DEAD_LETTERS", doctor.Provisioner: "publish on $JS.API.STREAM.UPDATE.VOLUME_EVENTS",
 		}},
 		"asking": {may: []doctor.Role{doctor.Publisher}, lacks: map[doctor.Role]string{
 			doctor.Worker: "publish on $JS.API.CONSUMER.UNPIN.VOLUME_COMMANDS.partition-0", doctor.Auditor: "subscribe to volume.event.default.doctor.ready",
 		}},
-		"denied":  {may: []doctor.Role{doctor.Publisher, doctor.Auditor, doctor.Operator}, lacks: map[doctor.Role]string{doctor.Worker: "volume.tx."}},
+		"denied":  {may: []doctor.Role{doctor.Publisher, doctor.Auditor, doctor.Operator, doctor.Provisioner}, lacks: map[doctor.Role]string{doctor.Worker: "volume.tx."}},
 		"auditor": {may: []doctor.Role{doctor.Auditor}, lacks: map[doctor.Role]string{doctor.Publisher: "publish on volume.command.default.doctor.create"}},
 	} {
 		t.Run(user, func(t *testing.T) {

@@ -32,16 +32,17 @@ type asked[T any] struct {
 // ask sends a request of the JetStream API and decodes its answer. It returns errRefused if
 // the user may not ask, a [*jetstream.APIError] if the server says no, and otherwise the
 // error of nats.go.
-func ask[T any](ctx context.Context, s *session, now func() time.Time, subject string, query any) asked[T] {
-	answer := asked[T]{sent: now()}
+func ask[T any](ctx context.Context, e *examination, request string, query any) asked[T] {
+	answer := asked[T]{sent: e.Now()}
+	subject := e.APIPrefix + request
 	var data []byte
 	if query != nil {
 		if data, answer.err = json.Marshal(query); answer.err != nil {
 			return answer
 		}
 	}
-	msg, err := s.request(ctx, subject, data)
-	answer.received = now()
+	msg, err := e.request(ctx, subject, data)
+	answer.received = e.Now()
 	if err != nil {
 		answer.err = fmt.Errorf("%s: %w", subject, err)
 		return answer
@@ -66,25 +67,31 @@ func ask[T any](ctx context.Context, s *session, now func() time.Time, subject s
 func (s *session) request(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	answers, err := s.conn.SubscribeSync(s.conn.NewInbox())
+	answers, err := s.send(ctx, subject, data)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = answers.Unsubscribe() }()
-	refused, err := s.refused(ctx, func() error {
+	return answers.NextMsgWithContext(ctx)
+}
+
+// send publishes a request and returns where its answers come. It returns errRefused if the
+// user may not publish it, or not hear the answers.
+func (s *session) send(ctx context.Context, subject string, data []byte) (*nats.Subscription, error) {
+	var answers *nats.Subscription
+	refused, err := s.refused(ctx, func() (err error) {
+		if answers, err = s.conn.SubscribeSync(s.conn.NewInbox()); err != nil {
+			return err
+		}
 		return s.conn.PublishRequest(subject, answers.Subject, data)
 	})
-	if err != nil {
-		return nil, err
-	}
 	if refused {
-		return nil, errRefused
+		err = errRefused
 	}
-	msg, err := answers.NextMsgWithContext(ctx)
-	if err != nil {
-		return nil, err
+	if err != nil && answers != nil {
+		_ = answers.Unsubscribe()
 	}
-	return msg, nil
+	return answers, err
 }
 
 // refused carries out act, which publishes or subscribes, and reports whether the server

@@ -13,6 +13,7 @@ import (
 	"github.com/jetvol/jetvol/doctor"
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/internal/natstest"
+	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/kv"
 )
 
@@ -57,19 +58,20 @@ func TestClock_NoStreams_Unknown(t *testing.T) {
 	report := c.examine(doctor.Options{})
 	report.want("clock.unknown")
 	report.want("consumers.unknown")
-	if got := len(report.find("streams.missing")); got != 7 {
-		t.Errorf("got %d missing streams, want 7", got)
+	if got, want := len(report.find("streams.missing")), len(provision.Configs(provision.Options{})); got != want {
+		t.Errorf("got %d missing streams, want %d", got, want)
 	}
 }
 
 func TestAccount_LimitsNear_Warning(t *testing.T) {
-	s := configured(t, `accounts { A {
-		jetstream: {max_mem: 1MB, max_file: 100MB, max_streams: 8, max_consumers: 100}
-		users [{user: a, password: a}] } }`)
+	wanted := len(provision.Configs(provision.Options{}))
+	s := configured(t, fmt.Sprintf(`accounts { A {
+		jetstream: {max_mem: 1MB, max_file: 100MB, max_streams: %d, max_consumers: 100}
+		users [{user: a, password: a}] } }`, wanted+1))
 	c := admit(t, connect(t, s.ClientURL(), nats.UserInfo("a", "a")))
 	c.provision(1)
 	report := c.examine(doctor.Options{})
-	report.want("account.near_full", "streams", "7 of 8")
+	report.want("account.near_full", "streams", fmt.Sprintf("%d of %d", wanted, wanted+1))
 	if got := report.find("account.near_full"); len(got) != 1 {
 		t.Errorf("got %+v, want the streams only", got)
 	}

@@ -97,7 +97,8 @@ var checks = []Check{
 		{"workers.unknown", Unknown, "the leases cannot be read", ""},
 	}},
 	{"consumers", "the consumers of the 16 partitions, and commands that wait", []Kind{
-		{"consumers.moving", OK, "all partitions are served; what waits, and what is worked on", ""},
+		{"consumers.fine", OK, "every partition's consumer is there and is asked for commands", ""},
+		{"consumers.lag", Info, "how many commands wait, and how many are worked on", ""},
 		{"consumers.missing", Warning, "a partition has no consumer: no worker has ever served it", workerRemedy},
 		{"consumers.settings", Error, "a consumer has another setting than workers give it; the next takeover sets it", "restart the worker that serves the partition"},
 		{"consumers.paused", Error, "somebody has paused the consumer", "nats consumer resume VOLUME_COMMANDS {object}"},

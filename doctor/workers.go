@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/kv"
@@ -101,6 +103,9 @@ func numbers(sorted []int) string {
 // servicePing asks all instances of the NATS micro service jetvol for their versions.
 const servicePing = "$SRV.PING.jetvol"
 
+// buildKey is where an instance tells a version that is no semantic one.
+const buildKey = "build"
+
 // serviceSilence is how long the answers of further instances are waited for.
 const serviceSilence = 200 * time.Millisecond
 
@@ -108,12 +113,11 @@ const serviceSilence = 200 * time.Millisecond
 func (e *examination) versionFindings(ctx context.Context) []Finding {
 	versions := map[string]int{}
 	for _, answer := range e.requestMany(ctx, servicePing) {
-		var instance struct {
-			Version string `json:"version"`
+		var instance micro.Ping
+		if err := json.Unmarshal(answer.Data, &instance); err != nil {
+			continue
 		}
-		if json.Unmarshal(answer.Data, &instance) == nil && instance.Version != "" {
-			versions[instance.Version]++
-		}
+		versions[cmp.Or(instance.Metadata[buildKey], instance.Version)]++
 	}
 	if len(versions) < 2 {
 		return nil
@@ -130,14 +134,13 @@ func (e *examination) versionFindings(ctx context.Context) []Finding {
 
 // requestMany returns all answers to a question, until nobody has answered for a moment.
 func (e *examination) requestMany(ctx context.Context, subject string) []*nats.Msg {
-	answers, err := e.conn.SubscribeSync(e.conn.NewInbox())
+	answers, err := e.send(ctx, subject, nil)
 	if err != nil {
 		return nil
 	}
 	defer func() { _ = answers.Unsubscribe() }()
-	refused, err := e.refused(ctx, func() error { return e.conn.PublishRequest(subject, answers.Subject, nil) })
 	var all []*nats.Msg
-	for err == nil && !refused {
+	for err == nil {
 		var msg *nats.Msg
 		silence, cancel := context.WithTimeout(ctx, serviceSilence)
 		msg, err = answers.NextMsgWithContext(silence)

@@ -90,15 +90,17 @@ func TestWorkers_Leases_TellPartitions(t *testing.T) {
 func TestWorkers_ServiceVersions_Differ(t *testing.T) {
 	c := start(t)
 	c.lease(ownership.Lease{Worker: "w1", Partitions: partitions(0, 15)})
-	for i, version := range []string{"1.0.0", "1.0.0", "1.1.0"} {
-		service, err := micro.AddService(c.conn, micro.Config{Name: "jetvol", Version: version})
+	for i, build := range []string{"1.0.0", "1.0.0", "1.1.0-rc1"} {
+		service, err := micro.AddService(c.conn, micro.Config{
+			Name: "jetvol", Version: "1.0.0", Metadata: map[string]string{"build": build},
+		})
 		c.must(err)
 		c.Cleanup(func() { _ = service.Stop() })
 		report := c.examine(doctor.Options{})
 		if i < 2 {
 			report.none("workers.versions")
 		} else {
-			report.want("workers.versions", "2 of 1.0.0, 1 of 1.1.0")
+			report.want("workers.versions", "2 of 1.0.0, 1 of 1.1.0-rc1")
 		}
 	}
 }
@@ -196,7 +198,9 @@ func TestConsumers_AckPendingNearItsLimit_Told(t *testing.T) {
 	take(8)
 	c.examine(doctor.Options{}).none("consumers.full")
 	take(1)
-	c.examine(doctor.Options{}).want("consumers.full", "9 not ended", "2 more wait")
+	report := c.examine(doctor.Options{})
+	report.want("consumers.full", "9 not ended", "2 more wait")
+	report.want("consumers.lag", "2 commands wait, 9 are worked on")
 }
 
 func TestDeadLetters_Present_NewestTold(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"text/tabwriter"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/jetvol/jetvol/doctor"
@@ -43,7 +44,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.doctor(c, &f) },
 	}
 	flags := command.Flags()
-	flags.Var(&manyOf[doctor.Role]{&f.roles, doctor.Roles(), "ROLE"}, "role", "what the user has to be allowed: worker, publisher, auditor or operator; may be repeated")
+	flags.Var(&manyOf[doctor.Role]{&f.roles, doctor.Roles(), "ROLE"}, "role", "what the user has to be allowed: worker, publisher, auditor, operator or provisioner; may be repeated")
 	complete(command, "role", func() []string { return words(doctor.Roles()) })
 	flags.StringArrayVar(&f.options.Monitor, "monitor", nil, "URL of a server's monitoring port, such as http://n1:8222; may be repeated")
 	flags.BoolVar(&f.options.Deep, "deep", false, "look at all volumes, not only at those that were changed longest ago")
@@ -63,7 +64,8 @@ func (a *app) doctor(c *cobra.Command, f *doctorFlags) error {
 		return err
 	}
 	var report doctor.Report
-	conn, err := a.connect(c.Flags())
+	// What the user may not do is a finding; the client's library would print it, too.
+	conn, err := a.connect(c.Flags(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	switch {
 	case exitCode(err) == exitUsage:
 		return err

@@ -96,3 +96,13 @@ func TestDoctor_Config_AsksEveryBackend(t *testing.T) {
 	}
 	jetvol(t, "doctor", "--config", path).want(t, exitFailed, "memory: answers here: null", "gone: ", "no such file or directory")
 }
+
+func TestDoctor_LimitedUser_RoleRefused(t *testing.T) {
+	server := natstest.Start(t, natstest.WithUsers(natstest.User{Name: "alice", Password: "secret", PublishAllow: []string{"volume.command.billing.>"}}))
+	t.Setenv("NATS_URL", server.URL())
+	t.Setenv("NATS_USER", "alice")
+	t.Setenv("NATS_PASSWORD", "secret")
+	jetvol(t, "doctor", "-p", "billing", "--role", "publisher").want(t, exitSucceeded, "publisher: this user may do what the role needs", "worker: this user cannot fill the role", "may not ask")
+	jetvol(t, "doctor", "--role", "publisher").want(t, exitFailed, "permissions   error    publisher: this user cannot fill the role",
+		"volume.command.default.doctor.create")
+}

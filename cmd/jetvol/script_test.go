@@ -93,6 +93,7 @@ func stable(text string) string {
 		{`\b[A-Z2-7]{26}\b`, "COMMAND-ID"},
 		{`"capabilities":\{[^}]*\}`, `"capabilities":{…}`}, // there are ever more
 		{`digest":"[0-9a-f]+"`, `digest":"DIGEST"`},
+		{`(event_hash|previous)":"[0-9a-f]{64}"`, `$1":"HASH"`},
 		{`replay-(\d+)-[0-9a-z]+-[0-9a-f]{12}`, "replay-$1-ID"},
 		{`seq-(\d+)-[0-9a-z]{10,}`, "seq-$1-ID"},
 		// What the outbox still holds depends on how fast events are acknowledged.

@@ -109,6 +109,9 @@ func Configs(o Options) []jetstream.StreamConfig {
 		kv.OutcomesConfig(replicas, retention),
 		kv.LeasesConfig(replicas),
 		kv.SnapshotsConfig(replicas),
+		kv.CheckpointsConfig(replicas),
+		kv.DriftConfig(replicas),
+		kv.QuotasConfig(replicas),
 	}
 }
 

@@ -104,7 +104,7 @@ var checks = []Check{
 		{"consumers.paused", Error, "somebody has paused the consumer", "nats consumer resume VOLUME_COMMANDS {object}"},
 		{"consumers.no_interest", Warning, "nobody asks for commands although a worker says to serve the partition", "nats consumer info VOLUME_COMMANDS {object}"},
 		{"consumers.full", Warning, "as many commands as may be are not ended yet: the partition's others wait", "nats consumer report VOLUME_COMMANDS"},
-		{"consumers.old_command", Warning, "a command has waited, or run, for long", "jetvol volume get {object}"},
+		{"consumers.old_command", Warning, "a command has waited, or run, for long", "jetvol explain {object}"},
 		{"consumers.unknown", Unknown, "the consumers cannot be listed", ""},
 	}},
 	{"dead_letters", "commands that could not be carried out", []Kind{
@@ -115,7 +115,7 @@ var checks = []Check{
 		{"volumes.fine", OK, "none of those looked at needs anybody", ""},
 		{"volumes.error", Warning, "a volume is in the state error", "jetvol volume reconcile {object}"},
 		{"volumes.stuck", Error, "an operation has not moved for long, and its worker is gone", "jetvol volume reconcile {object}"},
-		{"volumes.slow", Info, "an operation has not moved for long; its worker is alive", "jetvol volume get {object}"},
+		{"volumes.slow", Info, "an operation has not moved for long; its worker is alive", "jetvol explain {object}"},
 		{"volumes.drifted", Warning, "the backend differs from the record", "jetvol volume reconcile {object}"},
 		{"volumes.unreadable", Error, "a record cannot be read", "upgrade jetvol if it says so; else compare the record with the volume's events"},
 		{"volumes.bounded", Info, "there are more than were looked at", "jetvol doctor --deep"},

@@ -204,7 +204,7 @@ func TestConsumers_OldCommands_NamedWithTheirVolume(t *testing.T) {
 	c.consumer(partition, nil)
 	c.examine(doctor.Options{}).none("consumers.old_command", "consumers.no_interest") // which nobody is to have
 	report := c.examine(doctor.Options{OldCommand: time.Nanosecond})
-	report.want("consumers.old_command", "its create, command sequence", "jetvol volume get default.db-01")
+	report.want("consumers.old_command", "its create, command sequence", "jetvol explain default.db-01")
 }
 
 func TestConsumers_AckPendingNearItsLimit_Told(t *testing.T) {

@@ -74,6 +74,9 @@ func (a *app) doctor(c *cobra.Command, f *doctorFlags) error {
 	default:
 		defer conn.Close()
 		options.Timeout = a.connection.timeout
+		if prefix := a.connection.apiPrefix; prefix != "" {
+			options.APIPrefix = prefix + "."
+		}
 		report = doctor.Examine(c.Context(), conn, options)
 	}
 	if err := a.showFindings(report, f.asJSON); err != nil {

@@ -38,6 +38,14 @@ func (p *planner) prepare() []ask {
 			return p.life(crowd, volume.VerbAttach, volume.VerbAttach)
 		}
 		return p.life(crowd, volume.VerbAttach)
+	case repaired, string(volume.VerbAdopt): // it was looked at while it was gone
+		asks := p.life(crowd, append(p.perhaps(volume.VerbAttach), volume.VerbReconcile)...)
+		asks[len(asks)-1].tampers = []tamper{destroys}
+		return asks
+	case goneError, goneDelete, goneIgnore, differs:
+		return p.life(crowd, p.perhaps(volume.VerbAttach)...)
+	case believed, strange:
+		return p.life(crowd)
 	case string(volume.VerbResize), string(volume.VerbReconcile), refused, repeated:
 		if p.coin() {
 			return p.life(crowd, volume.VerbAttach)

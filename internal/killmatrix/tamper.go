@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/volume"
@@ -93,5 +92,5 @@ func (t *trial) destroy(ctx context.Context, driver tampered, object backends.Ob
 
 // policyFile writes the configuration of workers whose backend has the policy.
 func policyFile(name, backend string, policy volume.RecordOnly) error {
-	return os.WriteFile(name, fmt.Appendf(nil, "%s    record_only: %s\n", backend, policy), 0o600)
+	return write(name, fmt.Appendf(nil, "%s    record_only: %s\n", backend, policy))
 }

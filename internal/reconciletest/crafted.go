@@ -53,40 +53,39 @@ func (r Row) Place(ctx context.Context, driver backends.Driver, record volume.Re
 	return err
 }
 
-func (c *crafted) decide(f func(volume.Record, time.Time) (fsm.Decision, error)) *crafted {
+func (c *crafted) decide(f func(volume.Record, time.Time) (fsm.Decision, error)) {
 	if c.err != nil {
-		return c
+		return
 	}
 	decision, err := f(c.record, time.Now().UTC())
 	c.record, c.err = decision.Record, err
-	return c
 }
 
 // begin takes up a command whose message is in no stream any more.
-func (c *crafted) begin(verb volume.Verb, args volume.Args) *crafted {
+func (c *crafted) begin(verb volume.Verb, args volume.Args) {
 	c.begun++
 	command := volume.Command{
 		ID: volume.CommandID(fmt.Sprintf("lost-%d", c.begun)), Key: c.record.Key, Verb: verb, Args: args, Backend: c.backend,
 	}
-	return c.decide(func(r volume.Record, now time.Time) (fsm.Decision, error) {
+	c.decide(func(r volume.Record, now time.Time) (fsm.Decision, error) {
 		r.Outbox = nil
 		return fsm.Decide(r, command, now)
 	})
 }
 
-func (c *crafted) succeed() *crafted {
-	return c.decide(func(r volume.Record, now time.Time) (fsm.Decision, error) {
+func (c *crafted) succeed() {
+	c.decide(func(r volume.Record, now time.Time) (fsm.Decision, error) {
 		return fsm.Succeed(r, &volume.Attachment{Node: r.Op.Args.Node, Mode: r.Op.Args.Mode}, now)
 	})
 }
 
-func (c *crafted) fail(class volume.Class) *crafted {
-	return c.decide(func(r volume.Record, now time.Time) (fsm.Decision, error) {
+func (c *crafted) fail(class volume.Class) {
+	c.decide(func(r volume.Record, now time.Time) (fsm.Decision, error) {
 		return fsm.Fail(r, volume.BackendError(class), fsm.DefaultRetryPolicy(), now)
 	})
 }
 
-func (c *crafted) giveUp() *crafted { return c.decide(fsm.GiveUp) }
+func (c *crafted) giveUp() { c.decide(fsm.GiveUp) }
 
 // How a record gets into the states of the table.
 func isCreating(c *crafted)  { c.begin(volume.VerbCreate, volume.Args{Size: volume.MiB}) }
@@ -94,14 +93,14 @@ func isAvailable(c *crafted) { isCreating(c); c.succeed() }
 func isAttached(c *crafted)  { isAttaching(c); c.succeed() }
 func isDetaching(c *crafted) { isAttached(c); c.begin(volume.VerbDetach, volume.Args{}) }
 func isDeleting(c *crafted)  { isAvailable(c); c.begin(volume.VerbDelete, volume.Args{}) }
-func isError(c *crafted)     { isDetaching(c); c.fail(volume.Internal).giveUp() }
+func isError(c *crafted)     { isDetaching(c); c.fail(volume.Internal); c.giveUp() }
 
 func isAttaching(c *crafted) {
 	isAvailable(c)
 	c.begin(volume.VerbAttach, volume.Args{Node: "n1", Mode: volume.ReadWrite})
 }
 
-func isErrorUnheld(c *crafted) { isCreating(c); c.fail(volume.Internal).giveUp() }
+func isErrorUnheld(c *crafted) { isCreating(c); c.fail(volume.Internal); c.giveUp() }
 
 func hasFailed(before func(*crafted)) func(*crafted) {
 	return func(c *crafted) { before(c); c.fail(volume.Unavailable) }

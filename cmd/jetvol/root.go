@@ -48,6 +48,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.snapshotCommand(),
 		a.nodeCommand(),
 		a.eventsCommand(),
+		a.auditCommand(),
 		a.deadCommand(),
 		a.provisionCommand(),
 		a.configCommand(),

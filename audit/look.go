@@ -228,7 +228,7 @@ func (seen *sight) judgeWithoutEvents(a *auditor) *Fault {
 		}
 	case !seen.found:
 		return nil
-	case anchored && anchor.agrees(seen.name, seen.record):
+	case anchored && anchor.agrees(seen.name, viewOf(seen.record)):
 		return nil
 	case anchored && !a.rules().headLost:
 		return &Fault{

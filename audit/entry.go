@@ -83,6 +83,9 @@ type wire struct {
 	Type        string          `json:"type"`
 	Subject     string          `json:"subject"`
 	DataSchema  string          `json:"dataschema"`
+	Source      string          `json:"source"`
+	Time        json.RawMessage `json:"time"`
+	TraceParent json.RawMessage `json:"traceparent"`
 	Data        json.RawMessage `json:"data"`
 }
 
@@ -215,6 +218,9 @@ func (e *entry) agree(subject string, outer wire, d wireData) {
 	for _, part := range []struct{ what, got, want string }{
 		{"specversion", outer.SpecVersion, events.SpecVersion},
 		{"dataschema", outer.DataSchema, events.DataSchema},
+		{"source", outer.Source, events.Source},
+		{"time", string(outer.Time), string(d.Time)},
+		{"traceparent", string(outer.TraceParent), string(d.TraceParent)},
 		{"subject of the message", subject, events.Subject(d.Key, d.Event)},
 		{"subject", outer.Subject, d.Key.String()},
 		{"type", outer.Type, events.TypePrefix + string(d.Event)},

@@ -45,7 +45,7 @@ var damages = []damage{
 	{"dropped before a refusal", drop(1), audit.MissingEvent, 2, 2},
 	{"dropped refusal", drop(2), audit.MissingEvent, 3, 3},
 	{"dropped refusal, answer gone", func(l *life) { drop(2)(l); l.record.Outcomes = nil }, audit.AlteredEvent, 2, 2},
-	{"dropped two last", func(l *life) { l.events = l.events[:10] }, audit.MissingEvent, 0, 10},
+	{"dropped two last", func(l *life) { l.events = l.events[:10] }, audit.EventMissingForRecord, 0, 10},
 	{"doubled", func(l *life) { l.events = slices.Insert(l.events, 5, l.events[4]) }, audit.DoubledEvent, 6, 4},
 	{"doubled later", func(l *life) { l.events = slices.Insert(l.events, 9, l.events[4]) }, audit.DoubledEvent, 10, 4},
 	{"doubled refusal", func(l *life) { l.events = slices.Insert(l.events, 9, l.events[2]) }, audit.DoubledEvent, 10, 2},

@@ -132,7 +132,7 @@ func TestVerify_BehindACheckpoint_FindsDamage(t *testing.T) {
 			p.keep(ahead.record)
 		}, audit.MissingEvent},
 		"record edited":  {func(p *place, l *life) { l.record.Size++; p.keep(l.record) }, audit.RecordDiffers},
-		"record deleted": {func(p *place, l *life) { p.must(p.records.Delete(p.ctx, "default.v-1", p.revision("v-1"))) }, audit.RecordMissing},
+		"record deleted": {func(p *place, _ *life) { p.must(p.records.Delete(p.ctx, "default.v-1", p.revision("v-1"))) }, audit.RecordMissing},
 		"record ahead": {func(p *place, l *life) {
 			l.begin(volume.VerbAttach)
 			l.succeed()

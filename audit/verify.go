@@ -164,7 +164,7 @@ func (a *auditor) filter() string {
 
 func (a *auditor) tell(sequence uint64) {
 	if a.options.Progress != nil {
-		a.options.Progress(Progress{Pass: a.shard.index + 1, Passes: a.shard.of, Sequence: sequence, To: a.to})
+		a.options.Progress(Progress{Pass: int(a.shard.index) + 1, Passes: int(a.shard.of), Sequence: sequence, To: a.to})
 	}
 }
 

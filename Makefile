@@ -116,6 +116,10 @@ fuzz: need-go ## every fuzz target in turn, each for FUZZTIME=10s
 bench: need-go ## the benchmarks (BENCH=. chooses by name)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+.PHONY: audit-scale
+audit-scale: need-go ## audit 1,000,000 events of 100,000 volumes, clean and with each kind of damage (some minutes)
+	go test ./audit -count 1 -timeout 60m -run '^TestVerify_AtScale$$' -v -scale-volumes 100000 -scale-events 10
+
 .PHONY: crash
 crash: need-go build ## kill -9 jetvol under load KILLS=100 times and compare all that is left
 	go run ./internal/crash -kills $(KILLS)

@@ -7,8 +7,17 @@ import (
 )
 
 // classify gives a name to what is wrong at the i-th event, the first that does not fit
-// behind s, now that all the volume's events are known.
+// behind s, now that all the volume's events are known. What is missing before an event that
+// only the outbox has is missing for the record.
 func (seen *sight) classify(i int, s *state, t *trouble) *Fault {
+	fault := seen.misfit(i, s, t)
+	if fault.Kind == MissingEvent && seen.events[i].sequence == 0 {
+		fault.Kind = EventMissingForRecord
+	}
+	return fault
+}
+
+func (seen *sight) misfit(i int, s *state, t *trouble) *Fault {
 	e := &seen.events[i]
 	switch {
 	case e.fault != "":

@@ -1,10 +1,12 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jetvol/jetvol/events"
@@ -42,12 +44,11 @@ func parseDigest(text string) (d digest, ok bool) {
 type content [16]byte
 
 func contentOf(id volume.ID, state volume.State, spec []byte) content {
-	hash := sha256.New()
-	fmt.Fprintf(hash, "%s\x00%s\x00", id, state)
-	hash.Write(spec)
-	var c content
-	copy(c[:], hash.Sum(nil))
-	return c
+	text := make([]byte, 0, len(id)+len(state)+len(spec)+2)
+	text = append(append(text, id...), 0)
+	text = append(append(text, state...), 0)
+	sum := sha256.Sum256(append(text, spec...))
+	return content(sum[:len(content{})])
 }
 
 // entry is what an audit reads of one event.
@@ -82,6 +83,9 @@ type wire struct {
 	Type        string          `json:"type"`
 	Subject     string          `json:"subject"`
 	DataSchema  string          `json:"dataschema"`
+	Source      string          `json:"source"`
+	Time        json.RawMessage `json:"time"`
+	TraceParent json.RawMessage `json:"traceparent"`
 	Data        json.RawMessage `json:"data"`
 }
 
@@ -96,6 +100,9 @@ type wireData struct {
 	CommandID  string          `json:"command_id"`
 	Previous   string          `json:"previous"`
 	Spec       json.RawMessage `json:"volume"`
+
+	Time        json.RawMessage `json:"time"`
+	TraceParent json.RawMessage `json:"traceparent"`
 }
 
 // subjectPrefix begins the subjects of stored events.
@@ -115,6 +122,9 @@ func volumeOf(subject string) (name string, event volume.Event) {
 func readEntry(subject string, sequence uint64, data []byte) entry {
 	e := entry{sequence: sequence}
 	e.volume, e.event = volumeOf(subject)
+	if e.readCommon(data) {
+		return e
+	}
 	var outer wire
 	var inner wireData
 	err := json.Unmarshal(data, &outer)
@@ -134,6 +144,43 @@ func readEntry(subject string, sequence uint64, data []byte) entry {
 		e.agree(subject, outer, inner)
 	}
 	return e
+}
+
+// readCommon reads an event whose envelope is, byte for byte, the one that jetvol puts around
+// such data, and which therefore needs no reading. It returns false for any other.
+func (e *entry) readCommon(event []byte) bool {
+	const mark = `,"data":`
+	cut := bytes.Index(event, []byte(mark))
+	if cut < 0 || event[len(event)-1] != '}' {
+		return false
+	}
+	data := event[cut+len(mark) : len(event)-1]
+	var d wireData
+	if err := json.Unmarshal(data, &d); err != nil || string(d.Project)+"."+string(d.Name) != e.volume || d.Event != e.event {
+		return false
+	}
+	id := make([]byte, 0, len(d.ID))
+	if d.Event == volume.EventRejected {
+		id = append(append(append(id, e.volume...), "/rejected/"...), d.CommandID...)
+	} else {
+		id = strconv.AppendUint(append(append(id, e.volume...), '/'), d.Generation, 10)
+	}
+	envelope := make([]byte, 0, cut)
+	for _, part := range [...]string{
+		`{"specversion":"`, events.SpecVersion, `","id":"`, d.ID, `","source":"`, events.Source, `","type":"`, events.TypePrefix,
+		string(d.Event), `","subject":"`, e.volume, `","time":`, string(d.Time), `,"datacontenttype":"`, events.DataContentType,
+		`","dataschema":"`, events.DataSchema, `"`,
+	} {
+		envelope = append(envelope, part...)
+	}
+	if d.TraceParent != nil {
+		envelope = append(append(envelope, `,"traceparent":`...), d.TraceParent...)
+	}
+	if d.ID != string(id) || !bytes.Equal(envelope, event[:cut]) {
+		return false
+	}
+	e.fill(d, data)
+	return true
 }
 
 // outboxEntry reads an event that is still in its record.
@@ -171,6 +218,9 @@ func (e *entry) agree(subject string, outer wire, d wireData) {
 	for _, part := range []struct{ what, got, want string }{
 		{"specversion", outer.SpecVersion, events.SpecVersion},
 		{"dataschema", outer.DataSchema, events.DataSchema},
+		{"source", outer.Source, events.Source},
+		{"time", string(outer.Time), string(d.Time)},
+		{"traceparent", string(outer.TraceParent), string(d.TraceParent)},
 		{"subject of the message", subject, events.Subject(d.Key, d.Event)},
 		{"subject", outer.Subject, d.Key.String()},
 		{"type", outer.Type, events.TypePrefix + string(d.Event)},

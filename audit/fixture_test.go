@@ -31,6 +31,11 @@ type place struct {
 
 func newPlace(t testing.TB) *place {
 	t.Helper()
+	return newPlaceFor(t, limit)
+}
+
+func newPlaceFor(t testing.TB, limit time.Duration) *place {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	server := natstest.Start(t)
@@ -146,11 +151,17 @@ func (l *life) commit(d fsm.Decision) {
 func (p *place) publish(all ...volume.Transition) {
 	p.t.Helper()
 	for i := range all {
-		data, err := events.Encode(all[i])
-		p.must(err)
-		p.raw(all[i].Key, all[i].Event, data)
+		p.event(all[i])
 	}
 	p.flush()
+}
+
+// event begins to publish one event.
+func (p *place) event(t volume.Transition) {
+	p.t.Helper()
+	data, err := events.Encode(t)
+	p.must(err)
+	p.raw(t.Key, t.Event, data)
 }
 
 func (p *place) raw(key volume.Key, event volume.Event, data []byte) {

@@ -21,6 +21,7 @@ func (a *auditor) look(ctx context.Context, name string) (*Fault, error) {
 			return nil, err
 		}
 		if fault = seen.judge(a); fault == nil {
+			a.states[name].before = max(a.states[name].before, seen.before)
 			return nil, nil
 		}
 		changed, err := a.changed(ctx, name, seen)
@@ -41,6 +42,8 @@ type sight struct {
 	broken   error // the record cannot be read
 	// events are those on the stream, and then those that are only in the outbox.
 	events []entry
+	// before is the generation before which nothing is proven, 0 if all is.
+	before uint64
 	// altered is an event of which the outbox has another version.
 	altered *entry
 	// confirmed says that the last event is in the outbox too, as it is on the stream.
@@ -132,6 +135,7 @@ func (seen *sight) judgeEvents(a *auditor) *Fault {
 		if t := s.take(e, a.rules()); t != nil {
 			return seen.classify(i, s, t)
 		}
+		seen.before = s.before
 		if !a.atAnchor(s, e) {
 			return seen.fault(AlteredEvent, e, "the checkpoint has generation %d with hash %s at sequence %d",
 				a.anchors[seen.name].generation, a.anchors[seen.name].hash, a.anchors[seen.name].sequence)
@@ -228,7 +232,7 @@ func (seen *sight) judgeWithoutEvents(a *auditor) *Fault {
 		}
 	case !seen.found:
 		return nil
-	case anchored && anchor.agrees(seen.name, seen.record):
+	case anchored && anchor.agrees(seen.name, viewOf(seen.record)):
 		return nil
 	case anchored && !a.rules().headLost:
 		return &Fault{
@@ -236,7 +240,7 @@ func (seen *sight) judgeWithoutEvents(a *auditor) *Fault {
 			Detail: fmt.Sprintf("the checkpoint has it %s at generation %d with hash %s", stateOf(anchor.to), anchor.generation, anchor.hash),
 		}
 	case a.rules().headLost:
-		a.states[seen.name].before = seen.record.Generation + 1
+		seen.before = seen.record.Generation + 1
 		return nil
 	}
 	return &Fault{

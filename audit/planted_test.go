@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -45,7 +46,7 @@ var damages = []damage{
 	{"dropped before a refusal", drop(1), audit.MissingEvent, 2, 2},
 	{"dropped refusal", drop(2), audit.MissingEvent, 3, 3},
 	{"dropped refusal, answer gone", func(l *life) { drop(2)(l); l.record.Outcomes = nil }, audit.AlteredEvent, 2, 2},
-	{"dropped two last", func(l *life) { l.events = l.events[:10] }, audit.MissingEvent, 0, 10},
+	{"dropped two last", func(l *life) { l.events = l.events[:10] }, audit.EventMissingForRecord, 0, 10},
 	{"doubled", func(l *life) { l.events = slices.Insert(l.events, 5, l.events[4]) }, audit.DoubledEvent, 6, 4},
 	{"doubled later", func(l *life) { l.events = slices.Insert(l.events, 9, l.events[4]) }, audit.DoubledEvent, 10, 4},
 	{"doubled refusal", func(l *life) { l.events = slices.Insert(l.events, 9, l.events[2]) }, audit.DoubledEvent, 10, 2},
@@ -59,19 +60,19 @@ var damages = []damage{
 	{"altered first", change(0, func(t *volume.Transition) { t.Spec.Size++ }), audit.AlteredEvent, 1, 1},
 	{"altered size", change(4, func(t *volume.Transition) { t.Spec.Size++ }), audit.AlteredEvent, 5, 4},
 	{"altered state", change(4, func(t *volume.Transition) { t.To = volume.StateError }), audit.AlteredEvent, 5, 4},
-	{"altered generation", change(4, func(t *volume.Transition) { t.Generation, t.ID = 9, "default.v/9" }), audit.AlteredEvent, 5, 9},
+	{"altered generation", change(4, func(t *volume.Transition) { t.Generation, t.ID = 9, t.Key.String()+"/9" }), audit.AlteredEvent, 5, 9},
 	{"altered previous", change(4, func(t *volume.Transition) { t.Previous = t.Previous[1:] + "0" }), audit.AlteredEvent, 5, 4},
 	{"no hash as previous", change(4, func(t *volume.Transition) { t.Previous = "x" }), audit.AlteredEvent, 5, 4},
 	{"removed previous", change(4, func(t *volume.Transition) { t.Previous = "" }), audit.AlteredEvent, 5, 4},
-	{"altered id", change(4, func(t *volume.Transition) { t.ID = "default.v/77" }), audit.AlteredEvent, 5, 4},
-	{"altered life", change(4, func(t *volume.Transition) { t.VolumeID = "default.v.3" }), audit.AlteredEvent, 5, 4},
+	{"altered id", change(4, func(t *volume.Transition) { t.ID = t.Key.String() + "/77" }), audit.AlteredEvent, 5, 4},
+	{"altered life", change(4, func(t *volume.Transition) { t.VolumeID = volume.NewID(t.Key, 3) }), audit.AlteredEvent, 5, 4},
 	{"altered last", change(11, func(t *volume.Transition) { t.Actor = "mallory" }), audit.AlteredEvent, 12, 10},
 	{"altered last, outbox gone", func(l *life) { l.events[11].Actor = "mallory"; l.record.Outbox = nil }, audit.AlteredEvent, 12, 10},
 	{"edited size", record(func(r *volume.Record) { r.Size++ }), audit.RecordDiffers, 12, 10},
 	{"edited labels", record(func(r *volume.Record) { r.Labels = volume.Labels{"a": "b"} }), audit.RecordDiffers, 12, 10},
 	{"edited state", record(func(r *volume.Record) { r.State = volume.StateError }), audit.RecordDiffers, 12, 10},
 	{"edited generation", record(func(r *volume.Record) { r.Generation = 9 }), audit.RecordDiffers, 12, 10},
-	{"edited id", record(func(r *volume.Record) { r.ID = "default.v.2" }), audit.RecordDiffers, 12, 10},
+	{"edited id", record(func(r *volume.Record) { r.ID = volume.NewID(r.Key, 2) }), audit.RecordDiffers, 12, 10},
 	{"edited hash", record(func(r *volume.Record) { r.EventHash = r.Outbox[0].Previous }), audit.RecordDiffers, 12, 10},
 	{"removed hash", record(func(r *volume.Record) { r.EventHash = "" }), audit.RecordDiffers, 12, 10},
 	{"an earlier record", func(l *life) { l.events = append(l.events, more(l)...) }, audit.RecordDiffers, 14, 12},
@@ -92,26 +93,34 @@ func more(l *life) []volume.Transition {
 }
 
 func TestVerify_PlantedDamage_IsNamed(t *testing.T) {
-	for _, d := range damages {
-		t.Run(d.name, func(t *testing.T) {
-			l := lead(t, "v", 12)
-			d.do(l)
-			p, good := newPlace(t), lead(t, "other", 5)
-			p.settle(good, l)
-			report := p.verify(audit.Options{})
-			if len(report.Faults) != 1 || report.Clean() {
-				t.Fatalf("got %v, want one fault", report.Faults)
-			}
-			fault := report.Faults[0]
-			sequence := uint64(0)
-			if d.at > 0 {
-				sequence = uint64(d.at + len(good.events))
-			}
-			if fault.Volume != "default.v" || fault.Kind != d.kind || fault.Generation != d.generation || d.at > 0 && fault.Sequence != sequence {
-				t.Errorf("got %s, want %s at sequence %d, generation %d", fault, d.kind, sequence, d.generation)
-			}
-			t.Log(fault)
-		})
+	p := newPlace(t)
+	at := map[string]uint64{} // the sequence before each volume's first
+	sequence := uint64(0)
+	nameOf := func(i int) string { return fmt.Sprintf("default.v-%02d", i) }
+	for i, d := range damages {
+		l, good := lead(t, fmt.Sprintf("v-%02d", i), 12), lead(t, fmt.Sprintf("good-%02d", i), 5)
+		d.do(l)
+		p.settle(l, good)
+		at[nameOf(i)] = sequence
+		sequence += uint64(len(l.events) + len(good.events))
+	}
+	report := p.verify(audit.Options{})
+	found := map[string]audit.Fault{}
+	for _, fault := range report.Faults {
+		found[fault.Volume] = fault
+	}
+	if len(report.Faults) != len(damages) || report.Clean() {
+		t.Errorf("got %d faults, want %d", len(report.Faults), len(damages))
+	}
+	for i, d := range damages {
+		want := uint64(0)
+		if d.at > 0 {
+			want = at[nameOf(i)] + uint64(d.at)
+		}
+		fault := found[nameOf(i)]
+		if fault.Kind != d.kind || fault.Generation != d.generation || fault.Detail == "" || d.at > 0 && fault.Sequence != want {
+			t.Errorf("%s: got %s, want %s at sequence %d, generation %d", d.name, fault, d.kind, want, d.generation)
+		}
 	}
 }
 

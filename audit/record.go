@@ -10,14 +10,28 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
+// recordView is the part of a record that is compared with events.
+type recordView struct {
+	State      volume.State `json:"state"`
+	Generation uint64       `json:"generation"`
+	volume.Key
+	ID volume.ID `json:"id"`
+	volume.Spec
+	EventHash string `json:"event_hash"`
+}
+
+func viewOf(r volume.Record) recordView {
+	return recordView{State: r.State, Generation: r.Generation, Key: r.Key, ID: r.ID, Spec: r.Spec, EventHash: r.EventHash}
+}
+
 // agrees reports whether a record is what the volume's last event says.
-func (s *state) agrees(name string, r volume.Record) bool {
+func (s *state) agrees(name string, r recordView) bool {
 	return s.begun && r.Key.String() == name && r.Generation == s.generation &&
 		(r.EventHash == s.hash.String() || r.EventHash == "" && !s.chained) &&
 		recordContent(r) == s.content
 }
 
-func recordContent(r volume.Record) content {
+func recordContent(r recordView) content {
 	spec, err := json.Marshal(r.Spec)
 	if err != nil { // it was JSON when it was read
 		return content{}

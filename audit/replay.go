@@ -122,31 +122,35 @@ func feed(ctx context.Context, js jetstream.JetStream, subject string, from, to 
 		return err
 	}
 	defer messages.Stop()
-	var held []jetstream.Msg
-	for {
+	for last := false; !last; {
+		var held []jetstream.Msg
+		if held, last, err = fill(ctx, messages, to); err != nil {
+			return err
+		}
+		if err := pass(held); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill reads one chunk, up to the last message that is wanted or there.
+func fill(ctx context.Context, messages jetstream.MessagesContext, to uint64) (held []jetstream.Msg, last bool, err error) {
+	for len(held) < chunkSize && !last {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return err
+			return nil, false, err
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
-			return err
+			return nil, false, err
 		}
-		sequence := meta.Sequence.Stream
-		if sequence <= to {
+		if meta.Sequence.Stream <= to {
 			held = append(held, msg)
 		}
-		last := sequence >= to || meta.NumPending == 0
-		if len(held) == chunkSize || last && len(held) > 0 {
-			if err := pass(held); err != nil {
-				return err
-			}
-			held = nil
-		}
-		if last {
-			return nil
-		}
+		last = meta.Sequence.Stream >= to || meta.NumPending == 0
 	}
+	return held, last, nil
 }
 
 func discard(ctx context.Context, js jetstream.JetStream, consumer jetstream.Consumer) {

@@ -12,7 +12,7 @@ import (
 // shard is a part of all volumes: those whose name has a hash in one of `of` equal parts of
 // all hashes, of which there is a power of two.
 type shard struct {
-	index, of int
+	index, of uint32
 }
 
 // place is where a name stands in the order of all hashes.
@@ -25,7 +25,7 @@ func (s shard) has(name string) bool {
 	if s.of == 1 {
 		return true
 	}
-	width := bits.TrailingZeros(uint(s.of))
+	width := bits.TrailingZeros32(s.of)
 	return place(name)>>(64-width) == uint64(s.index)
 }
 

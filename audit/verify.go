@@ -164,7 +164,7 @@ func (a *auditor) filter() string {
 
 func (a *auditor) tell(sequence uint64) {
 	if a.options.Progress != nil {
-		a.options.Progress(Progress{Pass: a.shard.index + 1, Passes: a.shard.of, Sequence: sequence, To: a.to})
+		a.options.Progress(Progress{Pass: int(a.shard.index) + 1, Passes: int(a.shard.of), Sequence: sequence, To: a.to})
 	}
 }
 
@@ -293,7 +293,7 @@ func (a *auditor) sum() {
 // compareRecords compares what the bucket has with what the events say.
 func (a *auditor) compareRecords(ctx context.Context) error {
 	caughtUp := false
-	for change, err := range a.records.Watch(ctx, a.filter()) {
+	for change, err := range kv.Open[recordView](a.js, kv.VolumesBucket).Watch(ctx, a.filter()) {
 		if change.Kind == kv.CaughtUp {
 			caughtUp = true
 			break
@@ -316,7 +316,7 @@ func (a *auditor) compareRecords(ctx context.Context) error {
 	return nil
 }
 
-func (a *auditor) record(name string, r volume.Record, unreadable error) {
+func (a *auditor) record(name string, r recordView, unreadable error) {
 	a.report.Records++
 	s, known := a.states[name]
 	if !known {

@@ -13,17 +13,24 @@ import (
 
 func (a *app) getCommand() *cobra.Command {
 	var asJSON, deleted bool
+	var at pastFlag
 	command := &cobra.Command{
 		Use:   "get NAME|ID",
-		Short: "Show a volume",
+		Short: "Show a volume, as it is or as it was",
 		Example: `  jetvol volume get db-01
+  jetvol volume get db-01 --at 2026-11-21T06:00:00Z
+  jetvol volume get db-01 --at 7
   jetvol volume get default.db-01.1 --include-deleted --json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("at") {
+				return a.getAt(c, args[0], at.Moment, deleted, asJSON)
+			}
 			return a.get(c, args[0], deleted, asJSON)
 		},
 	}
+	command.Flags().Var(&at, "at", "show it as its events tell that it was: at a time, or a generation")
 	command.Flags().BoolVar(&asJSON, "json", false, "print the record as one line of JSON")
 	command.Flags().BoolVar(&deleted, "include-deleted", false, "show a deleted volume too, while its record is kept")
 	return command

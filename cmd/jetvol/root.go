@@ -53,6 +53,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.explainCommand(),
 		a.backendsCommand(),
 		a.workersCommand(),
+		a.auditCommand(),
 		a.deadCommand(),
 		a.doctorCommand(),
 		a.provisionCommand(),

@@ -38,7 +38,7 @@ func (a *app) volumeCommand() *cobra.Command {
 	for _, spec := range verbSpecs() {
 		command.AddCommand(a.verbCommand(spec))
 	}
-	command.AddCommand(a.getCommand(), a.listCommand())
+	command.AddCommand(a.getCommand(), a.listCommand(), a.historyCommand())
 	return command
 }
 

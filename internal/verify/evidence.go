@@ -36,6 +36,8 @@ type Evidence struct {
 	Stops     []Span // of such processes, by SIGSTOP until SIGCONT
 
 	ColdStart ColdStart
+	// Audited is what the audit of events and records found.
+	Audited []Fault
 }
 
 // Span is the time between two moments. A kill is somewhere between the call that asks

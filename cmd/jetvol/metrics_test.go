@@ -34,7 +34,7 @@ holds a volume's name: the number of series does not grow with that of the volum
 |---|---|---|---|
 `
 
-// working runs a worker that has carried out a command, and returns it.
+// working runs a worker that has carried out commands, and returns it.
 func working(t *testing.T) *service {
 	t.Helper()
 	server := natstest.Start(t)
@@ -73,11 +73,15 @@ func working(t *testing.T) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close() //nolint:errcheck // the connection's end would tell
+	defer client.Close()
 	key := volume.Key{Project: "default", Name: "db-01"}
-	create := commands.Request{Key: key, Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}}
-	if _, err := client.Do(t.Context(), create); err != nil {
-		t.Fatal(err)
+	// A command is counted after its reply, and before its volume's next command.
+	for _, request := range []commands.Request{
+		{Key: key, Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}}, {Key: key, Verb: volume.VerbDelete},
+	} {
+		if _, err := client.Do(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return s
 }
@@ -112,14 +116,14 @@ func registered(registry *prometheus.Registry) map[string]bool {
 	}()
 	names := map[string]bool{}
 	for description := range descriptions {
-		if name := fullName.FindStringSubmatch(description.String()); name != nil && strings.HasPrefix(name[1], "jetvol_") {
+		if name := fullName.FindStringSubmatch(description.String()); len(name) > 1 {
 			names[name[1]] = true
 		}
 	}
 	return names
 }
 
-var fullName = regexp.MustCompile(`fqName: "([^"]+)"`)
+var fullName = regexp.MustCompile(`fqName: "(jetvol_[^"]+)"`)
 
 func labelsOf(family *dto.MetricFamily) []string {
 	var labels []string
@@ -155,7 +159,8 @@ func TestMetrics_OfAWorker_AsPromlintDocumentAndPrivacyWantThem(t *testing.T) {
 		if len(labels) > 0 {
 			text = "`" + strings.Join(labels, "`, `") + "`"
 		}
-		table += fmt.Sprintf("| `%s` | %s | %s | %s |\n", name, strings.ToLower(family.GetType().String()), text, family.GetHelp())
+		kind := strings.ToLower(family.GetType().String())
+		table += fmt.Sprintf("| %#q | %s | %s | %s |\n", name, kind, text, family.GetHelp())
 	}
 	problems, err := promlint.NewWithMetricFamilies(own).Lint()
 	if err != nil {

@@ -26,7 +26,7 @@ func awaitPage(t *testing.T, url string, status int, texts ...string) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		response, err := http.Get(url) //nolint:noctx // of this test's own process
+		response, err := http.Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -170,6 +170,13 @@ func TestMetrics_OfAWorker_AsPromlintDocumentAndPrivacyWantThem(t *testing.T) {
 		t.Errorf("promlint: %s: %s", problem.Metric, problem.Text)
 	}
 	wantDocument(t, metricsDocument, table)
+	published := 0.0
+	for _, metric := range all["jetvol_events_published_total"].GetMetric() {
+		published += metric.GetCounter().GetValue()
+	}
+	if published != 4 { // create, ready, delete, deleted
+		t.Errorf("events published: got %v, want 4", published)
+	}
 }
 
 // wantDocument compares a written document with what it has to be, and with -update

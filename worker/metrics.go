@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/jetvol/jetvol/volume"
 )
 
 // metrics are the worker's own. No label ever holds a volume's name.
@@ -28,7 +30,7 @@ type metrics struct {
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	factory := promauto.With(registerer)
-	return &metrics{
+	m := &metrics{
 		commands: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "jetvol_commands_total", Help: "Commands ended, by verb, outcome and error code.",
 		}, []string{"verb", "outcome", "code"}),
@@ -76,6 +78,21 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		waits: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "jetvol_retry_waits", Help: "Commands that wait for the next attempt of their backend operation.",
 		}),
+	}
+	m.begin()
+	return m
+}
+
+// begin has the counters of what should not happen begin at 0: of one that appears with its
+// first increment nobody sees that it was incremented.
+func (m *metrics) begin() {
+	for _, verb := range volume.Verbs() {
+		m.retries.WithLabelValues(string(verb))
+	}
+	for code, class := range volume.Codes() {
+		if class == volume.InvalidArgument || code == volume.ErrCommandIDReused || code == volume.ErrInternal {
+			m.deadLetters.WithLabelValues(string(code))
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
@@ -121,6 +122,7 @@ type service struct {
 	sweeps   *sweeping // nil if there are none
 	queries  *query.Service
 	metrics  *telemetry.Server // nil if off
+	registry *prometheus.Registry
 	tracing  *telemetry.Tracing
 	drain    time.Duration // that a drain may take
 	flush    time.Duration // of it, that the last spans may take
@@ -140,9 +142,9 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 	if err != nil {
 		return s, &usageError{cause: err}
 	}
-	registry := telemetry.NewRegistry()
-	telemetry.RegisterBuild(registry, buildVersion())
-	if s.backends, err = f.openBackends(ctx, registry, s.tracing.Tracer(), log); err != nil {
+	s.registry = telemetry.NewRegistry()
+	telemetry.RegisterBuild(s.registry, buildVersion())
+	if s.backends, err = f.openBackends(ctx, s.registry, s.tracing.Tracer(), log); err != nil {
 		return s, err
 	}
 	s.worker, err = worker.New(ctx, conn, worker.Config{
@@ -155,7 +157,7 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		DrainTimeout:   f.drainTimeout,
 		ReplaceLease:   f.alone,
 		Logger:         log,
-		Registerer:     registry,
+		Registerer:     s.registry,
 		Tracer:         s.tracing.Tracer(),
 	})
 	if err != nil {
@@ -164,12 +166,12 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 	if s.queries, err = s.serveQueries(log); err != nil {
 		return s, err
 	}
-	s.sweeps, err = newSweeping(ctx, conn, &f.sweep, s.worker, s.id, s.backends, registry, log)
+	s.sweeps, err = newSweeping(ctx, conn, &f.sweep, s.worker, s.id, s.backends, s.registry, log)
 	if err != nil || f.metrics == "" {
 		return s, err
 	}
 	s.metrics, err = telemetry.Start(telemetry.Options{
-		Listen: f.metrics, Gatherer: registry, Checks: s.checks(), Alive: s.aliveChecks(), Profiles: f.pprof, Logger: log,
+		Listen: f.metrics, Gatherer: s.registry, Checks: s.checks(), Alive: s.aliveChecks(), Profiles: f.pprof, Logger: log,
 	})
 	if errors.Is(err, volume.Busy) {
 		err = fmt.Errorf("%w: choose another with --metrics", err)

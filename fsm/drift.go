@@ -3,6 +3,7 @@ package fsm
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jetvol/jetvol/volume"
 )
@@ -55,10 +56,41 @@ func holdersDiffer(wanted, actual volume.Attachments) (want, have string) {
 	return want, have
 }
 
-// elsewhere is the drift of a volume that a node holds which the attach did not ask for.
-func elsewhere(record volume.Record, seen Observation) *volume.Drift {
-	wanted := record.Attachments.With(volume.Attachment{Node: record.Op.Args.Node})
-	return drifted(volume.Difference{Kind: volume.DriftNode, Wanted: nodeList(wanted), Actual: nodeList(seen.Attachments)})
+// heldElsewhere reports whether a node holds the volume that nobody asked for, and what then
+// differs: neither the record names it nor the attach that is under way, nor, of a volume in
+// error, the drift by which it has got there.
+func heldElsewhere(record volume.Record, seen Observation) (bool, *volume.Drift) {
+	asked, known := askedFor(record)
+	if !known {
+		return false, nil
+	}
+	strange := slices.ContainsFunc(seen.Attachments, func(one volume.Attachment) bool {
+		_, recorded := record.Attachments.Of(one.Node)
+		return !recorded && !slices.Contains(asked, string(one.Node))
+	})
+	return strange, drifted(volume.Difference{
+		Kind: volume.DriftNode, Wanted: strings.Join(asked, nodeComma), Actual: nodeList(seen.Attachments),
+	})
+}
+
+// askedFor returns the nodes that the record says should hold the volume, and false if it
+// does not say.
+func askedFor(record volume.Record) ([]string, bool) {
+	switch {
+	case record.Op != nil && record.Op.Verb == volume.VerbAttach:
+		with := record.Attachments.With(volume.Attachment{Node: record.Op.Args.Node})
+		return strings.Split(nodeList(with), nodeComma), true
+	case record.State != volume.StateError || record.Drift == nil:
+		return nil, false
+	}
+	for _, d := range record.Drift.Differences {
+		if d.Kind == volume.DriftNode && d.Wanted == "" {
+			return nil, true
+		} else if d.Kind == volume.DriftNode {
+			return strings.Split(d.Wanted, nodeComma), true
+		}
+	}
+	return nil, false
 }
 
 // disproved are the kinds of drift that cannot be there any more once an operation has

@@ -66,6 +66,7 @@ var someFacts = []struct {
 	{"another's", fsm.Facts{Observed: &fsm.Observation{ID: "default.db-01.9"}}},
 	{"believed detached", fsm.Facts{Believed: true, Observed: &fsm.Observation{Present: true}}},
 	{"believed attached", fsm.Facts{Believed: true, Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
+	{"on a stranger", fsm.Facts{Stranger: true, Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
 	{"both attached", fsm.Facts{RecordAttached: true, Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
 }
 

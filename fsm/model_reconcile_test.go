@@ -1,6 +1,8 @@
 package fsm_test
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -26,30 +28,40 @@ func (m *model) acceptsAdopting(args volume.Args) volume.Code {
 	return ""
 }
 
-// elsewhere reports whether the backend has the volume on a node that is neither recorded
-// nor asked for.
-func (m *model) elsewhere(asked volume.Node) bool {
-	for node := range holdersOf(m.back.Attachments) {
-		if _, recorded := m.nodes[node]; !recorded && node != asked {
-			return true
-		}
+// strange reports whether the backend has the volume on a node that is none of the wanted.
+func (m *model) strange(wanted []volume.Node) bool {
+	return slices.ContainsFunc(m.back.Attachments, func(one volume.Attachment) bool { return !slices.Contains(wanted, one.Node) })
+}
+
+// names are the nodes; never nil.
+func (h holders) names() []volume.Node {
+	names := []volume.Node{}
+	for node := range h {
+		names = append(names, node)
 	}
-	return false
+	return names
 }
 
 // reconcile is the end of a reconcile.
 func (m *model) reconcile(policy volume.RecordOnly, believe volume.Side) {
 	gone := !m.back.Present && m.back.ID == ""
-	switch {
-	case m.state == volume.StatePending || m.state == volume.StateError:
-		m.believe(volume.StatePending)
+	unsure := m.state == volume.StatePending || m.state == volume.StateError
+	believed := m.back.Present && believe == volume.BelieveBackend
+	if unsure && !believed && m.wanted != nil && m.state == volume.StateError && m.strange(append(m.nodes.names(), m.wanted...)) {
+		m.recount(m.state)
 		return
-	case m.back.Present && believe == volume.BelieveBackend:
-		m.believe(volume.StateError)
+	}
+	if unsure || believed {
+		m.wanted = nil
+		m.believe(volume.StatePending)
 		return
 	}
 	if m.back.Snapshots != nil {
 		m.count = *m.back.Snapshots
+	}
+	m.wanted = nil
+	if m.back.Present && !maps.Equal(holdersOf(m.back.Attachments), m.nodes) {
+		m.wanted = m.nodes.names()
 	}
 	switch {
 	case !gone || policy == volume.RecordOnlyIgnore:
@@ -67,7 +79,7 @@ func (m *model) adopt(sameLife bool) {
 	if sameLife {
 		m.half = half
 	}
-	m.exists = true
+	m.exists, m.wanted = true, nil
 	m.believe(volume.StateError)
 	m.count = len(m.kept)
 }

@@ -20,6 +20,8 @@ type model struct {
 	nodes  holders
 	back   fsm.Observation
 	chain
+	// wanted are the nodes that should hold a volume of which the record says that others do.
+	wanted []volume.Node
 }
 
 // accepts says whether a command is taken up, or with which code it is refused.
@@ -114,11 +116,15 @@ func (m *model) done(op *volume.Op) {
 		m.state, m.exists, m.nodes = volume.StateDeleted, false, holders{}
 	case volume.VerbAttach:
 		m.nodes[op.Args.Node] = op.Args.Mode
+		if op.Args.Mode == volume.ReadWrite {
+			m.wanted = nil
+		}
 		m.rest()
 	case volume.VerbDetach:
 		delete(m.nodes, m.leaving(op))
 		m.rest()
 	case volume.VerbNodeGone:
+		m.wanted = nil
 		m.believe(volume.StateError)
 	case volume.VerbResize:
 		m.size = op.Args.Size
@@ -156,8 +162,8 @@ func (m *model) believe(ifAbsent volume.State) {
 // settle is the end of an operation that was cancelled.
 func (m *model) settle(verb volume.Verb, node volume.Node) {
 	ifAbsent := map[volume.Verb]volume.State{volume.VerbCreate: volume.StatePending, volume.VerbDelete: volume.StateDeleted}
-	if verb == volume.VerbAttach && m.elsewhere(node) {
-		m.state = volume.StateError
+	if verb == volume.VerbAttach && m.strange(append(m.nodes.names(), node)) {
+		m.state, m.wanted = volume.StateError, append(m.nodes.names(), node)
 		return
 	}
 	state, ok := ifAbsent[verb]
@@ -225,6 +231,7 @@ func (w *world) command(rt *rapid.T) {
 		return
 	}
 	if command.Verb == volume.VerbCreate {
+		w.model.wanted = nil
 		w.model.exists, w.model.size, w.model.nodes = true, sizeOf(command.Args), holders{}
 		w.model.chain = chain{source: command.Args.Source, view: command.Args.ReadOnly, kept: w.model.kept}
 	}

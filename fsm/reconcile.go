@@ -14,6 +14,9 @@ import (
 // policy for a volume that is gone. It returns a [*RejectedError] for a record in any other
 // state.
 //
+// A volume in error because a node holds it that nobody asked for stays there as long as one
+// does, unless the command believes the backend.
+//
 // The event is drifted if a difference is found that the record does not tell yet. One that
 // it tells already is reconciled: who listens for drifts hears of each once, however often
 // it is looked at. A reconcile that finds none clears what was found before.
@@ -22,21 +25,24 @@ func Reconcile(record volume.Record, command volume.Command, seen Observation, n
 	if !found || row.Resumed != "" {
 		row.Event = volume.EventReconciled // which the machine refuses
 	}
-	to, err := Next(record.State, row.Event, Facts{Observed: &seen, RecordOnly: command.RecordOnly, Believed: row.Believe})
+	to, err := Next(record.State, row.Event, Facts{Observed: &seen, RecordOnly: command.RecordOnly, Believed: row.Believe, Stranger: row.strange()})
 	if err != nil {
 		return Decision{Record: record}, invalidTransition(record, command, err)
 	}
 	next := record
 	drift := Drift(record, seen)
+	if row.strange() {
+		_, drift = heldElsewhere(record, seen)
+	}
 	if seen.Snapshots != nil { // what differed is settled by now: see worker
 		next.Snapshots = *seen.Snapshots
 	}
 	reason := reasonOf(row, record, seen, drift, to)
 	switch {
-	case row.Believe, slices.Contains(unsure, record.State):
-		next, drift = believe(record, seen, to), nil
 	case row.Seen == SeenAsBefore:
 		drift = record.Drift // and when it was found first
+	case row.Believe, !row.strange() && slices.Contains(unsure, record.State):
+		next, drift = believe(record, seen, to), nil
 	case drift != nil:
 		drift.FoundAt = now
 	}
@@ -48,6 +54,12 @@ func Reconcile(record volume.Record, command volume.Command, seen Observation, n
 	op := momentary(command)
 	next.Op = &op
 	return fire(next, row.Event, to, now, reason).answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// strange reports whether the row is of a volume in error that a node holds which nobody asked
+// for.
+func (r Row) strange() bool {
+	return slices.Equal(r.States, broken)
 }
 
 // reasonOf tells in words why a reconcile ends as it does.
@@ -128,20 +140,18 @@ func Settle(record volume.Record, seen Observation, now time.Time) (Decision, er
 	}
 	op := *record.Op
 	event := cmp.Or(ending(op), volume.EventCancelled)
-	row, found := rowOf(record, seen, volume.Command{})
-	strange := found && op.Verb == volume.VerbAttach && row.Seen == SeenElsewhere
+	strange, drift := heldElsewhere(record, seen)
 	if strange {
-		event = row.Event
+		event = volume.EventDrifted
 	}
-	to, err := Next(record.State, event, Facts{Observed: &seen})
+	to, err := Next(record.State, event, Facts{Observed: &seen, Stranger: strange})
 	if err != nil {
 		return Decision{Record: record}, err
 	}
 	next, reason := record, ""
 	if strange {
-		next.Drift = elsewhere(record, seen)
-		next.Drift.FoundAt = now
-		reason = next.Drift.String()
+		drift.FoundAt = now
+		next.Drift, reason = drift, drift.String()
 	} else {
 		next = believe(record, seen, to)
 	}

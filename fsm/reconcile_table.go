@@ -41,6 +41,7 @@ type Row struct {
 
 // The states of a row that are told apart by nothing else.
 var (
+	broken     = []volume.State{volume.StateError}
 	unsure     = []volume.State{volume.StatePending, volume.StateError}
 	settled    = []volume.State{volume.StateAvailable, volume.StateAttached}
 	creating   = []volume.State{volume.StateCreating, volume.StateCreatingFailed}
@@ -60,6 +61,9 @@ var reconcileRows = []Row{
 	{States: unsure, Seen: SeenAbsent, To: volume.StatePending, Event: volume.EventReconciled},
 	{States: unsure, Seen: SeenFree, To: volume.StateAvailable, Event: volume.EventReconciled},
 	{States: unsure, Seen: SeenHeld, To: volume.StateAttached, Event: volume.EventReconciled},
+	// Whom nobody asked for is not let in by being looked at again.
+	{States: broken, Seen: SeenElsewhere, Event: volume.EventDrifted},
+	{States: broken, Seen: SeenAsBefore, Event: volume.EventReconciled},
 
 	{States: creating, Seen: SeenAbsent, Resumed: volume.VerbCreate, To: volume.StateAvailable, Event: volume.EventReady},
 	{States: creating, Seen: SeenFree, Resumed: volume.VerbCreate, To: volume.StateAvailable, Event: volume.EventReady},
@@ -110,17 +114,23 @@ func sightOf(record volume.Record, seen Observation, policy volume.RecordOnly, b
 	if slices.Contains(settled, record.State) {
 		return settledSight(record, seen, policy, believe)
 	}
+	isAttach := slices.Contains(attaching, record.State)
+	elsewhere, drift := heldElsewhere(record, seen)
 	switch {
 	case !seen.Present:
 		return SeenAbsent
 	case len(seen.Attachments) == 0:
 		return SeenFree
-	case !slices.Contains(attaching, record.State):
-		return SeenHeld
-	case heldElsewhere(record, seen):
+	case elsewhere && isAttach:
 		return SeenElsewhere
-	default:
+	case elsewhere && believe == "" && drift.Same(record.Drift):
+		return SeenAsBefore
+	case elsewhere && believe == "":
+		return SeenElsewhere
+	case isAttach:
 		return SeenAsAsked
+	default:
+		return SeenHeld
 	}
 }
 
@@ -142,13 +152,4 @@ func settledSight(record volume.Record, seen Observation, policy volume.RecordOn
 	default:
 		return SeenDifferent
 	}
-}
-
-// heldElsewhere reports whether a node holds the volume that neither the record nor its
-// operation, an attach, names.
-func heldElsewhere(record volume.Record, seen Observation) bool {
-	return slices.ContainsFunc(seen.Attachments, func(one volume.Attachment) bool {
-		_, recorded := record.Attachments.Of(one.Node)
-		return !recorded && (record.Op == nil || one.Node != record.Op.Args.Node)
-	})
 }

@@ -77,7 +77,7 @@ func TestReconcileTable_HasEveryRowOfA8(t *testing.T) {
 	for i := range fsm.ReconcileTable() { // planted: each row in its turn bent
 		rows := fsm.ReconcileTable()
 		rows[i].Event = volume.EventProgress
-		if rows[i].Seen == fsm.SeenAsBefore || rows[i].Seen == fsm.SeenAsRecorded || rows[i].Believe || fsm.ReconcileTable()[i].Event == volume.EventAdopted {
+		if len(rows[i].States) == 1 || rows[i].Seen == fsm.SeenAsBefore || rows[i].Seen == fsm.SeenAsRecorded || rows[i].Believe || fsm.ReconcileTable()[i].Event == volume.EventAdopted {
 			continue // jetvol's own
 		}
 		if len(missingFromA8(rows)) == 0 {
@@ -125,10 +125,25 @@ func stage(t testing.TB, row fsm.Row, state volume.State) scene {
 		at.seen = recorded
 		at.seen.Size += volume.GiB
 	}
-	if row.Seen == fsm.SeenAsBefore {
+	switch {
+	case state == volume.StateError && (row.Seen == fsm.SeenAsBefore || row.Seen == fsm.SeenElsewhere):
+		at.story = strangeIn(t) // on n9
+		at.seen = present(volume.GiB, on("n9"))
+		if row.Seen == fsm.SeenElsewhere {
+			at.seen = present(volume.GiB, on("n8"))
+		}
+	case row.Seen == fsm.SeenAsBefore:
 		s.reconcile(at.seen)
 	}
 	return at
+}
+
+// strangeIn returns a story in error because of a node that nobody asked for.
+func strangeIn(t testing.TB) *story {
+	s := in(t, volume.StateAttaching)
+	s.fail(errHeld)
+	s.settle(present(volume.GiB, on("n9")))
+	return s
 }
 
 // known returns a story in the state, and a pending volume as one with an id.

@@ -160,7 +160,8 @@ var edges = []edge{
 	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
 	{from: volume.StateError, event: volume.EventReconciled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
 	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
-	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateAttached, guard: rightlyAttached, fact: "backend attached"},
+	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateError, guard: strangerHolds, fact: "on a node never asked for"},
 	{from: volume.StateAvailable, event: volume.EventReconciled, to: volume.StateAvailable, guard: notBelievedAttached, fact: "record stays, or backend believed, detached"},
 	{from: volume.StateAvailable, event: volume.EventReconciled, to: volume.StateAttached, guard: believedAttached, fact: "backend believed, attached"},
 	{from: volume.StateAttached, event: volume.EventReconciled, to: volume.StateAvailable, guard: believedDetached, fact: "backend believed, detached"},
@@ -173,7 +174,8 @@ var edges = []edge{
 	{from: volume.StateAttached, event: volume.EventDrifted, to: volume.StateAttached, guard: recordStays, fact: "record stays"},
 	{from: volume.StateAttached, event: volume.EventDrifted, to: volume.StateError, guard: goneIsError, fact: "backend absent, record_only error"},
 	{from: volume.StateAttached, event: volume.EventDrifted, to: volume.StateDeleted, guard: goneIsDeleted, fact: "backend absent, record_only delete"},
-	{from: volume.StateAttachingFailed, event: volume.EventDrifted, to: volume.StateError, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateAttachingFailed, event: volume.EventDrifted, to: volume.StateError, guard: strangerHolds, fact: "on a node never asked for"},
+	{from: volume.StateError, event: volume.EventDrifted, to: volume.StateError, guard: strangerHolds, fact: "on a node never asked for"},
 
 	// A volume that only the backend has gets a record.
 	{from: volume.StatePending, event: volume.EventAdopted, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
@@ -227,6 +229,8 @@ type Facts struct {
 	RecordOnly volume.RecordOnly
 	// Believed says that the backend is right about a settled volume, too.
 	Believed bool
+	// Stranger says that a node holds the volume at the backend that nobody asked for.
+	Stranger bool
 }
 
 // Observation is what a backend has of a volume.
@@ -281,6 +285,14 @@ func goneIsDeleted(ctx context.Context, _ ...any) bool {
 func gone(ctx context.Context) bool {
 	seen := factsOf(ctx).Observed
 	return seen != nil && seen.nowhere()
+}
+
+func strangerHolds(ctx context.Context, _ ...any) bool {
+	return factsOf(ctx).Stranger && backendAttached(ctx)
+}
+
+func rightlyAttached(ctx context.Context, _ ...any) bool {
+	return !factsOf(ctx).Stranger && backendAttached(ctx)
 }
 
 func believedAttached(ctx context.Context, _ ...any) bool {

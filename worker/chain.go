@@ -311,8 +311,8 @@ func (e *execution) countSnapshots(ctx context.Context, seen *fsm.Observation) e
 	if err != nil || !backend.Capabilities().Snapshot {
 		return err
 	}
-	var kept []backends.Snapshot // none of a volume that is not there, whoever has its place
-	if seen.Present {
+	var kept []backends.Snapshot
+	if seen.Present || seen.ID == "" { // if another has its place, nothing of it is left
 		kept, err = e.keptSnapshots(ctx, backend)
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -45,6 +46,7 @@ func (w *sweep) orphans(ctx context.Context, backend *backends.Backend) error {
 			share, shares = 2*share, 2*shares // the shares before are the first 2*share by now
 			continue
 		}
+		slices.SortFunc(candidates, func(a, b backends.Ref) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
 		for _, ref := range candidates {
 			if _, err := w.confirm(ctx, backend, ref); err != nil {
 				return err

@@ -151,11 +151,14 @@ func (a *app) scan(ctx context.Context, js jetstream.JetStream, f *driftScanFlag
 // showBehind names the volumes whose record a reconcile would bring further.
 func (a *app) showBehind(behind []drift.Found) {
 	for _, found := range behind {
-		if found.Left != "" {
-			fmt.Fprintf(a.stdout, "%s is %s: command %s is gone from the stream\n", found.Key, found.State, found.Left)
-		} else {
-			fmt.Fprintf(a.stdout, "%s is %s: the backend says more\n", found.Key, found.State)
+		what := "the backend says more"
+		switch {
+		case found.Left != "":
+			what = fmt.Sprintf("command %s is gone from the stream", found.Left)
+		case found.Lost:
+			what = "by its events; its record is lost"
 		}
+		fmt.Fprintf(a.stdout, "%s is %s: %s\n", found.Key, found.State, what)
 	}
 }
 
@@ -165,6 +168,7 @@ func foundJSON(found drift.Found) any {
 		drift.Finding
 		State   string `json:"state,omitempty"`
 		Left    string `json:"left_command,omitempty"`
+		Lost    bool   `json:"lost_record,omitempty"`
 		Command string `json:"command,omitempty"`
-	}{found.Finding, string(found.State), string(found.Left), string(found.Command.Verb)}
+	}{found.Finding, string(found.State), string(found.Left), found.Lost, string(found.Command.Verb)}
 }

@@ -72,7 +72,7 @@ func TestSchedule_TakenOver_SweptSoonAndOnce(t *testing.T) {
 		all := follow(func(s *share) {
 			s.set(1, 2)
 			<-time.After(2 * time.Minute)
-			s.set(1, 2)                 // a change that is none
+			s.set(1, 2) // a change that is none
 			<-time.After(2 * time.Minute)
 			s.set(2, 3)
 			<-time.After(2 * time.Minute)

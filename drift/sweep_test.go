@@ -152,3 +152,35 @@ func TestSweep_Error_BelievesTheBackendOnce(t *testing.T) {
 	}
 	s.want("lost", "ghost: wanted 1MiB, actual nothing")
 }
+
+// TestSweep_ReconcileRefused_AskedAgain: the refusal leaves the generation as it was, and
+// the same id would get the same answer for ever.
+func TestSweep_ReconcileRefused_AskedAgain(t *testing.T) {
+	s := start(t)
+	s.create("size")
+	s.enlarge([]string{"size"})
+	const looks = 3 // of the sweep; the next one is the worker's
+	seen := 0
+	s.driver.hook(func(_ context.Context, call string, _ volume.Key) error {
+		if call != "get" {
+			return nil
+		}
+		if seen++; seen > looks {
+			return backends.Errorf(volume.Unavailable, "down")
+		}
+		return nil
+	})
+	if report := s.sweep(); report.Commands != 1 {
+		t.Fatalf("got %+v, want one command", report)
+	}
+	s.settle()
+	if counts := s.eventsOf(volume.VerbReconcile); counts["size rejected"] != 1 || s.record("size").Drift != nil {
+		t.Fatalf("got events %v, want the reconcile refused", counts)
+	}
+	s.driver.hook(nil)
+	s.sweep()
+	s.settle()
+	if s.record("size").Drift == nil {
+		t.Error("the refused reconcile was not asked for again")
+	}
+}

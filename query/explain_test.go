@@ -43,8 +43,10 @@ func TestExplain_OperationQueueAndOwner_AreTold(t *testing.T) {
 	r.Attachments = volume.Attachments{{Node: "n1", Mode: volume.ReadWrite}}
 	r.Op = &volume.Op{
 		CommandID: "c-1", Verb: volume.VerbDetach, Attempt: 1, StartedAt: time.Now().UTC(), NextRetryAt: time.Now().UTC().Add(time.Hour),
-		Failure: &volume.Failure{Code: volume.ErrBackendBusy, Class: volume.Busy, Message: "watched",
-			BlockedBy: []volume.Blocker{{Kind: volume.BlockedByWatcher, Name: "client.1"}}},
+		Failure: &volume.Failure{
+			Code: volume.ErrBackendBusy, Class: volume.Busy, Message: "watched",
+			BlockedBy: []volume.Blocker{{Kind: volume.BlockedByWatcher, Name: "client.1"}},
+		},
 	}
 	w.put(r)
 	w.join("w1", "i1", everyPartition()...)

@@ -47,6 +47,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.volumeCommand(),
 		a.snapshotCommand(),
 		a.nodeCommand(),
+		a.quotaCommand(),
 		a.eventsCommand(),
 		a.deadCommand(),
 		a.provisionCommand(),

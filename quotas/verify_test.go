@@ -11,7 +11,7 @@ import (
 
 // Each fault that a ledger can have is planted, named, and gone after a repair.
 func TestVerify_PlantedFaults_AreNamedAndRepaired(t *testing.T) {
-	pending := func(e *env, sequence uint64) quotas.Entry {
+	pending := func(sequence uint64) quotas.Entry {
 		return quotas.Entry{
 			Volume: "new", CommandID: "c1", Sequence: sequence, At: 99, Peak: quotas.Usage{Volumes: 1, Bytes: int64(volume.GiB)},
 		}
@@ -28,20 +28,20 @@ func TestVerify_PlantedFaults_AreNamedAndRepaired(t *testing.T) {
 		}, []string{"used_differs volumes: the ledger says 1, the records 2", "used_differs snapshots: the ledger says 2, the records 0"}, true},
 		{"pending left over", func(e *env) {
 			e.plant(func(l *quotas.Ledger) {
-				entry := pending(e, 12345)
+				entry := pending(12345)
 				l.Pending, l.Used = append(l.Pending, entry), l.Used.Plus(entry.Peak)
 			})
 		}, []string{"stale_pending volume new: command c1 is not in its stream any more"}, true},
 		{"pending of a command that waits", func(e *env) {
 			sequence := e.command("new").Sequence
 			e.plant(func(l *quotas.Ledger) {
-				entry := pending(e, sequence)
+				entry := pending(sequence)
 				l.Pending, l.Used = append(l.Pending, entry), l.Used.Plus(entry.Peak)
 			})
 		}, nil, false},
 		{"pending not counted", func(e *env) {
 			sequence := e.command("new").Sequence
-			e.plant(func(l *quotas.Ledger) { l.Pending = append(l.Pending, pending(e, sequence)) })
+			e.plant(func(l *quotas.Ledger) { l.Pending = append(l.Pending, pending(sequence)) })
 		}, []string{"used_differs volumes: the ledger says 2, the records 3", "used_differs bytes: the ledger says 2GiB, the records 3GiB"}, true},
 		{"record deleted by hand", func(e *env) {
 			revision, _, err := e.records.Head(e.ctx, key("a").String())

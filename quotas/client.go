@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/kv"
@@ -101,7 +102,7 @@ func (c *Client) change(ctx context.Context, r SetRequest) (Ledger, error) {
 		entry, err := c.get(ctx, r.Project)
 		l := entry.Value
 		if errors.Is(err, ErrNoQuota) {
-			l = Ledger{SchemaVersion: SchemaVersion, Project: r.Project, Deriving: true}
+			l = Ledger{SchemaVersion: SchemaVersion, Project: r.Project, ID: nuid.Next(), Deriving: true}
 		} else if err != nil {
 			return l, err
 		}

@@ -26,7 +26,9 @@ var errOvertaken = fmt.Errorf("a later command of the volume has reserved: %w", 
 type Ledger struct {
 	SchemaVersion int            `json:"schema_version"`
 	Project       volume.Project `json:"project"`
-	Limits        Limits         `json:"limits"`
+	// ID tells this ledger from one that the project had before it was cleared.
+	ID     string `json:"id,omitempty"`
+	Limits Limits `json:"limits"`
 	// Used is what the project's volumes use, and what is reserved.
 	Used    Usage   `json:"used"`
 	Pending []Entry `json:"pending,omitempty"`

@@ -349,6 +349,7 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
 	}
+	e.endStore()
 	// gofail: var afterStore string
 	// killAt(afterStore, stepOf(decision.Transition), e.command.ID)
 

@@ -398,3 +398,25 @@ func TestQuota_OperationBegunWithoutIt_IsCountedByTheNextWorker(t *testing.T) {
 	s.awaitNoCommands()
 	s.wantUsed(vols(1))
 }
+
+// A quota that is cleared and set again while commands run has all of them in the end.
+func TestQuota_ClearedAndSetAgainUnderLoad_LedgerAgrees(t *testing.T) {
+	s := start(t)
+	s.setQuota(quotas.Limits{})
+	const lanes, each = 16, 6
+	var load sync.WaitGroup
+	for lane := range lanes {
+		load.Go(func() {
+			for i := range each {
+				s.create(fmt.Sprintf("v-%d-%d", lane, i), size)
+			}
+		})
+	}
+	for range 8 {
+		s.must(quotas.New(s.js).Clear(s.ctx, project))
+		s.setQuota(quotas.Limits{})
+	}
+	load.Wait()
+	s.awaitNoCommands()
+	s.wantUsed(vols(lanes * each))
+}

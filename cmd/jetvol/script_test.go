@@ -91,6 +91,7 @@ func stable(text string) string {
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "STAMP"},
 		{`\d\d:\d\d:\d\d\.\d{3}`, "TIME"},
 		{`\b[A-Z2-7]{26}\b`, "COMMAND-ID"},
+		{`"id":"[0-9A-Za-z]{22}"`, `"id":"ID"`},
 		{`"capabilities":\{[^}]*\}`, `"capabilities":{…}`}, // there are ever more
 		{`digest":"[0-9a-f]+"`, `digest":"DIGEST"`},
 		{`replay-(\d+)-[0-9a-z]+-[0-9a-f]{12}`, "replay-$1-ID"},

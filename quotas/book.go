@@ -93,6 +93,13 @@ func (b *book) revisionSeen() uint64 {
 	return b.seenAt
 }
 
+// isOf reports whether the book is of the ledger with this ID.
+func (b *book) isOf(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ledger.ID == id
+}
+
 func (b *book) derived() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

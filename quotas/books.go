@@ -28,9 +28,9 @@ type Books struct {
 	running sync.WaitGroup
 	ready   chan struct{} // closed when the watch has told what is there
 
-	// gate is held to read while a record is stored without a reservation because its
-	// project has no ledger, and to write while a ledger is entered: from then on all lanes
-	// reserve.
+	// gate is held to read while a record is stored by what was known of its project's ledger:
+	// that there is none, or a reservation in just this one. It is held to write while a ledger
+	// is entered: from then on all lanes reserve in that.
 	gate  sync.RWMutex
 	books map[volume.Project]*book // guarded by gate
 }
@@ -141,12 +141,12 @@ func (b *Books) enter(project volume.Project, change kv.Change[Ledger], readable
 		of = newBook(b, project)
 		b.books[project] = of
 	}
-	b.gate.Unlock()
 	if readable {
 		of.update(change.Value, change.Revision)
-		if change.Value.Deriving && !sees(change.Value, b.instance) {
-			of.post(&request{apply: func(l *Ledger, _ uint64) (bool, error) { return l.seen(b.instance), nil }})
-		}
+	}
+	b.gate.Unlock()
+	if readable && change.Value.Deriving && !sees(change.Value, b.instance) {
+		of.post(&request{apply: func(l *Ledger, _ uint64) (bool, error) { return l.seen(b.instance), nil }})
 	}
 }
 
@@ -176,24 +176,33 @@ func (b *Books) drop(of *book, revision uint64) {
 // The same reservation may be asked for again. It returns
 //
 //   - an [*ExceededError] if a limit does not allow it;
-//   - an error of class [volume.Busy] if too many commands of the project are under way;
+//   - one of class [volume.Aborted] if the command has ended, by another worker;
+//   - one of class [volume.Busy] if too many commands of the project are under way;
 //   - an error of [kv.Bucket.Get] or [kv.Bucket.CompareAndSet] if the ledger cannot be had.
-func (b *Books) Reserve(ctx context.Context, r Reservation) (at uint64, stored func(), err error) {
+func (b *Books) Reserve(ctx context.Context, r Reservation) (uint64, func(), error) {
 	for {
 		of, unlock := b.book(r.Key.Project)
 		if of == nil {
 			return 0, unlock, nil
 		}
 		revision := of.revisionSeen()
+		at, id := uint64(0), "" // not to be looked at after an error of ctx
 		err := of.do(ctx, &request{apply: func(l *Ledger, revision uint64) (changed bool, err error) {
 			at, changed, err = l.reserve(r, revision)
+			id = l.ID
 			return changed, err
 		}})
 		if errors.Is(err, kv.ErrNotFound) {
 			b.drop(of, revision)
 			continue
 		}
-		return at, func() {}, err
+		if err != nil {
+			return 0, func() {}, err
+		}
+		if b.gate.RLock(); b.books[r.Key.Project] == of && of.isOf(id) {
+			return at, b.gate.RUnlock, nil
+		}
+		b.gate.RUnlock() // the quota was cleared meanwhile
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/kv"
@@ -101,7 +102,7 @@ func (c *Client) change(ctx context.Context, r SetRequest) (Ledger, error) {
 		entry, err := c.get(ctx, r.Project)
 		l := entry.Value
 		if errors.Is(err, ErrNoQuota) {
-			l = Ledger{SchemaVersion: SchemaVersion, Project: r.Project, Deriving: true}
+			l = Ledger{SchemaVersion: SchemaVersion, Project: r.Project, ID: nuid.Next(), Deriving: true}
 		} else if err != nil {
 			return l, err
 		}
@@ -139,14 +140,17 @@ const workersLook = 20 * time.Millisecond
 
 // awaitWorkers returns when all live workers have told that they reserve by the ledger.
 func (c *Client) awaitWorkers(ctx context.Context, project volume.Project) error {
+	var waited []string
 	for {
 		unseen, err := c.unseen(ctx, project)
+		if ctx.Err() != nil && len(waited) > 0 {
+			return &UnseenError{Project: project, Workers: waited}
+		}
 		if err != nil || len(unseen) == 0 {
 			return err
 		}
-		if pause(ctx, workersLook) != nil {
-			return &UnseenError{Project: project, Workers: unseen}
-		}
+		waited = unseen
+		_ = pause(ctx, workersLook) // its end shows at the next look
 	}
 }
 

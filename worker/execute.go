@@ -384,6 +384,7 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err erro
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
 	}
+	e.endStore()
 	// gofail: var afterStore string
 	// killAt(afterStore, stepOf(decision.Transition), e.command.ID)
 

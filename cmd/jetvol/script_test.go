@@ -96,6 +96,7 @@ func stable(text string) string {
 		{`\d\d:\d\d:\d\d\.\d{3}`, "TIME"},
 		{`\b[A-Z2-7]{26}\b`, "COMMAND-ID"},
 		{`"took_ns":\d+`, `"took_ns":N`},
+		{`"id":"[0-9A-Za-z]{22}"`, `"id":"ID"`},
 		{`"capabilities":\{[^}]*\}`, `"capabilities":{…}`}, // there are ever more
 		{`digest":"[0-9a-f]+"`, `digest":"DIGEST"`},
 		{`(event_hash|previous)":"[0-9a-f]{64}"`, `$1":"HASH"`},

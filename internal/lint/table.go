@@ -96,7 +96,7 @@ var table = map[string]rule{
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},
 	"internal/load":      {layer: engine},
-	"internal/trial":     {layer: engine, peers: []string{"audit", "snapshots"}},
+	"internal/trial":     {layer: engine, peers: []string{"audit", "quotas", "snapshots"}},
 	"internal/history":   {layer: engine},
 	"internal/natsproc":  {layer: service, only: []string{"internal/embednats"}, tests: []string{"internal/provision"}},
 	"internal/cephproc":  {layer: vocabulary, only: none},

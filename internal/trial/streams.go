@@ -113,6 +113,9 @@ func ReadStreams(ctx context.Context, js jetstream.JetStream, before Marks, e *v
 	if err := ReadProject(ctx, js, "", e); err != nil {
 		return err
 	}
+	if err := readQuotas(ctx, js, e); err != nil {
+		return err
+	}
 	var err error
 	if e.DeadLetters, err = deadLetters(ctx, js); err != nil {
 		return err

@@ -29,6 +29,8 @@ type Evidence struct {
 	// own check says of them.
 	Entries []Entry
 	Broken  []string
+	// Quotas is in what the ledgers of quotas differ from the records.
+	Quotas  []string
 	Effects []Effect // the backend's journal, in its order
 	// NoJournal says that the backend keeps none: there are no effects to be checked.
 	NoJournal bool

@@ -45,9 +45,9 @@ func logins(t *testing.T) []login {
 			flags:   trust + "--user ann --password secret",
 			context: []natscontext.Option{natscontext.WithCA(ours.file), natscontext.WithUser("ann"), natscontext.WithPassword("secret")},
 			wrong: map[string]string{
-				trust + "--user ann --password wrong":                        refused,
-				trust:                                                        refused,
-				"--user ann --password secret":                               distrusted,
+				trust + "--user ann --password wrong": refused,
+				trust:                                 refused,
+				"--user ann --password secret":        distrusted,
 				"--tlsca " + theirs.file + " --user ann --password secret": distrusted,
 			},
 		},

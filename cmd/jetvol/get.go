@@ -7,15 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 )
-
-// storedRecord is a record as it is stored, with its place in the bucket.
-type storedRecord struct {
-	volume.Record
-	Revision uint64 `json:"revision"`
-}
 
 func (a *app) getCommand() *cobra.Command {
 	var asJSON, deleted bool
@@ -36,40 +30,36 @@ func (a *app) getCommand() *cobra.Command {
 }
 
 func (a *app) get(c *cobra.Command, argument string, deleted, asJSON bool) error {
-	read, err := a.reader(argument)
+	request, err := a.wanted(argument)
 	if err != nil {
 		return err
 	}
-	conn, js, err := a.openJetStream(c.Flags())
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	entry, err := read(c.Context(), kv.NewVolumes(js))
-	if errors.Is(err, volume.NotFound) || err == nil && !deleted && !entry.Value.Exists() {
-		return volume.Errorf(volume.ErrVolumeNotFound, "get volume %s", argument)
-	}
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(a.stdout, storedRecord{entry.Value, entry.Revision})
-	}
-	showRecord(a.stdout, entry.Value)
-	return nil
+	request.IncludeDeleted = deleted
+	return a.read(c, func(ctx context.Context, reader query.Reader) error {
+		reply, err := reader.Get(ctx, request)
+		if errors.Is(err, volume.NotFound) {
+			return volume.Errorf(volume.ErrVolumeNotFound, "get volume %s", argument)
+		}
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return printJSON(a.stdout, reply.Volume)
+		}
+		showRecord(a.stdout, reply.Volume.Record)
+		return nil
+	})
 }
 
-type readRecord func(context.Context, kv.Volumes) (kv.Entry[volume.Record], error)
-
-// reader returns how to read the volume that an argument names, by key or by id.
-func (a *app) reader(argument string) (readRecord, error) {
+// wanted returns the request for the volume that an argument names, by key or by id.
+func (a *app) wanted(argument string) (query.GetRequest, error) {
 	if strings.Count(argument, ".") > 1 {
 		id := volume.ID(argument)
 		if _, err := id.Key(); err != nil {
-			return nil, &usageError{cause: err}
+			return query.GetRequest{}, &usageError{cause: err}
 		}
-		return func(ctx context.Context, v kv.Volumes) (kv.Entry[volume.Record], error) { return v.ByID(ctx, id) }, nil
+		return query.GetRequest{ID: id}, nil
 	}
 	key, err := a.keyOf(argument)
-	return func(ctx context.Context, v kv.Volumes) (kv.Entry[volume.Record], error) { return v.ByKey(ctx, key) }, err
+	return query.GetRequest{Project: key.Project, Volume: key.Name}, err
 }

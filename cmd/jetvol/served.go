@@ -19,6 +19,7 @@ import (
 	"github.com/jetvol/jetvol/backends/null"
 	"github.com/jetvol/jetvol/internal/config"
 	"github.com/jetvol/jetvol/internal/telemetry"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
 )
@@ -116,6 +117,15 @@ func (s *served) String() string {
 	names := slices.Sorted(maps.Keys(s.byName))
 	names[slices.Index(names, s.byDefault)] += " (default)"
 	return "backends " + strings.Join(names, ", ")
+}
+
+// policies are what operators have decided, by the backend's name.
+func (s *served) policies() map[string]query.Policy {
+	all := map[string]query.Policy{}
+	for name, clones := range s.clones {
+		all[name] = query.Policy{MaxDepth: clones.MaxDepth, Flatten: clones.Flatten}
+	}
+	return all
 }
 
 // checks has one for each backend. The worker is ready while one of them holds.

@@ -17,6 +17,7 @@ import (
 	"github.com/jetvol/jetvol/backends/null"
 	"github.com/jetvol/jetvol/internal/config"
 	"github.com/jetvol/jetvol/internal/telemetry"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
 )
@@ -107,6 +108,7 @@ type service struct {
 	conn     *nats.Conn
 	backends *served
 	worker   *worker.Worker
+	queries  *query.Service
 	metrics  *telemetry.Server // nil if off
 }
 
@@ -134,7 +136,10 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		Logger:         log,
 		Registerer:     registry,
 	})
-	if err != nil || f.metrics == "" {
+	if err != nil {
+		return s, err
+	}
+	if s.queries, err = s.serveQueries(log); err != nil || f.metrics == "" {
 		return s, err
 	}
 	s.metrics, err = telemetry.Start(telemetry.Options{
@@ -144,6 +149,13 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		err = fmt.Errorf("%w: choose another with --metrics", err)
 	}
 	return s, err
+}
+
+func (s *service) serveQueries(log zerolog.Logger) (*query.Service, error) {
+	return query.Serve(s.conn, query.Config{
+		Worker: s.id, Version: buildVersion(), Backends: s.backends.byName, DefaultBackend: s.backends.byDefault,
+		Policies: s.backends.policies(), Logger: log,
+	})
 }
 
 func (s *service) checks() []telemetry.Check {
@@ -193,6 +205,9 @@ func (s *service) run(ctx context.Context, ready func(context.Context) (stay boo
 // close ends what the service has opened. The connection is the caller's.
 func (s *service) close() error {
 	var faults []error
+	if s.queries != nil {
+		faults = append(faults, s.queries.Stop())
+	}
 	if s.metrics != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), telemetryShutdown)
 		defer cancel()

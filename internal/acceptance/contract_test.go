@@ -14,6 +14,7 @@ import (
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -32,6 +33,7 @@ func TestContract_Subjects(t *testing.T) {
 		events.PublishSubject(key, "<event>"),
 		events.Subject(key, "<event>"),
 		strings.NewReplacer(".P.", ".<project>.", "V.x", "<volume>.<verb>").Replace(dead),
+		query.Endpoint("<question>").Subject(),
 	})
 }
 

@@ -12,6 +12,7 @@ const (
 	OutcomesBucket  = "outcomes"
 	LeasesBucket    = "leases"
 	SnapshotsBucket = "snapshots"
+	QuotasBucket    = "quotas"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -70,6 +71,14 @@ func SnapshotsConfig(replicas int) jetstream.StreamConfig {
 	config.Description = "jetvol: snapshots and clones, by <project>.e.<volume>.<snapshot>"
 	config.AllowMsgTTL = true
 	config.AllowAtomicPublish = true
+	return config
+}
+
+// QuotasConfig returns the stream of the bucket of quotas, one ledger for each project that
+// has one. Every worker watches it.
+func QuotasConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(QuotasBucket, replicas)
+	config.Description = "jetvol: quotas and what is used of them, by <project>"
 	return config
 }
 

@@ -35,6 +35,11 @@ type Record struct {
 	// if that bucket may know a command of this name.
 	Spilled uint64 `json:"spilled,omitempty"`
 
+	// Reserved is the revision of the project's quota ledger at which the volume's usage was
+	// reserved last; 0 if it never was. By it a reservation is told from one that was made
+	// and not used: see package quotas.
+	Reserved uint64 `json:"reserved,omitempty"`
+
 	// Outbox holds the events of the latest writes, oldest first. They belong on the
 	// event stream directly after sequence EventSequence, which is the volume's last
 	// event before them.

@@ -22,6 +22,7 @@ type execution struct {
 	taken    time.Time
 	// cancellable ends when the command is cancelled, and when the lane's context does.
 	cancellable context.Context
+	meter       meter
 }
 
 // execute carries one command to its end. It returns nil when the command is
@@ -42,6 +43,7 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	var end func()
 	e.cancellable, end = e.lane.begin(ctx, e.command.ID)
 	defer end()
+	e.beginMeter()
 	if e.head, err = e.lane.head(ctx, e.command.ValidateOnly); errors.Is(err, kv.ErrCorrupt) {
 		// Waiting would not make the record readable, and would hold up the volume. One that
 		// a newer jetvol has written does wait, for a newer worker.
@@ -59,10 +61,16 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	}
 	// What is under way was begun before this: by a former owner, or before a conflict.
 	e.head.record = fsm.Interrupted(e.head.record)
+	if err := e.readmit(ctx); err != nil {
+		return err
+	}
 	// An operation of another command can only be here if that command's message was
 	// taken out of the stream by hand. It is ended first, as if it were still there.
 	if op := e.head.record.Op; op != nil && op.CommandID != e.command.ID {
 		if _, err := e.operate(ctx); err != nil {
+			return err
+		}
+		if err := e.settleOther(ctx, op.CommandID); err != nil {
 			return err
 		}
 	}
@@ -90,6 +98,10 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	decision, err := e.decide(ctx)
 	if outbid := e.outbid(ctx, err); outbid != nil {
 		return nil, outbid
+	}
+	if err == nil {
+		err = e.quota(ctx, &decision)
+		defer e.endStore()
 	}
 	if rejection(err) {
 		if e.command.ValidateOnly {
@@ -327,6 +339,10 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
 	if decision.Transition != nil {
 		decision.Transition.Worker, decision.Transition.Epoch = decision.Record.Owner.Worker, decision.Record.Owner.Epoch
 	}
+	if err := e.reserve(ctx, &decision); err != nil {
+		return err
+	}
+	defer e.endStore()
 	// gofail: var beforeStore string
 	// killAt(beforeStore, stepOf(decision.Transition), e.command.ID)
 
@@ -404,6 +420,9 @@ func (e *execution) finish(ctx context.Context, outcome *volume.Outcome, repeat 
 		return err
 	}
 	if _, err := e.head.settled(ctx); err != nil {
+		return err
+	}
+	if err := e.settleQuota(ctx, repeat); err != nil {
 		return err
 	}
 	e.lane.tenure.heads.Add(e.lane.key, e.head)

@@ -49,6 +49,10 @@ func (p *partition) run(ctx, work context.Context) {
 		if err != nil {
 			return // ctx ended
 		}
+		if err := p.worker.quotas.Open(ctx, work); err != nil {
+			claim.Release()
+			return // ctx ended
+		}
 		if err := p.serve(work, claim); err != nil {
 			p.log.Warn().Err(err).Msg("partition lost")
 			p.worker.metrics.losses.Inc()

@@ -33,6 +33,7 @@ import (
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/quotas"
 	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker/ownership"
@@ -138,6 +139,7 @@ type Worker struct {
 	records   kv.Volumes
 	outcomes  kv.Outcomes
 	chains    *snapshots.Store
+	quotas    *quotas.Books
 	publisher *events.Publisher
 	member    *ownership.Member
 	slots     *semaphore.Weighted
@@ -183,6 +185,7 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 		records:   kv.NewVolumes(js),
 		outcomes:  kv.NewOutcomes(js),
 		chains:    snapshots.New(js),
+		quotas:    quotas.NewBooks(js, member.Instance(), log),
 		publisher: publisher,
 		member:    member,
 		slots:     semaphore.NewWeighted(int64(config.Concurrency)),
@@ -233,6 +236,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.lanes.Wait()
 	overdue := errors.Is(context.Cause(work), errDrainTimeout)
 	stopWork(nil)
+	w.quotas.Wait()
 	leave()
 	if err := <-member; err != nil {
 		return err

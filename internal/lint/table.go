@@ -60,11 +60,13 @@ var table = map[string]rule{
 	"backends/lustre":      {layer: storage},
 	"backends/backendtest": {layer: storage, forTests: true, tests: []string{"backends/local", "backends/null"}},
 
-	"worker":             {layer: engine, peers: []string{"snapshots", "worker/ownership"}, tests: []string{"internal/provision"}},
+	"worker":             {layer: engine, peers: []string{"snapshots", "quotas", "worker/ownership"}, tests: []string{"internal/provision"}},
 	"worker/ownership":   {layer: engine, tests: []string{"internal/provision"}},
 	"internal/provision": {layer: engine},
 	// The worker drives it: design put it above, where it would drive the worker.
 	"snapshots": {layer: engine, tests: []string{"internal/provision"}},
+
+	"quotas": {layer: engine, peers: []string{"worker/ownership"}, tests: []string{"internal/provision", "worker", "backends/null"}},
 
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},

@@ -109,6 +109,7 @@ func Configs(o Options) []jetstream.StreamConfig {
 		kv.OutcomesConfig(replicas, retention),
 		kv.LeasesConfig(replicas),
 		kv.SnapshotsConfig(replicas),
+		kv.QuotasConfig(replicas),
 	}
 }
 

@@ -52,6 +52,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.backendsCommand(),
 		a.workersCommand(),
 		a.deadCommand(),
+		a.doctorCommand(),
 		a.provisionCommand(),
 		a.configCommand(),
 		a.schemaCommand(),

@@ -67,6 +67,7 @@ var table = map[string]rule{
 	"snapshots": {layer: engine, tests: []string{"internal/provision"}},
 
 	"quotas": {layer: engine, peers: []string{"worker/ownership"}, tests: []string{"internal/provision", "worker", "backends/null"}},
+	"doctor": {layer: systems},
 
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},

@@ -26,7 +26,7 @@ var shapes = map[volume.Verb]shape{
 	volume.VerbDetach:    {optional: []string{"node"}},
 	volume.VerbResize:    {required: []string{"size"}},
 	volume.VerbDelete:    {},
-	volume.VerbReconcile: {},
+	volume.VerbReconcile: {optional: []string{"believe"}},
 	volume.VerbCancel:    {optional: []string{"target"}},
 	volume.VerbNodeGone:  {required: []string{"node", "reason"}},
 
@@ -34,6 +34,8 @@ var shapes = map[volume.Verb]shape{
 	volume.VerbDeleteSnapshot: {required: []string{"snapshot"}},
 	volume.VerbRestore:        {required: []string{"snapshot"}},
 	volume.VerbFlatten:        {},
+
+	volume.VerbAdopt: {optional: []string{"backend", "id"}},
 }
 
 // commonFields are those of every verb: the preconditions.
@@ -56,6 +58,8 @@ var setters = map[string]func(*volume.Command, json.RawMessage) error{
 	"snapshot":      setSnapshot,
 	"source":        setSource,
 	"read_only":     setReadOnly,
+	"id":            setID,
+	"believe":       setBelieve,
 	"if_state":      setIfState,
 	"if_generation": setIfGeneration,
 	"deadline":      setDeadline,
@@ -83,7 +87,7 @@ func faultOf(name string) volume.Code {
 	switch name {
 	case "size":
 		return volume.ErrInvalidSize
-	case "snapshot", "source":
+	case "snapshot", "source", "id":
 		return volume.ErrInvalidName
 	default:
 		return volume.ErrInvalidArgument
@@ -189,6 +193,24 @@ func setSource(draft *volume.Command, raw json.RawMessage) error {
 
 func setReadOnly(draft *volume.Command, raw json.RawMessage) error {
 	return setBool(&draft.Args.ReadOnly, raw)
+}
+
+func setID(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.ID, err = text[volume.ID](raw); err != nil {
+		return err
+	}
+	_, err = draft.Args.ID.Key()
+	return err
+}
+
+func setBelieve(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Believe, err = text[volume.Side](raw); err != nil {
+		return err
+	}
+	if draft.Args.Believe == "" {
+		return fmt.Errorf("side %q: want %q", "", volume.BelieveBackend)
+	}
+	return draft.Args.Believe.Validate()
 }
 
 func setIfState(draft *volume.Command, raw json.RawMessage) (err error) {

@@ -41,6 +41,21 @@ func (c *Client) Reconcile(ctx context.Context, key volume.Key) (Reply, error) {
 	return c.Do(ctx, Request{Key: key, Verb: volume.VerbReconcile})
 }
 
+// ReconcileBelieving does the same, and takes over what the backend has of a volume that is
+// settled and drifted: its size and who holds it.
+func (c *Client) ReconcileBelieving(ctx context.Context, key volume.Key, side volume.Side) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbReconcile, Args: volume.Args{Believe: side}})
+}
+
+// Adopt makes a record of what a backend has under the name, and no record knows. An empty
+// backend is the worker's default one; with an id, an object of another one is refused. It
+// is refused with [volume.ErrVolumeExists] for a name that has a record, and with
+// [volume.ErrBackendNotFound] if the backend has no such object. Use Do with ValidateOnly
+// to ask only whether it would be taken in.
+func (c *Client) Adopt(ctx context.Context, key volume.Key, backend string, id volume.ID) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbAdopt, Args: volume.Args{Backend: backend, ID: id}})
+}
+
 // NodeGone takes a volume from a node that is dead or does not answer: the backend fences
 // the node first. The reason is required and stays in the volume's events.
 func (c *Client) NodeGone(ctx context.Context, key volume.Key, node volume.Node, reason string) (Reply, error) {

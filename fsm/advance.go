@@ -135,7 +135,7 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	if err != nil {
 		return Decision{Record: record}, err
 	}
-	next.Drift = nil
+	next.Drift = afterSuccess(record)
 	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
 }
 
@@ -155,7 +155,7 @@ func Evicted(record volume.Record, seen Observation, now time.Time) (Decision, e
 	op := *record.Op
 	op.NextRetryAt, op.Failure = time.Time{}, nil
 	next.Op = &op
-	next.Drift = nil
+	next.Drift = afterSuccess(record)
 	return fire(next, volume.EventEvicted, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
 }
 
@@ -268,81 +268,6 @@ func GiveUp(record volume.Record, now time.Time) (Decision, error) {
 	op := *record.Op
 	reason := fmt.Sprintf("gave up after attempt %d", op.Attempt)
 	return fire(record, volume.EventFail, to, now, reason).answer(outcomeOf(op, volume.Failed, op.Failure)), nil
-}
-
-// Settle ends an operation that was cancelled, or that the backend has refused, where the
-// backend really is.
-func Settle(record volume.Record, seen Observation, now time.Time) (Decision, error) {
-	if record.Op == nil {
-		return Decision{Record: record}, noOperation(record, "settle")
-	}
-	event := cmp.Or(ending(*record.Op), volume.EventCancelled)
-	to, err := Next(record.State, event, Facts{Observed: &seen})
-	if err != nil {
-		return Decision{Record: record}, err
-	}
-	op := *record.Op
-	next := believe(record, seen, to)
-	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Failed, op.Failure)), nil
-}
-
-// Reconcile ends a reconcile command with what the backend has. Where the record is
-// settled it is only marked drifted; where it is pending or error the backend is believed.
-func Reconcile(record volume.Record, command volume.Command, seen Observation, now time.Time) (Decision, error) {
-	to, err := Next(record.State, volume.EventReconciled, Facts{Observed: &seen})
-	if err != nil {
-		return Decision{Record: record}, invalidTransition(record, command, err)
-	}
-	next := record
-	drift := Drift(record, seen)
-	if seen.Snapshots != nil { // what differed is settled by now: see worker
-		next.Snapshots = *seen.Snapshots
-	}
-	if record.State == volume.StatePending || record.State == volume.StateError {
-		next = believe(record, seen, to)
-		drift = nil
-	}
-	if drift != nil && drift.Same(record.Drift) {
-		drift = record.Drift // it was found before
-	} else if drift != nil {
-		drift.FoundAt = now
-	}
-	next.Drift = drift
-	next.CommandSequence = command.Sequence
-	op := volume.Op{
-		CommandID: command.ID, Digest: command.Digest(), Verb: command.Verb, Args: command.Args,
-		Actor: command.Actor, Sequence: command.Sequence, TraceParent: command.TraceParent, Attempt: 1,
-	}
-	next.Op = &op
-	reason := "record and backend agree"
-	if drift != nil {
-		reason = drift.String()
-	} else if to != record.State {
-		reason = "the backend decides"
-	}
-	return fire(next, volume.EventReconciled, to, now, reason).answer(outcomeOf(op, volume.Succeeded, nil)), nil
-}
-
-// Drift says how the backend differs from a settled record, or nil if it does not. When it
-// was found is left to the caller.
-func Drift(record volume.Record, seen Observation) *volume.Drift {
-	var found []volume.Difference
-	wantNode, haveNode := nodeList(record.Attachments), nodeList(seen.Attachments)
-	switch {
-	case record.State != volume.StateAvailable && record.State != volume.StateAttached:
-		return nil
-	case !seen.Present:
-		return &volume.Drift{Differences: []volume.Difference{{Kind: volume.DriftGhost, Wanted: record.Size.String()}}}
-	case wantNode != haveNode:
-		found = append(found, volume.Difference{Kind: volume.DriftNode, Wanted: wantNode, Actual: haveNode})
-	}
-	if record.Size != seen.Size {
-		found = append(found, volume.Difference{Kind: volume.DriftSize, Wanted: record.Size.String(), Actual: seen.Size.String()})
-	}
-	if found == nil {
-		return nil
-	}
-	return &volume.Drift{Differences: found}
 }
 
 // believe takes over what the backend has.

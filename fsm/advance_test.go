@@ -134,7 +134,8 @@ func TestFail_Refused_EndsWhereTheBackendIs(t *testing.T) {
 		{volume.VerbDetach, errBusy, 3, present(volume.GiB, on("node-1")), volume.StateAttached},
 		{volume.VerbDetach, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbDetach, errBusy, 3, absent, volume.StateError},
-		{volume.VerbAttach, errHeld, 1, present(volume.GiB, on("node-9")), volume.StateAttached},
+		{volume.VerbAttach, errHeld, 1, present(volume.GiB, on("n1")), volume.StateAttached},
+		{volume.VerbAttach, errHeld, 1, present(volume.GiB, on("node-9")), volume.StateError}, // nobody asked for that node
 		{volume.VerbAttach, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbResize, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbResize, errHeld, 1, present(volume.GiB, nil), volume.StateAvailable},
@@ -162,7 +163,11 @@ func TestFail_Refused_EndsWhereTheBackendIs(t *testing.T) {
 			if o := end.Outcome; o.Result != volume.Failed || o.State != test.want || o.Failure.Class != volume.ClassOf(test.err) {
 				t.Errorf("got %+v, want failed in %s", o, test.want)
 			}
-			if e := end.Transition; e.Event != volume.EventRefused || !e.Final || e.Failure == nil {
+			event := volume.EventRefused
+			if test.verb == volume.VerbAttach && test.want == volume.StateError {
+				event = volume.EventDrifted
+			}
+			if e := end.Transition; e.Event != event || !e.Final || e.Failure == nil {
 				t.Errorf("got %#v", e)
 			}
 		})

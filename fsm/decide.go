@@ -105,7 +105,8 @@ var verbActions = map[volume.Verb]Action{
 // of the last transition the name ever had, from which generations go on.
 //
 // The decision's record is in progress and its action is to be carried out, except:
-//   - a reconcile changes nothing yet: its action is [ActionObserve], then [Reconcile];
+//   - a reconcile and an adopt change nothing yet: their action is [ActionObserve], then
+//     [Reconcile] or [Adopt];
 //   - a cancel is answered from the outcome of its target, which must have ended;
 //   - with validate_only there is an outcome and nothing to store.
 //
@@ -121,6 +122,8 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 		if command.ValidateOnly {
 			return valid(record, command), nil
 		}
+		return Decision{Record: record, Action: ActionObserve}, nil
+	case volume.VerbAdopt: // also if it is only to be validated
 		return Decision{Record: record, Action: ActionObserve}, nil
 	}
 	eventFor, known := verbEvents[command.Verb]
@@ -145,8 +148,9 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 // already, a passed deadline, a precondition that does not hold. It returns nil or a
 // [*RejectedError]. [Decide] begins with it.
 func Admit(record volume.Record, command volume.Command, now time.Time) error {
-	creates := command.Verb == volume.VerbCreate
-	inLife := record.Exists() && record.State != volume.StatePending
+	creates := command.Verb == volume.VerbCreate || command.Verb == volume.VerbAdopt
+	// A pending volume may be created, and be reconciled with what the backend has.
+	inLife := record.Exists() && (record.State != volume.StatePending || command.Verb == volume.VerbAdopt)
 	switch {
 	case creates && inLife:
 		return refuse(record, command, volume.ErrVolumeExists, "it exists with id %s", record.ID)

@@ -49,6 +49,22 @@ func TestGolden_Mermaid(t *testing.T) {
 	golden(t, statesPage, page())
 }
 
+const reconcileSection = `
+## Reconcile
+
+What becomes of a volume when its record is compared with its backend, by command or in a
+sweep. Drawn from the table in ` + "`fsm/reconcile_table.go`" + `. Absent and present are of an
+object with the volume's id. An operation that is under way is begun again, which the next
+owner does by itself; as all its calls are idempotent, it finds out what is there. The policy
+` + "`record_only`" + ` is a key of the backend.
+
+` + "`drifted`" + ` tells a difference that the record does not tell yet; one that it does is
+` + "`reconciled`" + ` again, with its first ` + "`found_at`" + `. A success takes away only what it disproves:
+that the volume is gone or another's, after a resize or a restore that the size differs, after
+an attach of a writer or a ` + "`node_gone`" + ` that the nodes do.
+
+`
+
 // page is docs/states.md: the diagram, and the table in words.
 func page() string {
 	var b strings.Builder
@@ -68,6 +84,7 @@ func page() string {
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", event, strings.Join(edges, "<br>"))
 	}
+	b.WriteString(reconcileSection + fsm.ReconcileMarkdown())
 	return b.String()
 }
 
@@ -83,7 +100,7 @@ func reach(state volume.State, event volume.Event) []string {
 	return targets
 }
 
-// TestGolden_FullMatrix holds all 25 × 31 pairs, guards included.
+// TestGolden_FullMatrix holds all 25 × 33 pairs, guards included.
 func TestGolden_FullMatrix(t *testing.T) {
 	var b strings.Builder
 	pairs := 0
@@ -93,8 +110,8 @@ func TestGolden_FullMatrix(t *testing.T) {
 			fmt.Fprintf(&b, "%-20s%-12s%s\n", state, event, outcomes(state, event))
 		}
 	}
-	if pairs != 25*31 {
-		t.Errorf("got %d pairs, want %d", pairs, 25*31)
+	if pairs != 25*33 {
+		t.Errorf("got %d pairs, want %d", pairs, 25*33)
 	}
 	golden(t, "testdata/matrix.golden", b.String())
 }

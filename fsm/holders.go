@@ -47,5 +47,8 @@ func nodeList(holders volume.Attachments) string {
 	for i, one := range holders {
 		names[i] = string(one.Node)
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, nodeComma)
 }
+
+// nodeComma stands between the names of nodes.
+const nodeComma = ", "

@@ -46,7 +46,7 @@ var newLife = []volume.Event{volume.EventCreate, volume.EventRecreate}
 
 // checkLineage: a volume stays a clone until it is flattened, and a view for ever.
 func checkLineage(before volume.Spec, e volume.Transition) error {
-	if slices.Contains(newLife, e.Event) {
+	if slices.Contains(newLife, e.Event) || e.Event == volume.EventAdopted {
 		return nil
 	}
 	want := before.Source
@@ -69,6 +69,7 @@ func checkHalf(before volume.SnapshotName, e volume.Transition) error {
 	clears := e.Event == volume.EventRestored || slices.Contains(newLife, e.Event)
 	marks := e.Verb == volume.VerbRestore && e.From == volume.StateRestoring && e.Snapshot != nil && half == e.Snapshot.Name
 	switch {
+	case e.Event == volume.EventAdopted && half == "": // another life, or the same one
 	case clears && half != "":
 		return fmt.Errorf("event %s leaves it half restored from %s", e.ID, half)
 	case !clears && before != half && !marks:

@@ -61,6 +61,12 @@ var someFacts = []struct {
 	{"backend absent", fsm.Facts{Observed: &fsm.Observation{}}},
 	{"backend detached", fsm.Facts{Observed: &fsm.Observation{Present: true}}},
 	{"backend attached", fsm.Facts{Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
+	{"absent, delete", fsm.Facts{Observed: &fsm.Observation{}, RecordOnly: volume.RecordOnlyDelete}},
+	{"absent, ignore", fsm.Facts{Observed: &fsm.Observation{}, RecordOnly: volume.RecordOnlyIgnore}},
+	{"another's", fsm.Facts{Observed: &fsm.Observation{ID: "default.db-01.9"}}},
+	{"believed detached", fsm.Facts{Believed: true, Observed: &fsm.Observation{Present: true}}},
+	{"believed attached", fsm.Facts{Believed: true, Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
+	{"on a stranger", fsm.Facts{Stranger: true, Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
 	{"both attached", fsm.Facts{RecordAttached: true, Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}}}},
 }
 

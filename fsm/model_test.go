@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -21,6 +20,8 @@ type model struct {
 	nodes  holders
 	back   fsm.Observation
 	chain
+	// wanted are the nodes that should hold a volume of which the record says that others do.
+	wanted []volume.Node
 }
 
 // accepts says whether a command is taken up, or with which code it is refused.
@@ -28,6 +29,10 @@ func (m *model) accepts(c volume.Command) volume.Code {
 	switch {
 	case c.Verb == volume.VerbCreate && m.exists && m.state != volume.StatePending:
 		return volume.ErrVolumeExists
+	case c.Verb == volume.VerbAdopt && m.exists:
+		return volume.ErrVolumeExists
+	case c.Verb == volume.VerbAdopt:
+		return m.acceptsAdopting(c.Args)
 	case c.Verb == volume.VerbCreate:
 		return acceptsMaking(c.Args)
 	case !m.exists:
@@ -111,11 +116,15 @@ func (m *model) done(op *volume.Op) {
 		m.state, m.exists, m.nodes = volume.StateDeleted, false, holders{}
 	case volume.VerbAttach:
 		m.nodes[op.Args.Node] = op.Args.Mode
+		if op.Args.Mode == volume.ReadWrite {
+			m.wanted = nil
+		}
 		m.rest()
 	case volume.VerbDetach:
 		delete(m.nodes, m.leaving(op))
 		m.rest()
 	case volume.VerbNodeGone:
+		m.wanted = nil
 		m.believe(volume.StateError)
 	case volume.VerbResize:
 		m.size = op.Args.Size
@@ -151,25 +160,17 @@ func (m *model) believe(ifAbsent volume.State) {
 }
 
 // settle is the end of an operation that was cancelled.
-func (m *model) settle(verb volume.Verb) {
+func (m *model) settle(verb volume.Verb, node volume.Node) {
 	ifAbsent := map[volume.Verb]volume.State{volume.VerbCreate: volume.StatePending, volume.VerbDelete: volume.StateDeleted}
+	if verb == volume.VerbAttach && m.strange(append(m.nodes.names(), node)) {
+		m.state, m.wanted = volume.StateError, append(m.nodes.names(), node)
+		return
+	}
 	state, ok := ifAbsent[verb]
 	if !ok {
 		state = volume.StateError
 	}
 	m.believe(state)
-}
-
-func (m *model) reconcile() {
-	switch {
-	case m.state == volume.StatePending || m.state == volume.StateError:
-		m.believe(volume.StatePending)
-	case !m.back.Present:
-		m.state = volume.StateError
-		m.recount(m.state)
-	default:
-		m.recount(m.state)
-	}
 }
 
 // world is the machine, the model and the checker of one run.
@@ -214,18 +215,13 @@ func (w *world) command(rt *rapid.T) {
 	if command.Verb == volume.VerbDetach && rapid.Bool().Draw(rt, "whoever has it") {
 		command.Args.Node = ""
 	}
-	command = w.aboutSnapshots(rt, command)
+	command = w.aboutSnapshots(rt, w.aboutDrift(rt, command))
 	want := w.model.accepts(command)
 	busy := w.record.Op != nil
 	decision, err := w.decide(command)
 	if err == nil && decision.Action == fsm.ActionObserve {
 		w.countKept(rt)
-		decision, err = w.step(func(r volume.Record, now time.Time) (fsm.Decision, error) {
-			return fsm.Reconcile(r, command, w.model.back, now)
-		})
-		if err == nil {
-			w.model.reconcile()
-		}
+		decision, err = w.look(command)
 	}
 	if got := volume.CodeOf(err); !busy && (want == "") != (err == nil) || !busy && err != nil && got != want || busy && err == nil {
 		rt.Fatalf("%s in %s: got %v, want %q", command.Verb, w.record.State, err, want)
@@ -235,6 +231,7 @@ func (w *world) command(rt *rapid.T) {
 		return
 	}
 	if command.Verb == volume.VerbCreate {
+		w.model.wanted = nil
 		w.model.exists, w.model.size, w.model.nodes = true, sizeOf(command.Args), holders{}
 		w.model.chain = chain{source: command.Args.Source, view: command.Args.ReadOnly, kept: w.model.kept}
 	}
@@ -258,7 +255,7 @@ func (w *world) proceed(rt *rapid.T) {
 		w.note(w.retry())
 	case fsm.StepSettle:
 		w.countKept(rt)
-		w.model.settle(op.Verb)
+		w.model.settle(op.Verb, op.Args.Node)
 		w.note(w.settle(w.model.back))
 	case fsm.StepGiveUp:
 		w.model.giveUp(op)
@@ -297,7 +294,7 @@ func (w *world) act(rt *rapid.T) {
 // tamper changes the backend behind jetvol's back.
 func (w *world) tamper(rt *rapid.T) {
 	w.model.back = rapid.SampledFrom([]fsm.Observation{
-		absent, present(volume.GiB, nil), present(2*volume.GiB, nil), present(volume.GiB, on("n2")), shared("n1", "n2"),
+		absent, anothers, present(volume.GiB, nil), present(2*volume.GiB, nil), present(volume.GiB, on("n2")), shared("n1", "n2"),
 	}).Draw(rt, "backend has")
 	w.model.kept = rapid.SampledFrom([][]volume.SnapshotName{nil, {"monday"}, {"monday", "tuesday"}}).Draw(rt, "it keeps")
 	if !w.model.back.Present {

@@ -1,6 +1,7 @@
 package fsm_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -66,16 +67,20 @@ func TestReconcile_DecisionTable(t *testing.T) {
 				t.Errorf("got %s on %q of %s, drift %q, want %s on %q of %s, drift %q",
 					r.State, node, r.Size, r.Drift, test.to, test.node, test.size, test.drift)
 			}
-			checkReconciled(t, decision, test.drift)
+			checkReconciled(t, decision, test.drift, test.drift != "")
 		})
 	}
 }
 
-// checkReconciled: the event tells the drift, and the command has succeeded.
-func checkReconciled(t *testing.T, d fsm.Decision, drift string) {
+// checkReconciled: the event tells the drift, by its name if that is new, and the command has
+// succeeded.
+func checkReconciled(t *testing.T, d fsm.Decision, drift string, isNew bool) {
 	t.Helper()
-	e := d.Transition
-	if e.Event != volume.EventReconciled || !e.Final || e.Spec.Drift.String() != drift || e.Reason == "" || drift != "" && e.Reason != drift {
+	e, event := d.Transition, volume.EventReconciled
+	if isNew {
+		event = volume.EventDrifted
+	}
+	if e.Event != event || !e.Final || e.Spec.Drift.String() != drift || e.Reason == "" || !strings.Contains(e.Reason, drift) {
 		t.Errorf("got %#v", e)
 	}
 	if d.Outcome.Result != volume.Succeeded || d.Outcome.Verb != volume.VerbReconcile || d.Record.Op != nil {

@@ -215,7 +215,7 @@ func TestShare_Reconcile_DecisionTable(t *testing.T) {
 			s := test.story(t)
 			decision := s.reconcile(test.seen)
 			s.wantHeld(test.to, test.nodes)
-			checkReconciled(t, decision, test.drift)
+			checkReconciled(t, decision, test.drift, test.drift != "")
 		})
 	}
 }
@@ -234,6 +234,7 @@ func TestShare_Cancelled_IsHeldAsTheBackendHasIt(t *testing.T) {
 		{"attach not done", attach, shared("n1", "n2"), volume.StateAttached, "n1 n2"},
 		{"attach done", attach, shared("n1", "n2", "n3"), volume.StateAttached, "n1 n2 n3"},
 		{"attach, absent", attach, absent, volume.StateError, "n1 n2"},
+		{"attach, on a node never asked for", attach, shared("n1", "n2", "n9"), volume.StateError, "n1 n2"},
 		{"detach not done", detach, shared("n1", "n2"), volume.StateAttached, "n1 n2"},
 		{"detach done", detach, shared("n1"), volume.StateAttached, "n1"},
 		{"detach, all are gone", detach, present(volume.GiB, nil), volume.StateAvailable, ""},

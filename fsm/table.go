@@ -154,17 +154,34 @@ var edges = []edge{
 	{from: volume.StateRestoringFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
 
 	// A reconcile believes the backend where the record knows nothing better
-	// (requirement A8), and only notes a drift where it does.
+	// (requirement A8, see reconcileRows), and where it is told to.
 	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
 	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
 	{from: volume.StatePending, event: volume.EventReconciled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
 	{from: volume.StateError, event: volume.EventReconciled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
 	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
-	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
-	{from: volume.StateAvailable, event: volume.EventReconciled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
-	{from: volume.StateAvailable, event: volume.EventReconciled, to: volume.StateAvailable, guard: backendPresent, fact: "backend present"},
-	{from: volume.StateAttached, event: volume.EventReconciled, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
-	{from: volume.StateAttached, event: volume.EventReconciled, to: volume.StateAttached, guard: backendPresent, fact: "backend present"},
+	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateAttached, guard: rightlyAttached, fact: "backend attached"},
+	{from: volume.StateError, event: volume.EventReconciled, to: volume.StateError, guard: strangerHolds, fact: "on a node never asked for"},
+	{from: volume.StateAvailable, event: volume.EventReconciled, to: volume.StateAvailable, guard: notBelievedAttached, fact: "record stays, or backend believed, detached"},
+	{from: volume.StateAvailable, event: volume.EventReconciled, to: volume.StateAttached, guard: believedAttached, fact: "backend believed, attached"},
+	{from: volume.StateAttached, event: volume.EventReconciled, to: volume.StateAvailable, guard: believedDetached, fact: "backend believed, detached"},
+	{from: volume.StateAttached, event: volume.EventReconciled, to: volume.StateAttached, guard: notBelievedDetached, fact: "record stays, or backend believed, attached"},
+
+	// What differs from a settled record leaves it where it is, unless the volume is gone.
+	{from: volume.StateAvailable, event: volume.EventDrifted, to: volume.StateAvailable, guard: recordStays, fact: "record stays"},
+	{from: volume.StateAvailable, event: volume.EventDrifted, to: volume.StateError, guard: goneIsError, fact: "backend absent, record_only error"},
+	{from: volume.StateAvailable, event: volume.EventDrifted, to: volume.StateDeleted, guard: goneIsDeleted, fact: "backend absent, record_only delete"},
+	{from: volume.StateAttached, event: volume.EventDrifted, to: volume.StateAttached, guard: recordStays, fact: "record stays"},
+	{from: volume.StateAttached, event: volume.EventDrifted, to: volume.StateError, guard: goneIsError, fact: "backend absent, record_only error"},
+	{from: volume.StateAttached, event: volume.EventDrifted, to: volume.StateDeleted, guard: goneIsDeleted, fact: "backend absent, record_only delete"},
+	{from: volume.StateAttachingFailed, event: volume.EventDrifted, to: volume.StateError, guard: strangerHolds, fact: "on a node never asked for"},
+	{from: volume.StateError, event: volume.EventDrifted, to: volume.StateError, guard: strangerHolds, fact: "on a node never asked for"},
+
+	// A volume that only the backend has gets a record.
+	{from: volume.StatePending, event: volume.EventAdopted, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StatePending, event: volume.EventAdopted, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
+	{from: volume.StateDeleted, event: volume.EventAdopted, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateDeleted, event: volume.EventAdopted, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
 
 	// A cancelled operation settles where the backend really is.
 	{from: volume.StateCreatingFailed, event: volume.EventCancelled, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
@@ -207,11 +224,22 @@ type Facts struct {
 	RecordAttached bool
 	// Observed is what the backend has; nil while nobody asked it.
 	Observed *Observation
+	// RecordOnly is the policy for a settled volume that the backend does not have; empty
+	// means the default one.
+	RecordOnly volume.RecordOnly
+	// Believed says that the backend is right about a settled volume, too.
+	Believed bool
+	// Stranger says that a node holds the volume at the backend that nobody asked for.
+	Stranger bool
 }
 
 // Observation is what a backend has of a volume.
 type Observation struct {
-	Present     bool
+	// Present says that the backend has the volume, with its ID.
+	Present bool
+	// ID is whose the object is that has the volume's place; empty if there is none, and it
+	// may be left out of the volume's own.
+	ID          volume.ID
 	Size        volume.Bytes
 	Attachments volume.Attachments
 	// Snapshots is how many there are; nil if nobody counted them.
@@ -219,6 +247,9 @@ type Observation struct {
 	// Whole says that the volume is known to share nothing with its source any more.
 	Whole bool
 }
+
+// nowhere reports whether there is nothing in the volume's place, not even another's.
+func (o Observation) nowhere() bool { return !o.Present && o.ID == "" }
 
 type factsKey struct{}
 
@@ -235,6 +266,49 @@ func backendAbsent(ctx context.Context, _ ...any) bool {
 func backendPresent(ctx context.Context, _ ...any) bool {
 	seen := factsOf(ctx).Observed
 	return seen != nil && seen.Present
+}
+
+// recordStays: neither is the volume gone, unless that is ignored, nor is the backend believed.
+func recordStays(ctx context.Context, _ ...any) bool {
+	facts := factsOf(ctx)
+	return facts.Observed != nil && !goneIsError(ctx) && !goneIsDeleted(ctx) && !(facts.Believed && facts.Observed.Present)
+}
+
+func goneIsError(ctx context.Context, _ ...any) bool {
+	return gone(ctx) && (factsOf(ctx).RecordOnly == "" || factsOf(ctx).RecordOnly == volume.RecordOnlyError)
+}
+
+func goneIsDeleted(ctx context.Context, _ ...any) bool {
+	return gone(ctx) && factsOf(ctx).RecordOnly == volume.RecordOnlyDelete
+}
+
+func gone(ctx context.Context) bool {
+	seen := factsOf(ctx).Observed
+	return seen != nil && seen.nowhere()
+}
+
+func strangerHolds(ctx context.Context, _ ...any) bool {
+	return factsOf(ctx).Stranger && backendAttached(ctx)
+}
+
+func rightlyAttached(ctx context.Context, _ ...any) bool {
+	return !factsOf(ctx).Stranger && backendAttached(ctx)
+}
+
+func believedAttached(ctx context.Context, _ ...any) bool {
+	return factsOf(ctx).Believed && backendAttached(ctx)
+}
+
+func notBelievedAttached(ctx context.Context, _ ...any) bool {
+	return recordStays(ctx) || believedDetached(ctx)
+}
+
+func notBelievedDetached(ctx context.Context, _ ...any) bool {
+	return recordStays(ctx) || believedAttached(ctx)
+}
+
+func believedDetached(ctx context.Context, _ ...any) bool {
+	return factsOf(ctx).Believed && backendDetached(ctx)
 }
 
 func backendAttached(ctx context.Context, _ ...any) bool {

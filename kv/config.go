@@ -13,6 +13,7 @@ const (
 	LeasesBucket    = "leases"
 	SnapshotsBucket = "snapshots"
 	QuotasBucket    = "quotas"
+	DriftBucket     = "drift"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -79,6 +80,15 @@ func SnapshotsConfig(replicas int) jetstream.StreamConfig {
 func QuotasConfig(replicas int) jetstream.StreamConfig {
 	config := bucketConfig(QuotasBucket, replicas)
 	config.Description = "jetvol: quotas and what is used of them, by <project>"
+	return config
+}
+
+// DriftConfig returns the stream of the bucket of findings: how backends differ from the
+// records. What is found no more leaves a marker that expires, so that watchers are told.
+func DriftConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(DriftBucket, replicas)
+	config.Description = "jetvol: how backends differ from records, by <project>.<volume>"
+	config.AllowMsgTTL = true
 	return config
 }
 

@@ -21,6 +21,7 @@ func TestConfig_ServerChangesNothing(t *testing.T) {
 		"outcomes":        kv.OutcomesConfig(1, 0),
 		"snapshots":       kv.SnapshotsConfig(1),
 		"quotas":          kv.QuotasConfig(1),
+		"drift":           kv.DriftConfig(1),
 		"short retention": kv.OutcomesConfig(0, time.Minute),
 	}
 	for name, want := range tests {

@@ -15,12 +15,15 @@ type Command struct {
 	Args Args
 	Preconditions
 
-	// Backend is the backend that a create is for: Args.Backend or the default one. It is
+	// Backend is the backend that a create or an adopt is for: Args.Backend or the default one. It is
 	// resolved by the worker and no part of what identifies the command.
 	Backend string
 	// SourceSize is the size of the snapshot that a create is to clone, or that a restore or
 	// a delete_snapshot names, resolved by the worker like Backend.
 	SourceSize Bytes
+	// RecordOnly is the policy of the volume's backend for a reconcile, resolved by the
+	// worker like Backend; empty means the default one.
+	RecordOnly RecordOnly
 	// Actor is who asked, as the publisher told it; jetvol does not verify it.
 	Actor string
 	// Sequence is the command's place in the command stream: the publish order.
@@ -32,7 +35,7 @@ type Command struct {
 // Args are the arguments of all verbs; each verb uses some of them.
 type Args struct {
 	Size    Bytes     `json:"size,omitempty"`    // create, resize; a clone may leave it out
-	Backend string    `json:"backend,omitempty"` // create; empty means the default one, or the source's
+	Backend string    `json:"backend,omitempty"` // create, adopt; empty means the default one, or the source's
 	Labels  Labels    `json:"labels,omitempty"`  // create, snapshot
 	Node    Node      `json:"node,omitempty"`    // attach, detach (optional there), node_gone
 	Mode    Mode      `json:"mode,omitempty"`    // attach; read-write if it is not said
@@ -42,6 +45,9 @@ type Args struct {
 	Snapshot SnapshotName `json:"snapshot,omitempty"`  // snapshot, delete_snapshot, restore
 	Source   SnapshotKey  `json:"source,omitzero"`     // create: what it is a clone of
 	ReadOnly bool         `json:"read_only,omitempty"` // create, with a source: it cannot be written
+
+	ID      ID   `json:"id,omitempty"`      // adopt: whose object it has to be; empty means any
+	Believe Side `json:"believe,omitempty"` // reconcile: who is right about a settled volume
 }
 
 // Preconditions refuse a command unless they hold when it is taken up.

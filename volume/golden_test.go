@@ -41,6 +41,10 @@ func vocabulary() []string {
 	for _, mode := range []volume.Mode{volume.ReadWrite, volume.ReadOnly} {
 		add("mode", mode)
 	}
+	for _, policy := range volume.RecordOnlyPolicies() {
+		add("record_only", policy)
+	}
+	add("side", volume.BelieveBackend)
 	slices.Sort(lines)
 	return lines
 }

@@ -137,6 +137,10 @@ func (t Transition) Outcome() (Outcome, bool) {
 		result = Rejected
 	case EventFail, EventCancelled, EventRefused:
 		result = Failed
+	case EventDrifted:
+		if t.Failure != nil { // of an attach, which has found it; a reconcile has done its work
+			result = Failed
+		}
 	}
 	state := t.To
 	if t.VolumeID == "" { // a volume that never was has no state

@@ -109,6 +109,9 @@ const (
 	EventFlattened   Event = "flattened"   // it shares nothing any more
 	EventProgress    Event = "progress"    // a long operation has come further
 
+	EventDrifted Event = "drifted" // the backend is not as the record says
+	EventAdopted Event = "adopted" // the backend had it, and no record did
+
 	EventRejected Event = "rejected"
 )
 
@@ -122,6 +125,7 @@ func Events() []Event {
 		EventEvict, EventEvicted,
 		EventSnapshot, EventSnapshotted, EventPrune, EventPruned,
 		EventRestore, EventRestored, EventFlatten, EventFlattened, EventProgress,
+		EventDrifted, EventAdopted,
 	}
 }
 
@@ -143,12 +147,14 @@ const (
 	VerbDeleteSnapshot Verb = "delete_snapshot"
 	VerbRestore        Verb = "restore"
 	VerbFlatten        Verb = "flatten"
+
+	VerbAdopt Verb = "adopt" // what the backend has under the name gets a record
 )
 
 // Verbs returns every verb.
 func Verbs() []Verb {
 	return []Verb{
 		VerbCreate, VerbDelete, VerbAttach, VerbDetach, VerbResize, VerbReconcile, VerbCancel, VerbNodeGone,
-		VerbSnapshot, VerbDeleteSnapshot, VerbRestore, VerbFlatten,
+		VerbSnapshot, VerbDeleteSnapshot, VerbRestore, VerbFlatten, VerbAdopt,
 	}
 }

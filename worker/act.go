@@ -93,9 +93,9 @@ func (e *execution) observe(ctx context.Context) (fsm.Observation, error) {
 	case err != nil:
 		return fsm.Observation{}, backendError(err)
 	case object.ID != record.ID:
-		return fsm.Observation{}, nil // a stranger's: ours is absent
+		return fsm.Observation{ID: object.ID}, nil // another's: ours is absent
 	}
-	return fsm.Observation{Present: true, Size: object.Size, Attachments: object.Attachments}, nil
+	return fsm.Observation{Present: true, ID: object.ID, Size: object.Size, Attachments: object.Attachments}, nil
 }
 
 // look asks the backend, once nothing that a former owner is still doing can come after.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,8 @@ func (e *execution) resolve(ctx context.Context) error {
 	switch e.command.Verb {
 	case volume.VerbCreate:
 		return e.resolveCreate(ctx)
+	case volume.VerbAdopt:
+		return e.resolveBackend()
 	case volume.VerbSnapshot:
 		return e.refuseTaken(ctx)
 	case volume.VerbDeleteSnapshot, volume.VerbRestore:
@@ -47,14 +50,15 @@ func (e *execution) resolve(ctx context.Context) error {
 // resolveCreate finds the backend of a new volume: that of its source if it is a clone, or
 // the one it asks for, or the default one.
 func (e *execution) resolveCreate(ctx context.Context) error {
-	args := e.command.Args
-	e.command.Backend = args.Backend
-	if !args.Source.IsZero() {
+	if !e.command.Args.Source.IsZero() {
 		return e.resolveSource(ctx)
 	}
-	if e.command.Backend == "" {
-		e.command.Backend = e.worker.config.DefaultBackend
-	}
+	return e.resolveBackend()
+}
+
+// resolveBackend finds the backend that the command asks for, or the default one.
+func (e *execution) resolveBackend() error {
+	e.command.Backend = cmp.Or(e.command.Args.Backend, e.worker.config.DefaultBackend)
 	_, err := e.worker.backend(e.command.Backend)
 	return err
 }
@@ -268,17 +272,19 @@ func (e *execution) settleChain(ctx context.Context, seen *fsm.Observation) erro
 }
 
 // reconcileChain does so for a volume of which the record may be wrong. The entries of one
-// that is believed to be there stay when the backend does not show it: it may come back.
+// that is believed to be there stay when the backend does not show it: it may come back. Those
+// of one whose record goes for that go before it: an entry without its volume is nobody's.
 func (e *execution) reconcileChain(ctx context.Context, seen *fsm.Observation) error {
 	record := e.head.record
 	unsure := record.State == volume.StatePending || record.State == volume.StateError
+	goes := seen.ID == "" && e.command.RecordOnly == volume.RecordOnlyDelete
 	switch {
 	case seen.Present:
 		if err := e.enterAgain(ctx); err != nil {
 			return err
 		}
 		return e.countSnapshots(ctx, seen)
-	case !unsure:
+	case !unsure && !goes:
 		return nil
 	}
 	if err := e.countSnapshots(ctx, seen); err != nil {
@@ -305,7 +311,14 @@ func (e *execution) countSnapshots(ctx context.Context, seen *fsm.Observation) e
 	if err != nil || !backend.Capabilities().Snapshot {
 		return err
 	}
-	count, err := e.settleSnapshots(ctx, backend)
+	var kept []backends.Snapshot
+	if seen.Present || seen.ID == "" { // if another has its place, nothing of it is left
+		kept, err = e.keptSnapshots(ctx, backend)
+	}
+	if err != nil {
+		return backendError(err)
+	}
+	count, err := e.settleSnapshotsWith(ctx, backend, kept)
 	if err != nil {
 		return backendError(err)
 	}

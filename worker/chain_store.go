@@ -186,17 +186,30 @@ func (e *execution) cut(ctx context.Context) error {
 // returns how many there are. What only one of the two has was given up in between: nobody
 // was told that it is there, or somebody that it is not.
 func (e *execution) settleSnapshots(ctx context.Context, backend *backends.Backend) (int, error) {
+	kept, err := e.keptSnapshots(ctx, backend)
+	if err != nil {
+		return 0, err
+	}
+	return e.settleSnapshotsWith(ctx, backend, kept)
+}
+
+// keptSnapshots returns what the backend has of the volume's snapshots, also if it has not the
+// volume.
+func (e *execution) keptSnapshots(ctx context.Context, backend *backends.Backend) ([]backends.Snapshot, error) {
+	kept, err := backend.ListSnapshots(ctx, refOf(e.head.record))
+	if errors.Is(err, volume.NotFound) {
+		return nil, nil
+	}
+	return kept, err
+}
+
+func (e *execution) settleSnapshotsWith(ctx context.Context, backend *backends.Backend, kept []backends.Snapshot) (int, error) {
 	var entered []snapshots.Info
 	err := e.asked(ctx, func(ctx context.Context) (err error) {
 		entered, err = e.worker.chains.SnapshotsOf(ctx, e.project(), e.command.Key.Name)
 		return err
 	})
 	if err != nil {
-		return 0, err
-	}
-	ref := refOf(e.head.record)
-	kept, err := backend.ListSnapshots(ctx, ref)
-	if err != nil && !errors.Is(err, volume.NotFound) {
 		return 0, err
 	}
 	has := map[volume.SnapshotName]bool{}
@@ -218,7 +231,7 @@ func (e *execution) settleSnapshots(ctx context.Context, backend *backends.Backe
 		}
 	}
 	for name := range has {
-		if err := backend.DeleteSnapshot(ctx, ref, name); err != nil {
+		if err := backend.DeleteSnapshot(ctx, refOf(e.head.record), name); err != nil {
 			return 0, err
 		}
 	}

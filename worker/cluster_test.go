@@ -85,7 +85,7 @@ func TestCluster_WholeLife_ThreeWitnessesAgree(t *testing.T) {
 	s := prepareCluster(t)
 	s.startWorkers(2)
 	for _, stream := range []string{
-		commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket, "KV_" + kv.QuotasBucket,
+		commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket, "KV_" + kv.QuotasBucket, "KV_" + kv.DriftBucket,
 	} {
 		made, err := s.js.Stream(s.ctx, stream)
 		s.must(err)

@@ -89,11 +89,8 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	if err := e.head.makeRoom(ctx, e.worker); err != nil {
 		return nil, err
 	}
-	if e.foreign() && e.command.Verb == volume.VerbReconcile && !e.command.ValidateOnly {
-		// It looks at the backend before anything is stored, and what it sees must last.
-		if err := e.raise(ctx, e.head.record.Owner.Epoch); err != nil {
-			return nil, err
-		}
+	if err := e.ownBeforeLooking(ctx); err != nil {
+		return nil, err
 	}
 	decision, err := e.decide(ctx)
 	if outbid := e.outbid(ctx, err); outbid != nil {
@@ -115,14 +112,32 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	if err != nil || !decision.Stores() {
 		return decision.Outcome, err
 	}
-	if e.head.recordLost() {
-		// The new record hides that the name was known before. A late repeat from then
-		// must still be recognised.
-		if decision.Record.Spilled, err = e.head.spillEarlierLife(ctx, e.worker); err != nil {
-			return nil, err
-		}
+	if err := e.rememberLost(ctx, &decision.Record); err != nil {
+		return nil, err
 	}
 	return decision.Outcome, e.commit(ctx, decision)
+}
+
+// ownBeforeLooking makes this worker the volume's owner if another one was, for a command that
+// looks at the backend before anything is stored: what it sees must last.
+func (e *execution) ownBeforeLooking(ctx context.Context) error {
+	looks := e.command.Verb == volume.VerbReconcile || e.command.Verb == volume.VerbAdopt
+	if !looks || !e.foreign() || e.command.ValidateOnly {
+		return nil
+	}
+	if err := e.rememberLost(ctx, &e.head.record); err != nil {
+		return err
+	}
+	return e.raise(ctx, e.head.record.Owner.Epoch)
+}
+
+// rememberLost keeps the answers of a record that was lost: the new one hides that the name
+// was known before, and a late repeat from then must still be recognised.
+func (e *execution) rememberLost(ctx context.Context, record *volume.Record) (err error) {
+	if e.head.recordLost() {
+		record.Spilled, err = e.head.spillEarlierLife(ctx, e.worker)
+	}
+	return err
 }
 
 // decide asks the state machine, and the backend where the answer depends on it.
@@ -144,6 +159,10 @@ func (e *execution) decide(ctx context.Context) (fsm.Decision, error) {
 	if err != nil || decision.Action != fsm.ActionObserve {
 		return decision, err
 	}
+	if e.command.Verb == volume.VerbAdopt {
+		return e.adopt(ctx)
+	}
+	e.command.RecordOnly = e.worker.config.RecordOnly[e.head.record.Backend]
 	seen, err := e.observe(e.cancellable)
 	if err == nil {
 		err = e.reconcileChain(ctx, &seen)

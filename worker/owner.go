@@ -79,6 +79,11 @@ func (e *execution) raise(ctx context.Context, epoch uint64) error {
 // fence shuts out the calls of former owners, if that is still to be done and the
 // backend can.
 func (e *execution) fence(ctx context.Context, backend *backends.Backend) error {
+	return e.fenceAs(ctx, backend, refOf(e.head.record))
+}
+
+// fenceAs does so for an object that may be of another life than the record.
+func (e *execution) fenceAs(ctx context.Context, backend *backends.Backend, ref backends.Ref) error {
 	owner := &e.head.record.Owner
 	if owner.Fencing {
 		if err := e.fenceChain(ctx); err != nil {
@@ -89,7 +94,7 @@ func (e *execution) fence(ctx context.Context, backend *backends.Backend) error 
 		// gofail: var beforeFence string
 		// killAt(beforeFence, during("fence", e.head.record.Op), e.command.ID)
 
-		err := backend.Fence(ctx, refOf(e.head.record))
+		err := backend.Fence(ctx, ref)
 		waited := time.Since(owner.Since) // by two clocks perhaps
 		if errors.Is(err, volume.Busy) && waited >= 0 && waited < fencePatience {
 			return fmt.Errorf("%w: %w", errFenceBusy, err)

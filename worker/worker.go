@@ -76,6 +76,9 @@ type Config struct {
 	DefaultBackend string
 	// Clones says, by the backend's name, how deep clones of clones may get.
 	Clones map[string]ClonePolicy
+	// RecordOnly says, by the backend's name, what becomes of a volume that the backend does
+	// not have any more. A backend that is not named has the default policy.
+	RecordOnly map[string]volume.RecordOnly
 
 	Retry       fsm.RetryPolicy
 	Concurrency int // commands worked on at once, waits for a retry not counted
@@ -196,6 +199,11 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 // Ready is closed once commands are taken from every partition that is this worker's
 // share; more workers than partitions leave some without any.
 func (w *Worker) Ready() <-chan struct{} { return w.member.Served() }
+
+// Serves returns the partitions that this worker takes commands from now, in their order,
+// and a channel that is closed at the next change, of them or of anything else. Whose is a
+// volume tells [commands.PartitionOf].
+func (w *Worker) Serves() (partitions []int, changed <-chan struct{}) { return w.member.Serves() }
 
 // Run works until ctx ends, then drains: it takes no further commands, lets running
 // backend calls end within the drain timeout, and hands the rest over at once. What it

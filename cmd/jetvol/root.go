@@ -47,6 +47,8 @@ func (a *app) rootCommand() *cobra.Command {
 		a.volumeCommand(),
 		a.snapshotCommand(),
 		a.nodeCommand(),
+		a.driftCommand(),
+		a.adoptCommand(),
 		a.eventsCommand(),
 		a.explainCommand(),
 		a.backendsCommand(),

@@ -53,6 +53,10 @@ type served struct {
 	byName    map[string]*backends.Backend
 	byDefault string
 	clones    map[string]worker.ClonePolicy
+	// recordOnly is empty for a backend that the file says nothing of.
+	recordOnly map[string]volume.RecordOnly
+	// imports says of which backends orphans are taken into records.
+	imports map[string]bool
 }
 
 // openBackends opens all backends. One that cannot be opened answers every call with
@@ -67,7 +71,7 @@ func (f *workerFlags) openBackends(ctx context.Context, registerer prometheus.Re
 	calls := telemetry.NewBackendCalls(registerer)
 	s := &served{
 		byName: map[string]*backends.Backend{}, byDefault: f.backends.DefaultBackend,
-		clones: map[string]worker.ClonePolicy{},
+		clones: map[string]worker.ClonePolicy{}, recordOnly: map[string]volume.RecordOnly{}, imports: map[string]bool{},
 	}
 	defer func() {
 		if err != nil {
@@ -102,6 +106,8 @@ func (s *served) add(b config.Backend, driver backends.Driver, calls telemetry.B
 		return err
 	})
 	s.byName[b.Name] = backend
+	s.recordOnly[b.Name] = b.RecordOnly
+	s.imports[b.Name] = b.BackendOnly == config.BackendOnlyImport
 	s.clones[b.Name] = worker.ClonePolicy{MaxDepth: b.MaxDepth, Flatten: b.AutoFlatten}
 }
 

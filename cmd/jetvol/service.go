@@ -43,6 +43,7 @@ type workerFlags struct {
 	logLevel     string
 	// alone says that the server is this process's own: a former process of it is dead.
 	alone bool
+	sweep sweepFlags
 	// file is the configuration file, if any; backends is what it or the flags say.
 	file     string
 	backends config.Config
@@ -71,6 +72,7 @@ func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
 	f.logLevel = defaultLevel
 	choice(command, &oneOf[string]{&f.logLevel, telemetry.Levels(), "LEVEL"}, "log-level",
 		"least level of the log on stderr", telemetry.Levels())
+	f.sweep.register(flags)
 	for _, flag := range backendFlags {
 		command.MarkFlagsMutuallyExclusive(fileFlag, flag)
 	}
@@ -80,6 +82,9 @@ func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
 func (f *workerFlags) validate() (err error) {
 	if f.concurrency <= 0 || f.drainTimeout <= 0 {
 		return usagef("concurrency and drain-timeout: want more than 0")
+	}
+	if err := f.sweep.validate(); err != nil {
+		return err
 	}
 	f.backends, err = f.configuration()
 	return err
@@ -109,6 +114,7 @@ type service struct {
 	backends *served
 	worker   *worker.Worker
 	queries  *query.Service
+	sweeps   *sweeping         // nil if there are none
 	metrics  *telemetry.Server // nil if off
 }
 
@@ -130,6 +136,7 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		Backends:       s.backends.byName,
 		DefaultBackend: s.backends.byDefault,
 		Clones:         s.backends.clones,
+		RecordOnly:     s.backends.recordOnly,
 		Concurrency:    f.concurrency,
 		DrainTimeout:   f.drainTimeout,
 		ReplaceLease:   f.alone,
@@ -139,7 +146,11 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 	if err != nil {
 		return s, err
 	}
-	if s.queries, err = s.serveQueries(log); err != nil || f.metrics == "" {
+	if s.queries, err = s.serveQueries(log); err != nil {
+		return s, err
+	}
+	s.sweeps, err = newSweeping(ctx, conn, &f.sweep, s.worker, s.id, s.backends, registry, log)
+	if err != nil || f.metrics == "" {
 		return s, err
 	}
 	s.metrics, err = telemetry.Start(telemetry.Options{
@@ -186,6 +197,7 @@ func (s *service) checkWorker(context.Context) (string, error) {
 // it returns false or an error, the service drains too, and the error is returned.
 func (s *service) run(ctx context.Context, ready func(context.Context) (stay bool, err error)) error {
 	ctx, stop := context.WithCancel(ctx)
+	defer s.sweeps.begin(ctx)() // waits for the end, which stop brings
 	defer stop()
 	drained := make(chan error, 1)
 	go func() { drained <- s.worker.Run(ctx) }()
@@ -213,6 +225,7 @@ func (s *service) close() error {
 		defer cancel()
 		faults = append(faults, s.metrics.Shutdown(ctx))
 	}
+	faults = append(faults, s.sweeps.close())
 	if s.backends != nil {
 		faults = append(faults, s.backends.close())
 	}

@@ -77,8 +77,22 @@ func verbSpecs() []verbSpec {
 		},
 		{
 			volume.VerbReconcile, "reconcile NAME", "Compare a volume with its backend and settle what differs",
-			`  jetvol volume reconcile db-01`,
-			nil,
+			`  jetvol volume reconcile db-01
+  jetvol volume reconcile db-01 --believe backend`,
+			func(c *cobra.Command, args *volume.Args) {
+				choice(c, &oneOf[volume.Side]{&args.Believe, []volume.Side{volume.BelieveBackend}, "SIDE"}, "believe",
+					"take over the size and the nodes that the backend has, also of a volume at rest", []string{string(volume.BelieveBackend)})
+			},
+			aVolume,
+		},
+		{
+			volume.VerbAdopt, "adopt NAME", "Make a record of a volume that only a backend has",
+			`  jetvol volume adopt db-01
+  jetvol volume adopt db-01 --backend ceph-ssd --id default.db-01.1 --validate-only`,
+			func(c *cobra.Command, args *volume.Args) {
+				c.Flags().StringVar(&args.Backend, "backend", "", "backend that has the volume (default the worker's)")
+				c.Flags().StringVar((*string)(&args.ID), "volume-id", "", "refuse an object of another id")
+			},
 			aVolume,
 		},
 		{

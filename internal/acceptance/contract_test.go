@@ -226,7 +226,9 @@ func acceptedVerbs(state volume.State) []string {
 			command.Args.Node, command.Args.Mode = "another", volume.ReadOnly
 		}
 		decision, err := fsm.Decide(record, command, time.Unix(0, 0))
-		if err == nil && decision.Action == fsm.ActionObserve {
+		if err == nil && verb == volume.VerbAdopt {
+			_, err = fsm.Adopt(record, command, record.ID, record.Spec, time.Unix(0, 0))
+		} else if err == nil && decision.Action == fsm.ActionObserve {
 			_, err = fsm.Reconcile(record, command, seen, time.Unix(0, 0))
 		}
 		if err == nil {

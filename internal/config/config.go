@@ -42,8 +42,23 @@ type Backend struct {
 	// zero means any number. A deeper one is refused, or copied whole if AutoFlatten is set.
 	MaxDepth    int
 	AutoFlatten bool
+	// RecordOnly says what becomes of a volume that the backend does not have any more;
+	// empty means the default policy.
+	RecordOnly volume.RecordOnly
+	// BackendOnly says what becomes of a volume that only the backend has; empty means the
+	// default policy.
+	BackendOnly BackendOnly
 	Settings    Settings
 }
+
+// BackendOnly says what a sweep does with an object that no record is of.
+type BackendOnly string
+
+// The policies.
+const (
+	BackendOnlyIgnore BackendOnly = "ignore" // it is told; the default
+	BackendOnlyImport BackendOnly = "import" // it is adopted
+)
 
 // Settings are the keys of one driver: a *[Local], a *[Null] or a *[Ceph].
 type Settings interface {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,6 +119,22 @@ func duration(target *time.Duration) value {
 func yes(target *bool) value {
 	return scalar("true or false", "!!bool", func(text string) error {
 		*target = strings.EqualFold(text, "true")
+		return nil
+	})
+}
+
+// oneOf is one of the given words.
+func oneOf[T ~string](target *T, all []T) value {
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = string(one)
+	}
+	wants := "one of " + strings.Join(names, ", ")
+	return word(wants, func(text string) error {
+		if !slices.Contains(names, text) {
+			return fmt.Errorf("want %s, got %q", wants, shorten(text))
+		}
+		*target = T(text)
 		return nil
 	})
 }

@@ -122,7 +122,7 @@ func (s *storm) url() string { return "nats://" + s.listen }
 
 // start starts a server on the storm's directory and address.
 func (s *storm) start(log io.Writer) error {
-	args := append([]string{"up", "--dir", s.place.Data(), "--listen", s.listen}, s.store.Flags()...)
+	args := append([]string{"up", "--dir", s.place.Data(), "--listen", s.listen, "--reconcile-interval", "0"}, s.store.Flags()...)
 	started, err := trial.Start(log, readyLine, s.binary, args...)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ type chain struct {
 	source      volume.SnapshotKey
 	loose       bool // a flatten that did not end well may have ended the being a clone
 	readOnly    bool
+	unknown     bool      // adopted with whatever the backend had
 	half        certainty // whether a restore began and did not end
 }
 
@@ -30,7 +31,7 @@ const (
 func newChain(args volume.Args) chain { return chain{source: args.Source, readOnly: args.ReadOnly} }
 
 func (c chain) mayHave(name volume.SnapshotName) bool {
-	return c.sure.has(string(name)) || c.maybe.has(string(name))
+	return c.unknown || c.sure.has(string(name)) || c.maybe.has(string(name))
 }
 
 func (c chain) mustHave(name volume.SnapshotName) bool { return c.sure.has(string(name)) }
@@ -129,16 +130,16 @@ func (m model) allowsClone(c verify.Command, code volume.Code) (allowed, settled
 
 func (c chain) allowsDelete(code volume.Code) bool {
 	if code == volume.ErrHasSnapshots {
-		return c.sure.size()+c.maybe.size() > 0
+		return c.unknown || c.sure.size()+c.maybe.size() > 0
 	}
 	return code == "" && c.sure.size() == 0
 }
 
 func (c chain) allowsFlatten(code volume.Code) bool {
 	if code == volume.ErrNotAClone {
-		return c.source.IsZero() || c.loose
+		return c.unknown || c.source.IsZero() || c.loose
 	}
-	return code == "" && !c.source.IsZero()
+	return code == "" && (c.unknown || !c.source.IsZero())
 }
 
 // long are operations that may tell of their progress any number of times.

@@ -68,6 +68,10 @@ func (m model) operate(c verify.Command, answer commands.Reply) (next model, pos
 			next.maxSize = unknownSize
 		}
 	}
+	if c.Verb == volume.VerbAdopt {
+		next.id = answer.VolumeID
+		next.minSize, next.maxSize, next.held, next.chain = 0, unknownSize, holders{}, chain{unknown: true}
+	}
 	if answer.Outcome == volume.Succeeded {
 		next, possible = next.succeeded(c, answer.State, steps)
 	} else {
@@ -99,6 +103,8 @@ func (m model) refused(c verify.Command, code volume.Code) bool {
 		return true
 	case c.Verb == volume.VerbReconcile: // the backend did not say what it has
 		return !c.ValidateOnly && m.allows(c, "") && slices.Contains(backendCodes, code)
+	case c.Verb == volume.VerbAdopt:
+		return m.allows(c, "") && slices.Contains(append(adoptCodes, backendCodes...), code)
 	}
 	return false
 }
@@ -108,12 +114,17 @@ var backendCodes = []volume.Code{
 	volume.ErrBackendBusy, volume.ErrBackendUnavailable, volume.ErrBackendAborted, volume.ErrBackendExhausted,
 }
 
+// adoptCodes are answers to an adopt of what the backend does not have, or not of that id.
+var adoptCodes = []volume.Code{volume.ErrBackendNotFound, volume.ErrPreconditionFailed}
+
 // admission returns why a command is refused without a look at its verb's own rules.
 func (m model) admission(c verify.Command) volume.Code {
 	switch {
 	case c.Verb == volume.VerbCreate && m.exists() && m.state != volume.StatePending:
 		return volume.ErrVolumeExists
-	case c.Verb != volume.VerbCreate && c.Verb != volume.VerbCancel && !m.exists():
+	case c.Verb == volume.VerbAdopt && m.exists():
+		return volume.ErrVolumeExists
+	case c.Verb != volume.VerbCreate && c.Verb != volume.VerbAdopt && c.Verb != volume.VerbCancel && !m.exists():
 		return volume.ErrVolumeNotFound
 	case !c.Deadline.IsZero() && c.Deadline.Before(c.Called):
 		return volume.ErrDeadlineExceeded
@@ -128,6 +139,7 @@ func (m model) admission(c verify.Command) volume.Code {
 // takenIn are the states in which a verb is taken up.
 var takenIn = map[volume.Verb][]volume.State{
 	volume.VerbCreate:    {volume.StatePending, volume.StateDeleted},
+	volume.VerbAdopt:     {volume.StatePending, volume.StateDeleted},
 	volume.VerbDelete:    {volume.StateAvailable, volume.StatePending, volume.StateError},
 	volume.VerbAttach:    {volume.StateAvailable, volume.StateAttached},
 	volume.VerbDetach:    {volume.StateAttached},

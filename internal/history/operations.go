@@ -13,8 +13,12 @@ import (
 func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model, bool) {
 	from := m.state
 	m.state = to
-	if c.Verb == volume.VerbReconcile {
-		return m.reconciled(from, steps)
+	switch c.Verb {
+	case volume.VerbReconcile:
+		return m.reconciled(c, from, steps)
+	case volume.VerbAdopt:
+		m.held = holders{unknown: to == volume.StateAttached}
+		return m, steps == 1 && slices.Contains(inUse, to)
 	}
 	if steps < 2 || steps%2 != 0 && !slices.Contains(long, c.Verb) {
 		return m, false
@@ -78,15 +82,25 @@ func (m model) gone(node volume.Node, from volume.State) (model, bool) {
 	}
 }
 
+// inUse are the states of a volume that is there and at rest.
+var inUse = []volume.State{volume.StateAvailable, volume.StateAttached}
+
 // reconciled returns the volume after a reconcile: one transition. The backend is
-// believed where the record knows nothing better; else only a volume that is gone there
-// is in error.
-func (m model) reconciled(from volume.State, steps uint64) (model, bool) {
+// believed where the record knows nothing better, or the command says so; else only a volume
+// that is gone there is in error, or deleted, as the policy of the backend is.
+func (m model) reconciled(c verify.Command, from volume.State, steps uint64) (model, bool) {
 	if steps != 1 {
 		return m, false
 	}
-	if from == volume.StateAvailable || from == volume.StateAttached {
-		return m, m.state == from || m.state == volume.StateError
+	settled := slices.Contains(inUse, from)
+	switch {
+	case settled && m.state == volume.StateDeleted:
+		m.held, m.chain = holders{}, chain{}
+		return m, true
+	case settled && (m.state == volume.StateError || m.state == from && c.Args.Believe == ""):
+		return m, true
+	case settled && c.Args.Believe == "":
+		return m, false
 	}
 	m.minSize, m.maxSize = 0, unknownSize
 	m.held = holders{unknown: m.state == volume.StateAttached}

@@ -90,6 +90,7 @@ func (t *trial) start(armed ...arming) (*process, error) {
 	id := workerID(len(t.workers) + 1)
 	args := []string{
 		"worker", "--server", t.site.server.URL(), "--no-provision", "--id", id, "--log-level", "debug",
+		"--reconcile-interval", "0", // what is killed is the command that the trial sends
 	}
 	p, err := startProcess(t.binary, id, append(args, t.room.Flags()...), environment(t.room.failpoints(), armed), t.log)
 	if err == nil {

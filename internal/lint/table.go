@@ -69,6 +69,7 @@ var table = map[string]rule{
 	"quotas": {layer: engine, peers: []string{"worker/ownership"}, tests: []string{"internal/provision", "worker", "backends/null"}},
 	"doctor": {layer: systems},
 
+	"drift":   {layer: systems, tests: []string{"internal/provision"}},
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},
 	"rollout": {layer: systems, tests: []string{"internal/provision"}},

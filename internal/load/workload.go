@@ -41,7 +41,7 @@ var fitting = map[volume.State][]volume.Verb{
 // unfitting are all verbs that need no target.
 var unfitting = []volume.Verb{
 	volume.VerbCreate, volume.VerbDelete, volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbReconcile,
-	volume.VerbNodeGone, volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
+	volume.VerbNodeGone, volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten, volume.VerbAdopt,
 }
 
 // workload makes up the requests of one client.
@@ -104,6 +104,10 @@ func (w *workload) args(verb volume.Verb, seen sight) volume.Args {
 		args.Snapshot = seen.kept
 		if seen.kept == "" || w.percent(10) {
 			args.Snapshot = snapshotNames[w.rng.IntN(len(snapshotNames))]
+		}
+	case volume.VerbReconcile:
+		if w.percent(30) {
+			args.Believe = volume.BelieveBackend
 		}
 	case volume.VerbNodeGone: // often one that holds nothing
 		args.Node, args.Reason = w.node(), "a drill"

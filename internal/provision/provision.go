@@ -110,6 +110,7 @@ func Configs(o Options) []jetstream.StreamConfig {
 		kv.LeasesConfig(replicas),
 		kv.SnapshotsConfig(replicas),
 		kv.QuotasConfig(replicas),
+		kv.DriftConfig(replicas),
 	}
 }
 

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const testTimeout = 30 * time.Second
 
 var allStreams = []string{
-	commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket, "KV_" + kv.QuotasBucket,
+	commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket, "KV_" + kv.QuotasBucket, "KV_" + kv.DriftBucket,
 }
 
 func testContext(t *testing.T) context.Context {

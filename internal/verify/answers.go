@@ -146,7 +146,7 @@ func (r *report) buried(c Command, letters int) {
 // replyOf returns the answer that a final event stands for.
 func replyOf(t volume.Transition) commands.Reply {
 	outcome := volume.Outcome{
-		CommandID: t.CommandID, Verb: t.Verb, Result: resultOf(t.Event),
+		CommandID: t.CommandID, Verb: t.Verb, Result: resultOf(t),
 		Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
 		Snapshot: t.Snapshot,
 	}
@@ -156,12 +156,19 @@ func replyOf(t volume.Transition) commands.Reply {
 	return commands.NewReply(t.Key, outcome, false)
 }
 
-func resultOf(event volume.Event) volume.Result {
-	switch event {
+// resultOf returns how a command has ended whose final event is t. A drift that an attach has
+// found is its failure; one that a reconcile has found is what it was for.
+func resultOf(t volume.Transition) volume.Result {
+	switch t.Event {
 	case volume.EventRejected:
 		return volume.Rejected
 	case volume.EventFail, volume.EventCancelled, volume.EventRefused:
 		return volume.Failed
+	case volume.EventDrifted:
+		if t.Verb != volume.VerbReconcile {
+			return volume.Failed
+		}
+		return volume.Succeeded
 	default:
 		return volume.Succeeded
 	}

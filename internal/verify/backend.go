@@ -13,6 +13,8 @@ import (
 // none. What the backend has of a volume in error is open until it is reconciled, and a
 // volume in progress is told by [Records].
 //
+// What a record is marked as drifted for is no disagreement: it is told.
+//
 // A data file may be longer than its object in one case: the volume's last resize did
 // not succeed. The file is lengthened before the object says so, and a resize that was
 // cancelled between the two leaves it so until the next one. In the same way a restore that
@@ -40,17 +42,21 @@ func Backend(e Evidence) []Fault {
 }
 
 func (r *report) present(record volume.Record, objects []backends.Object) {
+	if len(objects) == 0 && tellsDrift(record.Spec, volume.DriftGhost) {
+		return
+	}
 	if len(objects) != 1 {
 		r.add(Disagreement, record.Key, "record is %s, backend has %d objects", record.State, len(objects))
 		return
 	}
 	object := objects[0]
 	switch {
+	case object.ID != record.ID && tellsDrift(record.Spec, volume.DriftOwner):
 	case object.ID != record.ID:
 		r.add(Disagreement, record.Key, "record has id %s, backend %s", record.ID, object.ID)
-	case object.Size != record.Size:
+	case object.Size != record.Size && !tellsDrift(record.Spec, volume.DriftSize):
 		r.add(Disagreement, record.Key, "record has size %s, backend %s", record.Size, object.Size)
-	case !reflect.DeepEqual(object.Attachments, record.Attachments):
+	case !reflect.DeepEqual(object.Attachments, record.Attachments) && !tellsDrift(record.Spec, volume.DriftNode):
 		r.add(Disagreement, record.Key, "record has attachments %#v, backend %#v", record.Attachments, object.Attachments)
 	case (record.State == volume.StateAttached) != (len(record.Attachments) > 0):
 		r.add(Disagreement, record.Key, "record is %s, held by %s", record.State, record.Attachments)
@@ -73,7 +79,7 @@ func abandonedResizes(transitions []volume.Transition) map[volume.ID]bool {
 		switch {
 		case !t.Final || t.Event == volume.EventRejected:
 		case t.Verb == volume.VerbResize:
-			abandoned[t.VolumeID] = resultOf(t.Event) != volume.Succeeded
+			abandoned[t.VolumeID] = resultOf(t) != volume.Succeeded
 		case t.Event == volume.EventRestored:
 			abandoned[t.VolumeID] = false
 		}
@@ -110,7 +116,7 @@ func abandonedRestores(transitions []volume.Transition) map[volume.ID]bool {
 	abandoned := map[volume.ID]bool{}
 	for _, t := range transitions {
 		if t.Final && t.Verb == volume.VerbRestore && t.Event != volume.EventRejected {
-			abandoned[t.VolumeID] = resultOf(t.Event) != volume.Succeeded
+			abandoned[t.VolumeID] = resultOf(t) != volume.Succeeded
 		}
 	}
 	return abandoned

@@ -28,6 +28,9 @@ func Chains(e Evidence) []Fault {
 		record := e.Records[key]
 		switch record.State {
 		case volume.StateAvailable, volume.StateAttached:
+			if tellsDrift(record.Spec, volume.DriftGhost) || tellsDrift(record.Spec, volume.DriftOwner) {
+				continue // what is entered stays, in case it comes back
+			}
 			c := chain{record: record, told: told[key], entries: entries[key], backend: e.Snapshots[key], files: e.Files.Snapshots[key]}
 			if c.told == nil {
 				c.told = newLineage(record.Source)
@@ -138,6 +141,7 @@ func (r *report) entered(c chain) {
 		found[entry.Snapshot] = true
 		snapshot, there := c.told.find(entry.Snapshot)
 		switch {
+		case !there && c.told.unnamed: // the count tells
 		case !there:
 			r.add(Disagreement, key, "snapshot %s is entered, by the events there is none", entry.Snapshot)
 		case entry.Kind != Committed:

@@ -169,7 +169,7 @@ func (op *operation) mustHaveEffect() bool {
 }
 
 func (op *operation) succeeded() bool {
-	return op.end.ID != "" && resultOf(op.end.Event) == volume.Succeeded
+	return op.end.ID != "" && resultOf(op.end) == volume.Succeeded
 }
 
 // node returns the node that the operation declares gone.

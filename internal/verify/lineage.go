@@ -27,6 +27,9 @@ type lineage struct {
 	source      volume.SnapshotKey
 	half        volume.SnapshotName
 	owner       uint64 // epoch of whom the latest restore was begun by
+	// unnamed says that there are snapshots whose names no event tells: they were adopted
+	// with the volume, or are what a reconcile has found of those that were told.
+	unnamed bool
 }
 
 func newLineage(source volume.SnapshotKey) *lineage {
@@ -63,6 +66,7 @@ func (r *report) lineage(transitions []volume.Transition) *lineage {
 		if t.Event == volume.EventCreate || t.Event == volume.EventRecreate {
 			l = newLineage(t.Spec.Source)
 		}
+		l.adopts(t)
 		if t.Event == volume.EventSnapshot && t.Snapshot != nil {
 			begun[t.CommandID] = *t.Snapshot
 		}
@@ -72,6 +76,14 @@ func (r *report) lineage(transitions []volume.Transition) *lineage {
 		r.describes(t, l)
 	}
 	return l
+}
+
+// adopts takes over what a backend had without a record.
+func (l *lineage) adopts(t volume.Transition) {
+	if t.Event == volume.EventAdopted {
+		*l = *newLineage(t.Spec.Source)
+		l.half, l.unnamed = t.Spec.HalfRestored, t.Spec.Snapshots > 0
+	}
 }
 
 // begins checks that an operation may begin.
@@ -90,7 +102,7 @@ func (r *report) begins(t volume.Transition, l *lineage) {
 	case volume.EventPrune, volume.EventRestore:
 		if t.Snapshot == nil {
 			r.add(Lost, t.Key, "event %s (%s): of no snapshot", t.ID, t.Event)
-		} else if _, there := l.find(t.Snapshot.Name); !there {
+		} else if _, there := l.find(t.Snapshot.Name); !there && !l.unnamed {
 			r.add(Disagreement, t.Key, "event %s: %s of snapshot %s, which there is not", t.ID, t.Event, t.Snapshot.Name)
 		}
 	default:
@@ -117,12 +129,13 @@ func (r *report) beginsSnapshot(t volume.Transition, l *lineage) {
 // snapshots follows which there are. Begun is the snapshot that the command of the event
 // is to make, if it is one of those.
 func (r *report) snapshots(t volume.Transition, l *lineage, begun volume.Snapshot) {
-	if t.Event == volume.EventDeleted {
+	if t.To == volume.StateDeleted { // deleted, or gone
+		l.unnamed = false
 		l.sure, l.maybe = map[volume.SnapshotName]volume.Snapshot{}, map[volume.SnapshotName]volume.Snapshot{}
 	}
-	if !t.Final || t.Event == volume.EventReconciled {
-		if t.Event == volume.EventReconciled {
-			l.counted(t.Spec.Snapshots)
+	if !t.Final || t.Verb == volume.VerbReconcile {
+		if t.Verb == volume.VerbReconcile {
+			l.compared(t)
 		}
 		return
 	}
@@ -157,6 +170,22 @@ func (l *lineage) settled(t volume.Transition) {
 	if t.Event == volume.EventCancelled || t.Event == volume.EventRefused {
 		l.counted(t.Spec.Snapshots)
 	}
+}
+
+// compared takes over what a reconcile says. One that finds another number than was recorded
+// does not tell which are missing.
+func (l *lineage) compared(t volume.Transition) {
+	if t.Event == volume.EventDrifted && tellsDrift(t.Spec, volume.DriftSnapshots) {
+		*l = lineage{source: l.source, half: l.half, owner: l.owner, unnamed: t.Spec.Snapshots > 0,
+			sure: map[volume.SnapshotName]volume.Snapshot{}, maybe: map[volume.SnapshotName]volume.Snapshot{}}
+		return
+	}
+	l.counted(t.Spec.Snapshots)
+}
+
+// tellsDrift reports whether the volume is marked as drifted in that way.
+func tellsDrift(spec volume.Spec, kind volume.DriftKind) bool {
+	return spec.Drift != nil && slices.ContainsFunc(spec.Drift.Differences, func(d volume.Difference) bool { return d.Kind == kind })
 }
 
 // counted takes over how many there are: none or all of those that are open.
@@ -225,7 +254,7 @@ func (r *report) describes(t volume.Transition, l *lineage) {
 		r.add(Disagreement, t.Key, "event %s (%s): a clone of %q, want %q", t.ID, t.Event, spec.Source, l.source)
 		l.source = spec.Source
 	}
-	if least, most := len(l.sure), len(l.sure)+len(l.maybe); spec.Snapshots < least || spec.Snapshots > most {
+	if least, most := len(l.sure), len(l.sure)+len(l.maybe); !l.unnamed && (spec.Snapshots < least || spec.Snapshots > most) {
 		r.add(Disagreement, t.Key, "event %s (%s): %d snapshots, want %d to %d", t.ID, t.Event, spec.Snapshots, least, most)
 	}
 	if spec.ReadOnly && !spec.Attachments.ReadOnly() {

@@ -24,7 +24,7 @@ func Tally(e Evidence) string {
 			continue
 		}
 		ended[kind]++
-		if resultOf(t.Event) == volume.Succeeded {
+		if resultOf(t) == volume.Succeeded {
 			succeeded[kind]++
 		}
 	}

@@ -142,6 +142,20 @@ type Claim struct {
 	serving   bool // guarded by member.mu
 }
 
+// Serves returns the partitions that this worker takes commands from now, in their order,
+// and a channel that is closed at the next change, of them or of anything else.
+func (m *Member) Serves() (partitions []int, changed <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for partition, claim := range m.claims {
+		if claim.serving && !claim.isLost {
+			partitions = append(partitions, partition)
+		}
+	}
+	slices.Sort(partitions)
+	return partitions, m.changed
+}
+
 func (c *Claim) lose() {
 	if !c.isLost {
 		c.isLost = true
@@ -159,6 +173,7 @@ func (c *Claim) Serving() {
 	defer c.member.mu.Unlock()
 	c.serving = true
 	c.member.checkServed()
+	c.member.signal()
 }
 
 // Release gives the partition up: nothing more is taken from it. What the worker is still

@@ -35,6 +35,10 @@ func allDeeds() []deed {
 		{subject: "volume.tx.default.deed.ready", may: []string{"worker"}},
 		{subject: "volume.event.default.deed.ready"},
 		{subject: "volume.dead.default.deed.create", may: []string{"worker"}},
+		{subject: "volume.query.get", may: []string{"publisher", "operator", "auditor"}},
+		{subject: "$SRV.INFO", may: []string{"publisher", "operator", "auditor"}},
+		{subscribe: true, subject: "volume.query.>", may: []string{"worker"}}, // or a wrong answer could be given
+		{subscribe: true, subject: "$SRV.>", may: []string{"worker"}},
 		{subject: "$JS.API.ACCOUNT.PURGE.JETVOL"},
 		{subject: "$JS.API.META.LEADER.STEPDOWN"},
 		{subject: "$SYS.REQ.SERVER.PING"},
@@ -68,9 +72,9 @@ func deedsOfStream(stream string) []deed {
 	// In the account of auditors the API has another prefix.
 	auditorReads := map[string][]string{
 		"STREAM.INFO.STREAM_NAME":          {stream},
-		"STREAM.MSG.GET.STREAM_NAME":       {"VOLUME_EVENTS", "KV_volumes", "KV_snapshots"},
-		"CONSUMER.CREATE.STREAM_NAME.deed": {"VOLUME_EVENTS", "KV_volumes"},
-		"CONSUMER.DELETE.STREAM_NAME.deed": {"VOLUME_EVENTS", "KV_volumes"},
+		"STREAM.MSG.GET.STREAM_NAME":       {"VOLUME_EVENTS", "KV_volumes", "KV_snapshots", "KV_drift", "KV_quotas"},
+		"CONSUMER.CREATE.STREAM_NAME.deed": {"VOLUME_EVENTS", "KV_volumes", "KV_drift"},
+		"CONSUMER.DELETE.STREAM_NAME.deed": {"VOLUME_EVENTS", "KV_volumes", "KV_drift"},
 	}
 	add := func(request string, may ...string) {
 		subject := strings.ReplaceAll(request, "STREAM_NAME", stream)
@@ -99,8 +103,8 @@ func deedsOfStream(stream string) []deed {
 	add("STREAM.MSG.GET.STREAM_NAME", append(when(!is("VOLUME_DEAD_LETTERS"), "worker"), "operator")...)
 	add("STREAM.MSG.DELETE.STREAM_NAME",
 		append(when(is("VOLUME_COMMANDS"), "worker"), when(is("VOLUME_COMMANDS", "VOLUME_DEAD_LETTERS"), "operator")...)...)
-	workerReads := is("VOLUME_COMMANDS", "KV_volumes", "KV_leases", "KV_snapshots")
-	operatorReads := is("VOLUME_EVENTS", "VOLUME_DEAD_LETTERS", "KV_volumes", "KV_snapshots")
+	workerReads := is("VOLUME_COMMANDS", "KV_volumes", "KV_leases", "KV_snapshots", "KV_drift", "KV_quotas")
+	operatorReads := isBucket && !is("KV_outcomes") || is("VOLUME_EVENTS", "VOLUME_DEAD_LETTERS")
 	add("CONSUMER.CREATE.STREAM_NAME.deed", append(when(workerReads, "worker"), when(operatorReads, "operator")...)...)
 	add("CONSUMER.DELETE.STREAM_NAME.deed",
 		append(when(workerReads && isBucket, "worker"), when(operatorReads, "operator")...)...)
@@ -111,8 +115,8 @@ func deedsOfStream(stream string) []deed {
 		return deeds
 	}
 	record := deed{subject: "$KV." + bucket + ".default.deed", may: []string{"worker"}}
-	if bucket == "snapshots" {
-		record.may = append(record.may, "operator") // it changes labels
+	if slices.Contains([]string{"snapshots", "drift", "quotas"}, bucket) {
+		record.may = append(record.may, "operator") // it changes labels and limits, and repairs
 	}
 	return append(deeds, record)
 }
@@ -174,7 +178,7 @@ func TestSecurity_Example_EveryOtherDeedIsRefused(t *testing.T) {
 func TestSecurity_PlantedPermission_IsNamed(t *testing.T) {
 	for _, plant := range []struct{ name, old, new, want string }{
 		{
-			"a publisher who may forge events", `publish: [ "volume.command.>" ]`, `publish: [ "volume.>" ]`,
+			"a publisher who may forge events", `publish: [ "volume.command.>", "volume.query.>", "$SRV.>" ]`, `publish: [ "volume.>", "$SRV.>" ]`,
 			"publisher: publish volume.event.default.deed.ready: done true, want false",
 		},
 		{

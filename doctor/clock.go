@@ -14,8 +14,12 @@ import (
 // skewTold is how far clocks may differ.
 const skewTold = time.Second
 
-// eventsRead is how many of the latest events are looked at for the clocks of workers.
-const eventsRead = 32
+// eventsRead is how many of the latest events are looked at for the clocks of workers. So
+// many as behindEvents of one worker have to say that its clock is behind.
+const (
+	eventsRead   = 32
+	behindEvents = 3
+)
 
 func checkClock(ctx context.Context, e *examination) []Finding {
 	findings := e.clockHere()
@@ -89,9 +93,10 @@ func (e *examination) workerClocks(ctx context.Context) []Finding {
 	for _, lease := range e.leases {
 		skews[lease.Value.Worker] = max(0, lease.Value.JoinedAt.Sub(lease.Created))
 	}
-	for worker, delay := range e.eventDelays(ctx) {
-		if known, alive := skews[worker]; alive && (-delay).Abs() > known.Abs() {
-			skews[worker] = -delay
+	for worker, d := range e.eventDelays(ctx) {
+		known, alive := skews[worker]
+		if told := d.least < 0 || d.events >= behindEvents; alive && told && d.least.Abs() > known.Abs() {
+			skews[worker] = -d.least
 		}
 	}
 	var findings []Finding
@@ -101,24 +106,33 @@ func (e *examination) workerClocks(ctx context.Context) []Finding {
 	return findings
 }
 
-// eventDelays returns how long the quickest of the latest events of each worker was on its
-// way to the stream, by the worker's clock and the server's.
-func (e *examination) eventDelays(ctx context.Context) map[string]time.Duration {
-	delays := map[string]time.Duration{}
+// delays is how long the quickest of some events was on its way to the stream, by the clock
+// of its worker and the server's.
+type delays struct {
+	least  time.Duration
+	events int
+}
+
+// eventDelays returns the delays of the latest events, by worker.
+func (e *examination) eventDelays(ctx context.Context) map[string]delays {
+	byWorker := map[string]delays{}
 	last := e.streams[events.StreamName].value.State.LastSeq
 	for n := uint64(0); n < eventsRead && n < last; n++ {
 		answer := e.messageAt(ctx, events.StreamName, last-n)
 		if answer.err != nil {
-			return delays
+			return byWorker
 		}
 		event, err := events.Decode(answer.value.Message.Data)
 		if err != nil {
 			continue
 		}
 		delay := answer.value.Message.Time.Sub(event.Data.Time)
-		if known, seen := delays[event.Data.Worker]; !seen || delay < known {
-			delays[event.Data.Worker] = delay
+		known := byWorker[event.Data.Worker]
+		if known.events == 0 || delay < known.least {
+			known.least = delay
 		}
+		known.events++
+		byWorker[event.Data.Worker] = known
 	}
-	return delays
+	return byWorker
 }

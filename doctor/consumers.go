@@ -46,8 +46,11 @@ func checkConsumers(ctx context.Context, e *examination) []Finding {
 		}))
 	}
 	if len(findings) == 0 {
-		findings = append(findings, note("consumers.moving", Finding{
-			Text: fmt.Sprintf("all %d partitions are served; %d commands wait, %d are worked on", commands.Partitions, waiting, running),
+		findings = append(findings, note("consumers.fine", Finding{Text: fmt.Sprintf("all %d consumers are as they should be", commands.Partitions)}))
+	}
+	if waiting+running > 0 {
+		findings = append(findings, note("consumers.lag", Finding{
+			Found: count(waiting+running, "command"), Text: fmt.Sprintf("%s wait, %d are worked on", count(waiting, "command"), running),
 		}))
 	}
 	return findings

@@ -45,7 +45,7 @@ func TestExamine_Healthy_NothingToDo(t *testing.T) {
 	report.want("clock.here")
 	report.want("clock.worker", "w1")
 	report.want("workers.live", "w1", "partitions 0-15")
-	report.want("consumers.moving", "0 commands wait")
+	report.want("consumers.fine", "all 16")
 	report.want("dead_letters.none")
 	report.want("volumes.fine", "0 volumes")
 	if want := "ok, 0 warnings, 0 errors, 2 unknown"; !strings.HasSuffix(report.String(), want) {

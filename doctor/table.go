@@ -33,10 +33,10 @@ var checks = []Check{
 	{"connectivity", "the server, and whether JetStream answers", []Kind{
 		{"connectivity.server", OK, "the server was reached; its name, version and cluster, and the round trip", ""},
 		{"connectivity.plain_text", Warning, "the connection to another machine is not encrypted", "use a URL with tls:// and --tlsca"},
-		{"connectivity.unreachable", Error, "no server answers, or it refuses the credentials; nothing else was looked at", "jetvol up, or look at --server, --context and --creds"},
+		{"connectivity.unreachable", Error, "no server answers, or it refuses the credentials; nothing else was looked at", "start one (`jetvol up`), or look at --server, --context and --creds"},
 		{"connectivity.lost", Error, "the server does not answer any more", "nats server check connection"},
 		{"connectivity.no_jetstream", Error, "JetStream is not enabled, or not for this account", "add a block jetstream {} to the server's configuration"},
-		{"connectivity.silent", Error, "JetStream does not answer: in a cluster, it has no leader", "nats server report jetstream"},
+		{"connectivity.silent", Error, "JetStream does not answer: in a cluster, it has no leader", "`nats server report jetstream` with a user of the system account"},
 	}},
 	{"account", "JetStream's limits of the account", []Kind{
 		{"account.room", OK, "there is room", ""},
@@ -75,7 +75,7 @@ var checks = []Check{
 		{"sync.unknown", Unknown, "no monitoring port was given", "jetvol doctor --monitor http://HOST:8222"},
 		{"sync.unreachable", Warning, "the monitoring port does not answer", "curl {object}/varz"},
 		{"sync.storage", OK, "the server has room for JetStream", ""},
-		{"sync.storage_near_full", Warning, "the server uses 80 % of what it has for JetStream", "nats server report jetstream"},
+		{"sync.storage_near_full", Warning, "the server uses 80 % of what it has for JetStream", "a greater max_file_store, or another disk"},
 	}},
 	{"clock", "this machine's clock against the servers', and the workers' against them", []Kind{
 		{"clock.here", OK, "this machine and the server agree", ""},
@@ -97,7 +97,8 @@ var checks = []Check{
 		{"workers.unknown", Unknown, "the leases cannot be read", ""},
 	}},
 	{"consumers", "the consumers of the 16 partitions, and commands that wait", []Kind{
-		{"consumers.moving", OK, "all partitions are served; what waits, and what is worked on", ""},
+		{"consumers.fine", OK, "every partition's consumer is there and is asked for commands", ""},
+		{"consumers.lag", Info, "how many commands wait, and how many are worked on", ""},
 		{"consumers.missing", Warning, "a partition has no consumer: no worker has ever served it", workerRemedy},
 		{"consumers.settings", Error, "a consumer has another setting than workers give it; the next takeover sets it", "restart the worker that serves the partition"},
 		{"consumers.paused", Error, "somebody has paused the consumer", "nats consumer resume VOLUME_COMMANDS {object}"},
@@ -116,13 +117,13 @@ var checks = []Check{
 		{"volumes.stuck", Error, "an operation has not moved for long, and its worker is gone", "jetvol volume reconcile {object}"},
 		{"volumes.slow", Info, "an operation has not moved for long; its worker is alive", "jetvol volume get {object}"},
 		{"volumes.drifted", Warning, "the backend differs from the record", "jetvol volume reconcile {object}"},
-		{"volumes.unreadable", Error, "a record cannot be read", "jetvol version"},
+		{"volumes.unreadable", Error, "a record cannot be read", "upgrade jetvol if it says so; else compare the record with the volume's events"},
 		{"volumes.bounded", Info, "there are more than were looked at", "jetvol doctor --deep"},
 		{"volumes.unknown", Unknown, "the records cannot be read", ""},
 	}},
 	{"backends", "how the backends are: opened here with --config or --dir, else as the workers tell", []Kind{
 		{"backends.up", OK, "the backend answers", ""},
 		{"backends.down", Error, "the backend does not answer", "jetvol config check FILE"},
-		{"backends.unknown", Unknown, "nobody who could tell was asked, or answers", "jetvol doctor --config FILE, or the metric jetvol_backend_up of each worker"},
+		{"backends.unknown", Unknown, "nobody who could tell was asked, or answers", "`jetvol doctor --config FILE`, or the metric jetvol_backend_up of each worker"},
 	}},
 }

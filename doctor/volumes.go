@@ -95,7 +95,7 @@ func (w *ward) result() []Finding {
 		}
 		if more := n - maxTold; more > 0 {
 			w.findings = append(w.findings, note(code, Finding{
-				Object: "others", Found: fmt.Sprint(more), Text: fmt.Sprintf("%d more like these", more), Remedy: "jetvol volume list --all",
+				Object: "others", Found: fmt.Sprint(more), Text: fmt.Sprintf("%d more like these", more), Remedy: "jetvol volume list --all-projects",
 			}))
 		}
 	}

@@ -77,11 +77,15 @@ func TestVolumes_Many_LooksAndTellsSomeUnlessDeep(t *testing.T) {
 	case <-c.ctx.Done():
 		t.Fatal("records are not stored")
 	}
+	c.plant("last", volume.StateAttaching, time.Hour, nil)
 	report := c.examine(doctor.Options{})
 	report.want("volumes.bounded", "1000 volumes", "--deep")
+	report.none("volumes.stuck")
 	report.want("volumes.error", "10 more")
 	if got := len(report.find("volumes.error")); got != 21 {
 		t.Errorf("got %d findings, want 20 and how many more", got)
 	}
-	c.examine(doctor.Options{Deep: true}).none("volumes.bounded")
+	report = c.examine(doctor.Options{Deep: true})
+	report.want("volumes.stuck", "default.last")
+	report.none("volumes.bounded")
 }

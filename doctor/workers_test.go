@@ -116,11 +116,11 @@ func TestClock_LeaseAhead_ByItsDegree(t *testing.T) {
 	report.want("clock.worker_far_off", "worker far is", "ahead of")
 }
 
-// A lease does not tell a clock that is behind; the events of its worker do, unless one of
-// them got onto the stream at once: the others were only late.
-func TestClock_EventsBehind_UnlessOneWasInTime(t *testing.T) {
+// Events tell a clock that is ahead. One that is behind is told by several of them, unless
+// one got onto the stream at once: the others were only late.
+func TestClock_Events_BehindUnlessOneWasInTime(t *testing.T) {
 	c := start(t)
-	for _, id := range []string{"behind", "late"} {
+	for _, id := range []string{"behind", "late", "few", "ahead"} {
 		c.lease(ownership.Lease{Worker: id})
 	}
 	event := func(worker string, ago time.Duration) {
@@ -134,15 +134,22 @@ func TestClock_EventsBehind_UnlessOneWasInTime(t *testing.T) {
 		_, err = c.js.Publish(c.ctx, events.PublishSubject(key, volume.EventReady), data)
 		c.must(err)
 	}
-	event("behind", 20*time.Second)
-	event("late", time.Minute)
+	for range 3 {
+		event("behind", 20*time.Second)
+		event("late", time.Minute)
+		event("dead", time.Minute)
+	}
 	event("late", 0)
-	event("dead", time.Minute)
+	event("few", time.Minute)
+	event("few", time.Minute)
+	event("ahead", -time.Minute)
 	report := c.examine(doctor.Options{})
 	report.want("clock.worker_far_off", "worker behind is", "behind that of the servers")
+	report.want("clock.worker_far_off", "worker ahead is", "ahead of that of the servers")
 	report.want("clock.worker", "late")
-	if got := len(report.find("clock.worker_far_off")); got != 1 {
-		t.Errorf("got %d workers, want one:\n%s", got, report.text())
+	report.want("clock.worker", "few")
+	if got := len(report.find("clock.worker_far_off")); got != 2 {
+		t.Errorf("got %d workers, want two:\n%s", got, report.text())
 	}
 }
 
@@ -198,7 +205,9 @@ func TestConsumers_AckPendingNearItsLimit_Told(t *testing.T) {
 	take(8)
 	c.examine(doctor.Options{}).none("consumers.full")
 	take(1)
-	c.examine(doctor.Options{}).want("consumers.full", "9 not ended", "2 more wait")
+	report := c.examine(doctor.Options{})
+	report.want("consumers.full", "9 not ended", "2 more wait")
+	report.want("consumers.lag", "2 commands wait, 9 are worked on")
 }
 
 func TestDeadLetters_Present_NewestTold(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"text/tabwriter"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/jetvol/jetvol/doctor"
@@ -63,7 +64,8 @@ func (a *app) doctor(c *cobra.Command, f *doctorFlags) error {
 		return err
 	}
 	var report doctor.Report
-	conn, err := a.connect(c.Flags())
+	// What the user may not do is a finding; the client's library would print it, too.
+	conn, err := a.connect(c.Flags(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	switch {
 	case exitCode(err) == exitUsage:
 		return err

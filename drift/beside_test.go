@@ -141,7 +141,7 @@ func TestSweep_KilledInTheMiddle_TheNextOneEndsIt(t *testing.T) {
 	for _, looks := range []int64{1, 8, 21} {
 		ctx, kill := context.WithCancel(s.ctx)
 		var seen atomic.Int64
-		s.driver.hook(func(of context.Context, call string, _ volume.Key) error {
+		s.driver.hook(func(_ context.Context, call string, _ volume.Key) error {
 			if call == "get" && seen.Add(1) == looks {
 				kill()
 			}

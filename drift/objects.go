@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -45,6 +46,7 @@ func (w *sweep) orphans(ctx context.Context, backend *backends.Backend) error {
 			share, shares = 2*share, 2*shares // the shares before are the first 2*share by now
 			continue
 		}
+		slices.SortFunc(candidates, func(a, b backends.Ref) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
 		for _, ref := range candidates {
 			if _, err := w.confirm(ctx, backend, ref); err != nil {
 				return err
@@ -134,7 +136,30 @@ func (w *sweep) confirm(ctx context.Context, backend *backends.Backend, ref back
 	if err != nil || without != differs || after.Revision != before.Revision {
 		return unknown, err
 	}
+	lost, err := w.lost(ctx, after.Value, ref.Key)
+	if err != nil {
+		return unknown, err
+	}
+	if lost.Lost {
+		return agrees, w.tell(ctx, lost)
+	}
 	return differs, w.tell(ctx, w.orphan(backend.Name(), seen, after.Value))
+}
+
+// lost looks whether the object only seems to be an orphan, because the volume's record is
+// lost while its events say that it lives. Any command to the volume brings the record back,
+// and only a reconcile changes nothing else.
+func (w *sweep) lost(ctx context.Context, record volume.Record, key volume.Key) (Found, error) {
+	last, told, err := w.events.Last(ctx, key)
+	t := last.Data
+	if err != nil || !told || t.VolumeID == "" || t.To == volume.StateDeleted || t.Generation <= record.Generation {
+		return Found{}, err
+	}
+	f := Found{Finding: newFinding(key, t.Spec.Backend, nil, now()), State: t.To, Lost: true}
+	f.VolumeID, f.Generation = t.VolumeID, t.Generation
+	record = volume.Record{Key: key, Generation: t.Generation, CommandSequence: t.CommandSequence}
+	f.Command = commands.Request{Verb: volume.VerbReconcile, ID: commandID(volume.VerbReconcile, record, sight{}, nil)}
+	return f, nil
 }
 
 // ownerless returns the record of the name, which may be none or that of a deleted volume.

@@ -100,3 +100,24 @@ func TestSweep_NothingToDoWith_TellsOnly(t *testing.T) {
 		t.Errorf("got %s, want %s", after, before)
 	}
 }
+
+// TestSweep_RecordLost_BroughtBackFromEvents: it is no orphan, whatever the policy is.
+func TestSweep_RecordLost_BroughtBackFromEvents(t *testing.T) {
+	s := start(t)
+	s.create("lost")
+	before := s.record("lost")
+	revision, _, err := s.records.Head(s.ctx, key("lost").String())
+	s.must(err)
+	s.must(s.records.Delete(s.ctx, key("lost").String(), revision))
+	if report := s.sweep(imports); report.Commands != 1 || len(report.Kinds) != 0 {
+		t.Errorf("got %+v, want one command and no finding", report)
+	}
+	s.settle()
+	if after := s.record("lost"); after.ID != before.ID || after.State != before.State || after.Generation != before.Generation+1 {
+		t.Errorf("got %s %s at generation %d, want %s %s one later", after.ID, after.State, after.Generation, before.ID, before.State)
+	}
+	trail := s.trail()
+	if report := s.sweep(imports); report.Commands != 0 || s.trail() != trail {
+		t.Errorf("afterwards: got %+v, want nothing", report)
+	}
+}

@@ -116,30 +116,33 @@ func (w *sweep) examine(ctx context.Context, key volume.Key) (answer, error) {
 		return unknown, w.skip(ctx, key.String(), err)
 	case err != nil:
 		return unknown, err
-	}
-	record := entry.Value
-	if record.Op != nil {
+	case entry.Value.Op != nil:
 		return unknown, w.leftBehind(ctx, entry)
 	}
-	first, known, err := w.lookFor(ctx, record)
+	first, known, err := w.lookFor(ctx, entry.Value)
 	if err != nil || !known {
 		return unknown, err
 	}
-	if v := w.compare(record, first); !v.changes && len(v.differences) == 0 {
+	v := w.compare(entry.Value, first)
+	if !v.changes && len(v.differences) == 0 {
 		return agrees, nil
 	}
-	second, known, err := w.lookFor(ctx, record)
-	if err != nil || !known || !second.same(first) {
+	if sure, err := w.sure(ctx, entry, first); err != nil || !sure {
 		return unknown, err
 	}
-	if rests, err := w.rests(ctx, entry); err != nil || !rests {
-		return unknown, err
-	}
-	v := w.compare(record, second)
-	if err := w.tell(ctx, w.found(record, second, v)); err != nil || len(v.differences) > 0 {
+	if err := w.tell(ctx, w.found(entry.Value, first, v)); err != nil || len(v.differences) > 0 {
 		return differs, err
 	}
 	return agrees, w.forget(ctx, key) // the record will say so soon
+}
+
+// sure reports whether a second look sees the same as the first, of a record that rests.
+func (w *sweep) sure(ctx context.Context, entry kv.Entry[volume.Record], first sight) (bool, error) {
+	second, known, err := w.lookFor(ctx, entry.Value)
+	if err != nil || !known || !second.same(first) {
+		return false, err
+	}
+	return w.rests(ctx, entry)
 }
 
 // found is what is told of a record at rest.

@@ -8,10 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/null"
 	"github.com/jetvol/jetvol/volume"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // share is what a worker serves, as a test says.
@@ -70,15 +71,15 @@ func TestSchedule_TakenOver_SweptSoonAndOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := follow(func(s *share) {
 			s.set(1, 2)
-			time.Sleep(2 * time.Minute) // of the bubble
+			<-time.After(2 * time.Minute)
 			s.set(1, 2)                 // a change that is none
-			time.Sleep(2 * time.Minute)
+			<-time.After(2 * time.Minute)
 			s.set(2, 3)
-			time.Sleep(2 * time.Minute)
+			<-time.After(2 * time.Minute)
 			s.set()
-			time.Sleep(2 * time.Minute)
+			<-time.After(2 * time.Minute)
 			s.set(2) // again
-			time.Sleep(2 * time.Minute)
+			<-time.After(2 * time.Minute)
 		}, never)
 		want := [][]int{{1, 2}, {3}, {2}}
 		if len(all) != len(want) {
@@ -99,7 +100,7 @@ func TestSchedule_Hourly_AllThatIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := follow(func(s *share) {
 			s.set(1, 2)
-			time.Sleep(10 * time.Hour)
+			<-time.After(10 * time.Hour)
 		}, never)
 		if len(all) < 1+8 || len(all) > 1+12 {
 			t.Fatalf("got %d sweeps in ten hours, want one first and about ten", len(all))
@@ -122,7 +123,7 @@ func TestSchedule_Failed_AgainSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := follow(func(s *share) {
 			s.set(5)
-			time.Sleep(5 * time.Minute)
+			<-time.After(5 * time.Minute)
 		}, func(sweep int) bool { return sweep < 3 })
 		if len(all) != 3 {
 			t.Errorf("got %v, want two that failed and one that did not", all)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -89,6 +90,8 @@ type Found struct {
 	// where a reconcile would say more, or has an operation that was left behind.
 	Finding
 	State volume.State // of the record, empty if there is none
+	// Lost says that there is no record, and the volume's events say that there should be one.
+	Lost bool
 	// Left is the operation under way whose command is gone from the stream.
 	Left volume.CommandID
 	// Command is what settles it or writes it into the record; its Verb is empty if there
@@ -102,6 +105,7 @@ type Sweeper struct {
 	log     zerolog.Logger
 	stream  jetstream.Stream
 	records kv.Volumes
+	events  *events.Publisher // only read from
 	limiter *rate.Limiter
 	metrics *metrics
 	// candidatesAtOnce bounds how many objects a listing may leave to be confirmed.
@@ -119,8 +123,13 @@ func New(ctx context.Context, js jetstream.JetStream, options Options) (*Sweeper
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w: %w", commands.StreamName, volume.Unavailable, err)
 	}
+	told, err := events.NewPublisher(ctx, js)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", volume.Unavailable, err)
+	}
 	return &Sweeper{
 		options: options,
+		events:  told,
 		log:     options.Logger,
 		stream:  stream,
 		records: kv.NewVolumes(js),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,12 +112,13 @@ func (a *app) adoptAll(ctx context.Context, c *cobra.Command, js jetstream.JetSt
 	if err != nil {
 		return nil, err
 	}
-	add := func(found drift.Finding) error {
-		wanted = append(wanted, drift.Adopt(found.Key, found.Backend, found.ObjectID))
-		return nil
-	}
 	if f.file == "" && f.dir == "" {
-		return wanted, errors.Join(eachFinding(ctx, js, drift.Filter{Project: project, Kind: volume.DriftOrphan, Backend: f.backend}, add))
+		filter := drift.Filter{Project: project, Kind: volume.DriftOrphan, Backend: f.backend}
+		err = eachFinding(ctx, js, filter, func(found drift.Finding) error {
+			wanted = append(wanted, drift.Adopt(found.Key, found.Backend, found.ObjectID))
+			return nil
+		})
+		return wanted, err
 	}
 	opened, err := f.open(ctx)
 	if err != nil {
@@ -129,12 +131,15 @@ func (a *app) adoptAll(ctx context.Context, c *cobra.Command, js jetstream.JetSt
 	}
 	sweeper, err := drift.New(ctx, js, drift.Options{
 		Project: project, Logger: zerolog.New(a.stderr).Level(zerolog.ErrorLevel),
-		Told: func(found drift.Found) { _ = add(found.Finding) },
+		Told: func(found drift.Found) {
+			wanted = append(wanted, drift.Adopt(found.Key, found.Backend, found.ObjectID))
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return wanted, sweeper.Orphans(ctx, backend)
+	err = sweeper.Orphans(ctx, backend)
+	return wanted, err
 }
 
 // adoptEach asks for each volume whether it would be taken, and takes it if so.
@@ -160,7 +165,7 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 			err = printJSON(a.stdout, reply)
 		} else {
 			_, err = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\n", request.Key, f.backend,
-				orDash(string(reply.VolumeID)), outcomeText(reply), orDash(string(reply.State)), reply.Generation)
+				orDash(string(cmp.Or(reply.VolumeID, request.Args.ID))), outcomeText(reply), orDash(string(reply.State)), reply.Generation)
 		}
 		if err != nil {
 			return err

@@ -19,8 +19,9 @@ import (
 )
 
 const driftScanLong = `Compares all volumes with their backends now, from here, as workers do now and then. It prints
-what differs, and changes nothing; with --repair it publishes what a worker would, which is
-a reconcile for each volume whose record it would change.
+what differs, and changes nothing; with --repair it does what a worker would: it publishes a
+reconcile for each volume whose record that would change, an adopt for each orphan if the
+backend's policy is to import, and keeps what it finds for ` + "`jetvol drift list`" + `.
 
 The backends are those of --config or --dir, which have to be the workers' own. Without them
 only the records are read: what they tell of drift, and operations that were left behind.`
@@ -78,7 +79,7 @@ func (a *app) driftScanCommand() *cobra.Command {
 	f.backendSource.register(command)
 	flags := command.Flags()
 	flags.Float64Var(&f.rate, "rate", drift.DefaultRate, "volumes compared a second, at most")
-	flags.BoolVar(&f.repair, "repair", false, "publish a reconcile for each record that it would change")
+	flags.BoolVar(&f.repair, "repair", false, "do what a worker would")
 	flags.BoolVar(&f.asJSON, "json", false, "print one volume as JSON per line, and then the report")
 	return command
 }
@@ -108,7 +109,8 @@ func (a *app) driftScan(c *cobra.Command, f *driftScanFlags) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, client.Close()) }()
-		options.Import, options.Publish = opened.imports, publishWith(client)
+		findings := drift.NewFindings(js)
+		options.Import, options.Publish, options.Findings = opened.imports, publishWith(client), &findings
 	}
 	return a.scan(c.Context(), js, f, options)
 }
@@ -149,11 +151,14 @@ func (a *app) scan(ctx context.Context, js jetstream.JetStream, f *driftScanFlag
 // showBehind names the volumes whose record a reconcile would bring further.
 func (a *app) showBehind(behind []drift.Found) {
 	for _, found := range behind {
-		if found.Left != "" {
-			fmt.Fprintf(a.stdout, "%s is %s: command %s is gone from the stream\n", found.Key, found.State, found.Left)
-		} else {
-			fmt.Fprintf(a.stdout, "%s is %s: the backend says more\n", found.Key, found.State)
+		what := "the backend says more"
+		switch {
+		case found.Left != "":
+			what = fmt.Sprintf("command %s is gone from the stream", found.Left)
+		case found.Lost:
+			what = "by its events; its record is lost"
 		}
+		fmt.Fprintf(a.stdout, "%s is %s: %s\n", found.Key, found.State, what)
 	}
 }
 
@@ -163,6 +168,7 @@ func foundJSON(found drift.Found) any {
 		drift.Finding
 		State   string `json:"state,omitempty"`
 		Left    string `json:"left_command,omitempty"`
+		Lost    bool   `json:"lost_record,omitempty"`
 		Command string `json:"command,omitempty"`
-	}{found.Finding, string(found.State), string(found.Left), string(found.Command.Verb)}
+	}{found.Finding, string(found.State), string(found.Left), found.Lost, string(found.Command.Verb)}
 }

@@ -28,7 +28,7 @@ backends:
     journal: /var/log/journal
     timeout: 1m30s
     concurrency: 4
-  fast: {"driver": "null", "latency": "5ms", "record_only": "ignore"}
+  fast: {"driver": "null", "latency": "5ms", "record_only": "ignore", "backend_only": "import"}
   ceph-ec:
     driver: ceph
     pool: rbd
@@ -51,7 +51,7 @@ backends:
 			Name: "files", Timeout: 90 * time.Second, Concurrency: 4,
 			Settings: &config.Local{Options: local.Options{Dir: "/etc/volumes/here", Journal: "/var/log/journal"}},
 		},
-		{Name: "fast", RecordOnly: volume.RecordOnlyIgnore, Settings: &config.Null{Options: null.Options{Latency: 5 * time.Millisecond}}},
+		{Name: "fast", RecordOnly: volume.RecordOnlyIgnore, BackendOnly: config.BackendOnlyImport, Settings: &config.Null{Options: null.Options{Latency: 5 * time.Millisecond}}},
 		{Name: "ceph-ec", Settings: &config.Ceph{Config: ceph.Config{
 			Pool: "rbd", DataPool: "rbd-ec", Namespace: "jetvol", User: "volumes", Features: []string{"journaling"},
 			Conf: "/etc/jetvol/ceph.conf", Keyring: "/etc/jetvol/keyring",

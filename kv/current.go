@@ -105,7 +105,7 @@ func (b *Bucket[T]) ListSince(
 // returns the revision of the last message.
 func (s store) pages(ctx context.Context, filter string, after, due uint64, latest map[string]keyed) (uint64, error) {
 	for more := after < due; more; {
-		page, follows, err := s.page(ctx, filter, after)
+		page, follows, err := s.page(ctx, filter, after, MaxPageSize)
 		if err != nil {
 			return after, err
 		}

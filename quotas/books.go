@@ -176,7 +176,8 @@ func (b *Books) drop(of *book, revision uint64) {
 // The same reservation may be asked for again. It returns
 //
 //   - an [*ExceededError] if a limit does not allow it;
-//   - an error of class [volume.Busy] if too many commands of the project are under way;
+//   - one of class [volume.Aborted] if the command has ended, by another worker;
+//   - one of class [volume.Busy] if too many commands of the project are under way;
 //   - an error of [kv.Bucket.Get] or [kv.Bucket.CompareAndSet] if the ledger cannot be had.
 func (b *Books) Reserve(ctx context.Context, r Reservation) (at uint64, stored func(), err error) {
 	for {

@@ -139,14 +139,17 @@ const workersLook = 20 * time.Millisecond
 
 // awaitWorkers returns when all live workers have told that they reserve by the ledger.
 func (c *Client) awaitWorkers(ctx context.Context, project volume.Project) error {
+	var waited []string
 	for {
 		unseen, err := c.unseen(ctx, project)
+		if ctx.Err() != nil && len(waited) > 0 {
+			return &UnseenError{Project: project, Workers: waited}
+		}
 		if err != nil || len(unseen) == 0 {
 			return err
 		}
-		if pause(ctx, workersLook) != nil {
-			return &UnseenError{Project: project, Workers: unseen}
-		}
+		waited = unseen
+		_ = pause(ctx, workersLook) // its end shows at the next look
 	}
 }
 

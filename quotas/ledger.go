@@ -18,6 +18,10 @@ const MaxPending = 2048
 // errFull says that a ledger holds [MaxPending] entries.
 var errFull = fmt.Errorf("%d commands of the project are under way: %w", MaxPending, volume.Busy)
 
+// errOvertaken says that a later command of the volume has reserved: the earlier one has
+// ended, by another worker.
+var errOvertaken = fmt.Errorf("a later command of the volume has reserved: %w", volume.Aborted)
+
 // Ledger is what the bucket `quotas` holds of a project, under the project's name.
 type Ledger struct {
 	SchemaVersion int            `json:"schema_version"`
@@ -98,7 +102,8 @@ type Reservation struct {
 
 // reserve adds the entry of a reservation to a ledger at the given revision. It returns the
 // revision that the record has to hold, and whether the ledger was changed. The same
-// reservation again changes nothing. It returns an [*ExceededError], or errFull.
+// reservation again changes nothing. It returns an [*ExceededError], errFull or
+// errOvertaken.
 func (l *Ledger) reserve(r Reservation, at uint64) (reserved uint64, changed bool, err error) {
 	now, used := stateOf(r.Record), l.Used
 	i := l.entry(r.Key.Name)
@@ -106,6 +111,9 @@ func (l *Ledger) reserve(r Reservation, at uint64) (reserved uint64, changed boo
 		e := l.Pending[i]
 		if e.CommandID == r.CommandID && (e.At == now.Reserved || e.Before == now.Usage && e.Peak == now.Max(r.After)) {
 			return e.At, false, nil
+		}
+		if e.Sequence > r.Sequence {
+			return 0, false, errOvertaken
 		}
 		// It is of a command that was taken out of the stream by hand, or of a worker that
 		// had been stopped.
@@ -150,10 +158,11 @@ func (l *Ledger) close(i int, now state) {
 // not know of the ledger. It reports whether it had to.
 func (l *Ledger) readmit(record volume.Record) bool {
 	op := record.Op
-	if i := l.entry(record.Key.Name); l.Deriving || i >= 0 && l.Pending[i].CommandID == op.CommandID {
+	i := l.entry(record.Key.Name)
+	if l.Deriving || i >= 0 && l.Pending[i].Sequence >= op.Sequence {
 		return false
 	}
-	if i := l.entry(record.Key.Name); i >= 0 {
+	if i >= 0 {
 		l.close(i, stateOf(record))
 	}
 	before, after := Before(record), Of(record)

@@ -1,11 +1,16 @@
 package worker_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/quotas"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
@@ -291,6 +296,105 @@ func TestQuota_WorkerStoppedInTheMiddle_NextOneSettles(t *testing.T) {
 	s.startWorker()
 	s.awaitEvent("db-01", ofCommand(receipt.CommandID))
 	s.wantReply(s.create("db-02", size), volume.Rejected, "", volume.ErrQuotaExceeded)
+	s.awaitNoCommands()
+	s.wantUsed(vols(1))
+}
+
+// A ledger is verified and repaired while commands are carried out, and is never found wrong
+// for what is under way.
+func TestQuota_VerifiedAndRepairedUnderLoad_OnlyThePlantedFault(t *testing.T) {
+	s := start(t)
+	s.setQuota(quotas.Limits{})
+	client := quotas.New(s.js)
+	var load sync.WaitGroup
+	ctx, stop := context.WithCancel(s.ctx)
+	for lane := range 16 {
+		load.Go(func() {
+			name := fmt.Sprint("v-", lane)
+			for ctx.Err() == nil {
+				s.create(name, size)
+				s.do(commands.Request{Key: key(name), Verb: volume.VerbResize, Args: volume.Args{Size: 2 * size}})
+				s.verb(name, volume.VerbDelete)
+			}
+		})
+	}
+	for range 10 {
+		report, err := client.Verify(s.ctx, project)
+		s.must(err)
+		if report.Fault() {
+			t.Errorf("under load: %+v", report)
+		}
+	}
+	for planted := false; !planted; { // others write it too
+		ledgers := kv.Open[quotas.Ledger](s.js, kv.QuotasBucket)
+		entry, err := ledgers.Get(s.ctx, string(project))
+		s.must(err)
+		entry.Value.Used.Volumes += 1000
+		_, err = ledgers.CompareAndSet(s.ctx, string(project), entry.Value, entry.Revision)
+		planted = err == nil
+	}
+	report, err := client.Repair(s.ctx, project)
+	s.must(err)
+	if !report.Repaired || report.Used.Volumes-report.Derived.Volumes != 1000 {
+		t.Errorf("got %+v, want 1000 volumes too many, repaired", report)
+	}
+	stop()
+	load.Wait()
+	s.awaitNoCommands()
+	s.wantUsed(quotas.Usage{})
+}
+
+// Who holds a ledger and dies stops nobody for long, and once only.
+func TestQuota_HeldByTheDead_GoesOn(t *testing.T) {
+	s := start(t)
+	s.setQuota(quotas.Limits{Volumes: quotas.Limit(1)})
+	ledgers := kv.Open[quotas.Ledger](s.js, kv.QuotasBucket)
+	entry, err := ledgers.Get(s.ctx, string(project))
+	s.must(err)
+	entry.Value.Held = "dead"
+	_, err = ledgers.CompareAndSet(s.ctx, string(project), entry.Value, entry.Revision)
+	s.must(err)
+	s.wantReply(s.create("db-01", size), volume.Succeeded, volume.StateAvailable, "")
+	s.wantUsed(vols(1))
+}
+
+// The command of an operation under way is taken out of the stream by hand: the volume's next
+// command ends it, and what it has reserved.
+func TestQuota_CommandTakenOut_NextOneSettles(t *testing.T) {
+	s := prepare(t, func(c *worker.Config) { c.DrainTimeout = 1 })
+	stop := s.startAnother(s.config)
+	s.setQuota(quotas.Limits{Bytes: mebibytes(4)})
+	s.create("db-01", size)
+	entered, release := s.gate("resize", "db-01")
+	receipt := s.publish(commands.Request{Key: key("db-01"), Verb: volume.VerbResize, Args: volume.Args{Size: 3 * size}})
+	<-entered
+	_ = stop()
+	close(release)
+	s.backend.hook(nil, nil)
+	stream, err := s.js.Stream(s.ctx, commands.StreamName)
+	s.must(err)
+	s.must(stream.DeleteMsg(s.ctx, receipt.Sequence))
+	s.config.DrainTimeout = 0
+	s.startWorker()
+	reply := s.do(commands.Request{Key: key("db-01"), Verb: volume.VerbResize, Args: volume.Args{Size: 5 * size}})
+	s.wantReply(reply, volume.Rejected, volume.StateAvailable, volume.ErrQuotaExceeded)
+	s.wantUsed(quotas.Usage{Volumes: 1, Bytes: 3 * int64(size)})
+	reply = s.do(commands.Request{Key: key("db-01"), Verb: volume.VerbResize, Args: volume.Args{Size: 4 * size}})
+	s.wantReply(reply, volume.Succeeded, volume.StateAvailable, "")
+	s.wantUsed(quotas.Usage{Volumes: 1, Bytes: 4 * int64(size)})
+}
+
+// An operation that a worker has begun which knew of no quota is counted by the next one.
+func TestQuota_OperationBegunWithoutIt_IsCountedByTheNextWorker(t *testing.T) {
+	s := prepare(t)
+	s.setQuota(quotas.Limits{})
+	s.stage(commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: size}, ID: "c1"}, func(command volume.Command) volume.Record {
+		decision, err := fsm.Decide(pending("v"), command, time.Now().UTC())
+		s.must(err)
+		return decision.Record
+	})
+	s.startWorker()
+	s.awaitEvent("v", ofCommand("c1"))
 	s.awaitNoCommands()
 	s.wantUsed(vols(1))
 }

@@ -49,6 +49,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.nodeCommand(),
 		a.driftCommand(),
 		a.adoptCommand(),
+		a.quotaCommand(),
 		a.eventsCommand(),
 		a.explainCommand(),
 		a.backendsCommand(),

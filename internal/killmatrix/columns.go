@@ -89,16 +89,16 @@ func eviction() column {
 // columns are the columns of the matrix.
 func columns() []column {
 	return []column{
-		operation(volume.VerbCreate),
-		operation(volume.VerbCreate).named(clone).through(partEnter),
-		refusable(volume.VerbDelete).through(partUnlink),
-		refusable(volume.VerbDelete).named(deleteClone).through(partUnlink),
+		operation(volume.VerbCreate).through(partReserve),
+		operation(volume.VerbCreate).named(clone).through(partReserve, partEnter),
+		refusable(volume.VerbDelete).through(partReserve, partUnlink),
+		refusable(volume.VerbDelete).named(deleteClone).through(partReserve, partUnlink),
 		refusable(volume.VerbAttach),
 		refusable(volume.VerbDetach),
-		refusable(volume.VerbResize),
-		refusable(volume.VerbSnapshot).through(partKeep),
-		refusable(volume.VerbDeleteSnapshot).through(partDrop),
-		refusable(volume.VerbRestore),
+		refusable(volume.VerbResize).through(partReserve),
+		refusable(volume.VerbSnapshot).through(partReserve, partKeep),
+		refusable(volume.VerbDeleteSnapshot).through(partReserve, partDrop),
+		refusable(volume.VerbRestore).through(partReserve),
 		refusable(volume.VerbFlatten).through(partCut),
 		eviction(),
 		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{

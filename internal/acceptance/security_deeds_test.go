@@ -99,7 +99,7 @@ func deedsOfStream(stream string) []deed {
 	} {
 		add(destroying + ".STREAM_NAME")
 	}
-	add("STREAM.INFO.STREAM_NAME", append(when(!is("VOLUME_DEAD_LETTERS"), "worker"), "provisioner", "operator")...)
+	add("STREAM.INFO.STREAM_NAME", "worker", "provisioner", "operator")
 	add("STREAM.MSG.GET.STREAM_NAME", append(when(!is("VOLUME_DEAD_LETTERS"), "worker"), "operator")...)
 	add("STREAM.MSG.DELETE.STREAM_NAME",
 		append(when(is("VOLUME_COMMANDS"), "worker"), when(is("VOLUME_COMMANDS", "VOLUME_DEAD_LETTERS"), "operator")...)...)
@@ -111,7 +111,8 @@ func deedsOfStream(stream string) []deed {
 	add("CONSUMER.UNPIN.STREAM_NAME.deed", when(workerReads, "worker")...)
 	if !isBucket {
 		add("CONSUMER.PAUSE.STREAM_NAME.deed")
-		deeds = append(deeds, deed{subject: "$JS.ACK." + stream + ".deed.1.1.1.1.0", may: when(is("VOLUME_COMMANDS"), "worker")})
+		deeds = append(deeds, deed{subject: "$JS.ACK." + stream + ".deed.1.1.1.1.0", may: append(
+			when(is("VOLUME_COMMANDS"), "worker"), when(is("VOLUME_DEAD_LETTERS"), "operator")...)})
 		return deeds
 	}
 	record := deed{subject: "$KV." + bucket + ".default.deed", may: []string{"worker"}}

@@ -32,6 +32,7 @@ func watchedImage(t *testing.T) (*server, []func(*testing.T)) {
 	v := newTenant(t, "db-01")
 	v.succeeds(t, volume.VerbCreate, volume.Args{Size: 8 * volume.MiB}, volume.StateAvailable)
 	open := startNode(t, v.attach(t, "node-1", volume.ReadWrite))
+	open.does(t, "write -f -P 0x11 1M 1M")
 	return v.server, []func(*testing.T){func(*testing.T) {}, open.close}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -254,13 +255,20 @@ func (c *connection) credentials() nats.Option {
 // refusals are the errors of a server that was reached and said no.
 var refusals = []error{
 	nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
-	nats.ErrSecureConnRequired, nats.ErrSecureConnWanted,
+	nats.ErrSecureConnRequired, nats.ErrSecureConnWanted, nats.ErrTLS,
+}
+
+// sentAlert reports whether the server broke the TLS handshake off and said why, as with a
+// client's certificate that it does not take.
+func sentAlert(err error) bool {
+	operation, ok := errors.AsType[*net.OpError](err)
+	return ok && operation.Op == "remote error" // by crypto/tls
 }
 
 func explainConnect(servers string, err error) error {
 	refused := func(refusal error) bool { return errors.Is(err, refusal) }
 	switch where := redacted(servers); {
-	case slices.ContainsFunc(refusals, refused):
+	case slices.ContainsFunc(refusals, refused), sentAlert(err):
 		return fmt.Errorf("connect to %s: %w: %w", where, err, volume.FailedPrecondition)
 	case errors.Is(err, nats.ErrNoServers):
 		return fmt.Errorf("connect to %s: no server answers there (jetvol up starts one): %w", where, volume.Unavailable)

@@ -11,6 +11,12 @@ var deedsOfALife = []struct{ command, want string }{
 	{"jetvol --context publisher volume create db-01 --size 8MiB", "default.db-01 available"},
 	{"jetvol --context publisher volume attach db-01 --node node-1", "default.db-01 attached"},
 	{"jetvol --context operator volume get db-01", "node-1"},
+	{"jetvol --context publisher volume get db-01", "node-1"},
+	{"jetvol --context publisher volume list", "default.db-01"},
+	{"jetvol --context publisher explain db-01", "node-1"},
+	{"jetvol --context publisher workers", "w2"},
+	{"nats --context auditor micro ls", "jetvol"},
+	{"nats --context operator micro info jetvol", "volume.query.get"},
 	{"jetvol --context publisher snapshot create db-01 monday", "default.db-01 attached"},
 	{"jetvol --context publisher volume create copy --from db-01@monday", "default.copy available"},
 	{"jetvol --context publisher snapshot create copy inner", "default.copy available"},
@@ -36,6 +42,8 @@ var deedsOfALife = []struct{ command, want string }{
 	{"jetvol --context auditor volume list", "default.copy"},
 	{"jetvol --context auditor volume get copy", "16MiB"},
 	{"jetvol --context auditor snapshot tree", "copy@inner"},
+	{"jetvol --context auditor explain copy", "available"},
+	{"jetvol --context operator drift list; jetvol --context auditor drift list", "VOLUME"},
 	{"nats --context auditor kv get volumes default.copy --raw", `"name":"copy"`},
 	{"nats --context auditor stream get VOLUME_EVENTS 1", "default.db-01/1"},
 	{"nats --context auditor stream subjects VOLUME_EVENTS", "volume.event.default.copy.flattened"},
@@ -72,5 +80,12 @@ func TestSecurity_Example_EveryUserDoesItsWork(t *testing.T) {
 	g.shell(t, awaiting("nats --context operator stream subjects KV_outcomes --json", "default.copy"))
 	for _, line := range g.log.violations() {
 		t.Error(line)
+	}
+	// The doctor finds out by trying what is refused, which is therefore looked at last.
+	for _, role := range []string{"operator", "worker", "provisioner"} {
+		printed := g.shell(t, "jetvol --context "+role+" doctor --role "+role+"; true")
+		if want := role + ": this user may do what the role needs"; !strings.Contains(printed, want) {
+			t.Errorf("doctor as %s printed\n%s\nwant %q", role, printed, want)
+		}
 	}
 }

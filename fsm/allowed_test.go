@@ -13,9 +13,9 @@ func TestAllowed_EveryTriple_AgreesWithNext(t *testing.T) {
 		Observed: &fsm.Observation{Present: true, Attachments: volume.Attachments{{Node: "n1"}}},
 	}}
 	for _, facts := range slices.Clone(seen) {
-		believed := facts
-		believed.Believed = true
-		seen = append(seen, believed)
+		believed, stranger := facts, facts
+		believed.Believed, stranger.Stranger = true, true
+		seen = append(seen, believed, stranger)
 		for _, policy := range volume.RecordOnlyPolicies() {
 			facts.RecordOnly = policy
 			seen = append(seen, facts)

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"hash/fnv"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,6 +20,20 @@ const (
 // Partitions is the number of partitions of the command stream. Stored commands keep
 // the number that they were given: drain the stream before this is changed.
 const Partitions = 16
+
+// PartitionOf returns the partition in which the server stores the volume's commands, 0 to
+// [Partitions]-1. It is the server's own partition(16,1,2): FNV-1a, 32 bits, over the
+// project and the name with nothing between them.
+func PartitionOf(key volume.Key) int {
+	sum := fnv.New32a()
+	_, _ = io.WriteString(sum, string(key.Project)+string(key.Name)) // a hash takes everything
+	return int(sum.Sum32() % Partitions)
+}
+
+// VolumeFilter returns the filter that selects the stored commands of one volume.
+func VolumeFilter(key volume.Key) string {
+	return commandPrefix + strconv.Itoa(PartitionOf(key)) + "." + key.String() + ".*"
+}
 
 // Address is what a stored command's subject says.
 type Address struct {

@@ -27,10 +27,14 @@ func TestScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := t.TempDir()
-			_, url := up(t, "--dir", dir, "--id", "w1")
+			_, url := up(t, "--dir", dir, "--id", "w1", "--reconcile-interval", "0") // scripts know what happens when
 			t.Setenv("NATS_URL", url)
-			if path == deadScript {
+			t.Setenv("DIR", dir)
+			switch path {
+			case deadScript:
 				plantDeadLetters(t, url)
+			case driftScript:
+				plantDrift(t, dir)
 			}
 			got := runScript(t, string(want), strings.NewReplacer(url, "URL", dir, "DIR", defaultActor(), "ACTOR"))
 			if *update {
@@ -60,7 +64,7 @@ func runScript(t *testing.T, script string, names *strings.Replacer) string {
 			continue
 		}
 		fmt.Fprintln(&got, line)
-		end := jetvol(t, strings.Fields(strings.TrimPrefix(line, scriptPrompt))...)
+		end := jetvol(t, strings.Fields(os.ExpandEnv(strings.TrimPrefix(line, scriptPrompt)))...)
 		fmt.Fprint(&got, stable(names.Replace(end.stdout+end.stderr)))
 		fmt.Fprintf(&got, "[exit %d]\n\n", end.code)
 	}
@@ -91,8 +95,14 @@ func stable(text string) string {
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "STAMP"},
 		{`\d\d:\d\d:\d\d\.\d{3}`, "TIME"},
 		{`\b[A-Z2-7]{26}\b`, "COMMAND-ID"},
+		{`"took_ns":\d+`, `"took_ns":N`},
+		{`"id":"[0-9A-Za-z]{22}"`, `"id":"ID"`},
 		{`"capabilities":\{[^}]*\}`, `"capabilities":{…}`}, // there are ever more
 		{`digest":"[0-9a-f]+"`, `digest":"DIGEST"`},
+		{`(event_hash|previous)":"[0-9a-f]{64}"`, `$1":"HASH"`},
+		{`digest [0-9a-f]{64}`, "digest HASH"},
+		{`"seconds":[0-9.e-]+,"rate":[0-9.e+]+`, `"seconds":S,"rate":R`},
+		{`\d+\.\d s, \d+ events/s`, "S s, R events/s"},
 		{`replay-(\d+)-[0-9a-z]+-[0-9a-f]{12}`, "replay-$1-ID"},
 		{`seq-(\d+)-[0-9a-z]{10,}`, "seq-$1-ID"},
 		// What the outbox still holds depends on how fast events are acknowledged.

@@ -36,7 +36,8 @@ func startServer(t testing.TB, flags ...string) *server {
 // start starts jetvol, also again after stop, with what it has stored.
 func (s *server) start(t testing.TB, flags ...string) {
 	t.Helper()
-	command := append([]string{"exec jetvol up --dir " + dataDir + " --listen 127.0.0.1:0"}, flags...)
+	// A sweep would come at a random moment. Those that are wanted are asked for by scan.
+	command := append([]string{"exec jetvol up --dir " + dataDir + " --listen 127.0.0.1:0 --reconcile-interval 0"}, flags...)
 	s.program = startProgram(t, s, "", strings.Join(command, " "))
 	t.Cleanup(func() { s.stop(t) }) // before startProgram's own, which kills
 	printed := s.program.until(readyLine.MatchString)

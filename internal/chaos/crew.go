@@ -101,6 +101,7 @@ func (c *crew) start(w *worker) (err error) {
 	}
 	args := append([]string{
 		"worker", "--server", strings.Join(urls, ","), "--id", w.id, "--replicas", strconv.Itoa(c.replicas),
+		"--reconcile-interval", "0", // every command of a storm is in its ledger
 	}, c.store.Flags()...)
 	w.process, err = trial.Start(io.Writer(w.log), readyLine, c.binary, args...)
 	if err != nil {

@@ -45,8 +45,20 @@ type Backend struct {
 	// RecordOnly says what becomes of a volume that the backend does not have any more;
 	// empty means the default policy.
 	RecordOnly volume.RecordOnly
-	Settings   Settings
+	// BackendOnly says what becomes of a volume that only the backend has; empty means the
+	// default policy.
+	BackendOnly BackendOnly
+	Settings    Settings
 }
+
+// BackendOnly says what a sweep does with an object that no record is of.
+type BackendOnly string
+
+// The policies.
+const (
+	BackendOnlyIgnore BackendOnly = "ignore" // it is told; the default
+	BackendOnlyImport BackendOnly = "import" // it is adopted
+)
 
 // Settings are the keys of one driver: a *[Local], a *[Null] or a *[Ceph].
 type Settings interface {

@@ -28,7 +28,7 @@ backends:
     journal: /var/log/journal
     timeout: 1m30s
     concurrency: 4
-  fast: {"driver": "null", "latency": "5ms", "record_only": "ignore"}
+  fast: {"driver": "null", "latency": "5ms", "record_only": "ignore", "backend_only": "import"}
   ceph-ec:
     driver: ceph
     pool: rbd
@@ -51,7 +51,7 @@ backends:
 			Name: "files", Timeout: 90 * time.Second, Concurrency: 4,
 			Settings: &config.Local{Options: local.Options{Dir: "/etc/volumes/here", Journal: "/var/log/journal"}},
 		},
-		{Name: "fast", RecordOnly: volume.RecordOnlyIgnore, Settings: &config.Null{Options: null.Options{Latency: 5 * time.Millisecond}}},
+		{Name: "fast", RecordOnly: volume.RecordOnlyIgnore, BackendOnly: config.BackendOnlyImport, Settings: &config.Null{Options: null.Options{Latency: 5 * time.Millisecond}}},
 		{Name: "ceph-ec", Settings: &config.Ceph{Config: ceph.Config{
 			Pool: "rbd", DataPool: "rbd-ec", Namespace: "jetvol", User: "volumes", Features: []string{"journaling"},
 			Conf: "/etc/jetvol/ceph.conf", Keyring: "/etc/jetvol/keyring",
@@ -89,7 +89,7 @@ func TestParse_Faults_AllToldWithTheirPlaces(t *testing.T) {
 		"empty backends": {"backends:\n", []string{"f:1:10: backends: want at least one name with the keys of a backend, got nothing"}},
 		"backend empty":  {"backends:\n  a:\n", []string{"f:2:5: backends.a: want the keys of a backend, got nothing"}},
 		"typo": {"backends:\n  a: {driver: local, Dri: x, dir: /x}\n", []string{
-			"f:2:22: backends.a.Dri: unknown key, did you mean dir? want one of driver, timeout, concurrency, max_depth, auto_flatten, record_only, dir, journal",
+			"f:2:22: backends.a.Dri: unknown key, did you mean dir? want one of driver, timeout, concurrency, max_depth, auto_flatten, record_only, backend_only, dir, journal",
 		}},
 		"typo at the top": {"default_backed: a\nbackends: {a: {driver: \"null\"}}\n", []string{
 			"f:1:1: default_backed: unknown key, did you mean default_backend? want one of default_backend, backends",
@@ -97,8 +97,11 @@ func TestParse_Faults_AllToldWithTheirPlaces(t *testing.T) {
 		"no such policy": {"backends:\n  a: {driver: \"null\", record_only: forget}\n", []string{
 			"f:2:36: backends.a.record_only: want one of error, delete, ignore, got \"forget\"",
 		}},
+		"no such policy for orphans": {"backends:\n  a: {driver: \"null\", backend_only: delete}\n", []string{
+			"f:2:37: backends.a.backend_only: want one of ignore, import, got \"delete\"",
+		}},
 		"nothing like it": {"backends:\n  a: {driver: \"null\", password: hunter2}\n", []string{
-			"f:2:23: backends.a.password: unknown key: want one of driver, timeout, concurrency, max_depth, auto_flatten, record_only, latency",
+			"f:2:23: backends.a.password: unknown key: want one of driver, timeout, concurrency, max_depth, auto_flatten, record_only, backend_only, latency",
 		}},
 		"key twice": {"backends:\n  a: {driver: local, dir: /x, dir: /y}\n", []string{
 			"f:2:31: backends.a.dir: given twice, first in line 2",
@@ -155,7 +158,7 @@ func TestParse_Faults_AllToldWithTheirPlaces(t *testing.T) {
 		}},
 		"ceph": {"default_backend: a\nbackends:\n  a: {driver: ceph, pool: rbd}\n  b:\n    driver: ceph\n    features: [journaling, 7]\n    pool: x/y\n    key: AQB\n", []string{
 			"f:6:28: backends.b.features: want a text, got 7: put a text in quotes",
-			"f:8:5: backends.b.key: unknown key: want one of driver, timeout, concurrency, max_depth, auto_flatten, record_only, pool, data_pool, namespace, conf, user, keyring, features, op_timeout, mon_timeout, mount_timeout, blocklist",
+			"f:8:5: backends.b.key: unknown key: want one of driver, timeout, concurrency, max_depth, auto_flatten, record_only, backend_only, pool, data_pool, namespace, conf, user, keyring, features, op_timeout, mon_timeout, mount_timeout, blocklist",
 		}},
 		"ceph values together": {"default_backend: a\nbackends:\n  a: {driver: ceph, pool: a/b}\n  b: {driver: ceph, pool: rbd, op_timeout: 1500ms}\n", []string{
 			`f:3:3: backends.a: ceph: pool "a/b": want no /`,
@@ -168,7 +171,7 @@ func TestParse_Faults_AllToldWithTheirPlaces(t *testing.T) {
 			"f:1:1: defualt_backend: unknown key, did you mean default_backend? want one of default_backend, backends",
 			`f:3:15: backends.a.driver: no driver "tape": want one of DRIVERS`,
 			"f:4:6: backends.b.dir: missing: directory of the volumes, the same one for all workers; it is made if the directory above it is there",
-			"f:4:22: backends.b.dirr: unknown key, did you mean dir? want one of driver, timeout, concurrency, max_depth, auto_flatten, record_only, dir, journal",
+			"f:4:22: backends.b.dirr: unknown key, did you mean dir? want one of driver, timeout, concurrency, max_depth, auto_flatten, record_only, backend_only, dir, journal",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

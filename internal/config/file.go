@@ -56,6 +56,10 @@ func backendKeys(b *Backend) []key {
 			name: "record_only", value: oneOf(&b.RecordOnly, volume.RecordOnlyPolicies()), standard: string(volume.RecordOnlyError),
 			about: "what a reconcile makes of an available or attached volume that the backend does not have: `error`, `delete` its record, or `ignore` it but for a mark",
 		},
+		{
+			name: "backend_only", value: oneOf(&b.BackendOnly, []BackendOnly{BackendOnlyIgnore, BackendOnlyImport}), standard: string(BackendOnlyIgnore),
+			about: "what a sweep makes of a volume that only the backend has: `ignore` it but for a finding, or `import` it by the command `adopt`",
+		},
 	}
 }
 

@@ -45,7 +45,10 @@ func newTrial(ctx context.Context, s *site, binary string, in store, dir string,
 		return nil, err
 	}
 	t := &trial{site: s, binary: binary, plan: p, release: func() {}}
-	var err error
+	err := s.giveQuota(ctx, p.key.Project)
+	if err != nil {
+		return nil, err
+	}
 	if t.room, err = in.room(ctx, dir); err != nil {
 		return nil, err
 	}
@@ -98,6 +101,7 @@ func (t *trial) start(armed ...arming) (*process, error) {
 	id := workerID(len(t.workers) + 1)
 	args := []string{
 		"worker", "--server", t.site.server.URL(), "--no-provision", "--id", id, "--log-level", "debug",
+		"--reconcile-interval", "0", // what is killed is the command that the trial sends
 	}
 	p, err := startProcess(t.binary, id, append(args, t.room.Flags()...), environment(t.room.failpoints(), armed), t.log)
 	if err == nil {

@@ -26,6 +26,9 @@ const testTimeout = 30 * time.Second
 
 var allStreams = []string{
 	commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket,
+	"KV_" + kv.CheckpointsBucket,
+	"KV_" + kv.DriftBucket,
+	"KV_" + kv.QuotasBucket,
 }
 
 func testContext(t *testing.T) context.Context {

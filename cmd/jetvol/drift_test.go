@@ -1,0 +1,72 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/backends/local"
+	"github.com/jetvol/jetvol/volume"
+)
+
+const driftScript = "testdata/drift.txt"
+
+// plantDrift makes volumes and changes them behind jetvol's back.
+func plantDrift(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"fine", "grown", "lost", "taken"} {
+		jetvol(t, "volume", "create", name, "--size", "1MiB").want(t, exitSucceeded, "available")
+	}
+	driver, err := local.Open(local.Options{Dir: filepath.Join(dir, volumesDir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ref := func(name volume.Name, generation uint64) backends.Ref {
+		key := volume.Key{Project: defaultProject, Name: name}
+		return backends.Ref{Key: key, ID: volume.NewID(key, generation)}
+	}
+	must(driver.Resize(t.Context(), ref("grown", 1), 2*volume.MiB))
+	must(driver.Delete(t.Context(), ref("lost", 1)))
+	_, err = driver.Attach(t.Context(), ref("taken", 1), "n9", volume.ReadWrite)
+	must(err)
+	for _, name := range []volume.Name{"left", "over"} {
+		must(driver.Create(t.Context(), ref(name, 7), volume.MiB))
+	}
+	must(driver.Close())
+}
+
+func TestDriftScan_DirectoryThatIsNotThere_Refused(t *testing.T) {
+	_, url := up(t)
+	jetvol(t, "-s", url, "drift", "scan", "--dir", t.TempDir()).want(t, exitUsage, "no such file")
+}
+
+// TestUp_Sweeps_WhatIsFoundIsListed: a worker begins soon after its start.
+func TestUp_Sweeps_WhatIsFoundIsListed(t *testing.T) {
+	dir := t.TempDir()
+	p, url := up(t, "--dir", dir, "--reconcile-interval", "100ms", "--metrics", "127.0.0.1:0")
+	t.Setenv("NATS_URL", url)
+	plantDrift(t, dir)
+	awaitListed(t, "grown", "taken", "lost", "left", "over")
+	if err := p.stop(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitListed waits until all these volumes are listed.
+func awaitListed(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		for end := jetvol(t, "drift", "show", name); end.code != exitSucceeded; end = jetvol(t, "drift", "show", name) {
+			if t.Context().Err() != nil {
+				t.Fatalf("%s: %s", name, end.stderr)
+			}
+		}
+	}
+	jetvol(t, "drift", "list").want(t, exitSucceeded, names...)
+}

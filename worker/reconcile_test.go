@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -118,24 +119,31 @@ func (s *system) lastOf(name string, event volume.Event) (last volume.Transition
 	return last
 }
 
-// TestWorker_Reconcile_Unreachable_ChangesNothing is the first row: whatever the state.
+// TestWorker_Reconcile_Unreachable_ChangesNothing is the first row: whatever the state. What is
+// under way goes on when the backend is back.
 func TestWorker_Reconcile_Unreachable_ChangesNothing(t *testing.T) {
 	s := prepare(t, withPolicies)
-	var names []string
-	for _, row := range []string{"available, larger", "attached, as recorded", "error, present"} {
-		names = append(names, s.craft(t, reconciletest.Named(row)))
+	for _, row := range reconciletest.Rows() {
+		s.craft(t, row)
 	}
 	s.startWorker()
 	s.backend.hook(func(context.Context, string, backends.Ref) error {
 		return backends.Errorf(volume.Unavailable, "no route to host")
 	}, nil)
-	for _, name := range names {
+	for _, row := range reconciletest.Rows() {
+		name := string(row.Volume())
 		before := s.record(name)
 		reply := s.verb(name, volume.VerbReconcile)
 		s.wantReply(reply, volume.Rejected, before.State, volume.ErrBackendUnavailable)
-		if after := s.record(name); after.State != before.State || after.Generation != before.Generation || after.Drift != nil {
-			t.Errorf("%s: got %s at %d, want it unchanged", name, after.State, after.Generation)
+		if after := s.record(name); after.State != before.State || after.Generation != before.Generation || !reflect.DeepEqual(after.Op, before.Op) || after.Drift != nil {
+			t.Errorf("%s: got %s at %d, operation %+v, want it unchanged", row.Name, after.State, after.Generation, after.Op)
 		}
+	}
+	s.backend.hook(nil, nil)
+	for _, row := range reconciletest.Rows() {
+		t.Run(row.Name, func(t *testing.T) {
+			s.wantRow(t, row, s.do(commands.Request{Key: key(string(row.Volume())), Verb: volume.VerbReconcile, Args: row.Args}))
+		})
 	}
 }
 
@@ -261,4 +269,20 @@ func TestWorker_Reconcile_DeletedByPolicy_NameMayLiveAgain(t *testing.T) {
 	}
 	s.wantReply(s.create("v", volume.MiB), volume.Succeeded, volume.StateAvailable, "")
 	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventDrifted, volume.EventRecreate, volume.EventReady)
+}
+
+// A reconcile by another worker writes the record before it knows how it ends. The answers of a
+// record that was lost are remembered by then.
+func TestWorker_Reconcile_RecordLost_RemembersTheAnswers(t *testing.T) {
+	s := start(t)
+	create := commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}, ID: "create-v"}
+	first := s.do(create)
+	must(t, s.stop())
+	bucket, err := s.js.KeyValue(s.ctx, "volumes")
+	must(t, err)
+	must(t, bucket.Purge(s.ctx, key("v").String()))
+	s.startWorker()
+	s.wantReply(s.verb("v", volume.VerbReconcile), volume.Succeeded, volume.StateAvailable, "")
+	s.wantSame(create, first)
+	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventReconciled)
 }

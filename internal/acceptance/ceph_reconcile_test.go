@@ -186,7 +186,8 @@ func TestCeph_Reconcile_Adopt_TakesTheImageIn(t *testing.T) {
 		t.Errorf("got %+v", record)
 	}
 	for _, step := range []commands.Request{
-		{Verb: volume.VerbDetach}, {Verb: volume.VerbRestore, Args: volume.Args{Snapshot: "monday"}},
+		{Verb: volume.VerbDetach},
+		{Verb: volume.VerbRestore, Args: volume.Args{Snapshot: "monday"}},
 		{Verb: volume.VerbDeleteSnapshot, Args: volume.Args{Snapshot: "monday"}},
 		{Verb: volume.VerbDeleteSnapshot, Args: volume.Args{Snapshot: "tuesday"}},
 	} {

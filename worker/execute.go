@@ -62,8 +62,8 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	// An operation of another command can only be here if that command's message was
 	// taken out of the stream by hand. It is ended first, as if it were still there.
 	if op := e.head.record.Op; op != nil && op.CommandID != e.command.ID {
-		if _, err := e.operate(ctx); err != nil {
-			return err
+		if outcome, err = e.operateBefore(ctx); err != nil || outcome != nil {
+			return e.finish(ctx, outcome, false, err)
 		}
 	}
 	if e.head.record.Op == nil {
@@ -104,28 +104,6 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 		return nil, err
 	}
 	return decision.Outcome, e.commit(ctx, decision)
-}
-
-// ownBeforeLooking makes this worker the volume's owner if another one was, for a command that
-// looks at the backend before anything is stored: what it sees must last.
-func (e *execution) ownBeforeLooking(ctx context.Context) error {
-	looks := e.command.Verb == volume.VerbReconcile || e.command.Verb == volume.VerbAdopt
-	if !looks || !e.foreign() || e.command.ValidateOnly {
-		return nil
-	}
-	if err := e.rememberLost(ctx, &e.head.record); err != nil {
-		return err
-	}
-	return e.raise(ctx, e.head.record.Owner.Epoch)
-}
-
-// rememberLost keeps the answers of a record that was lost: the new one hides that the name
-// was known before, and a late repeat from then must still be recognised.
-func (e *execution) rememberLost(ctx context.Context, record *volume.Record) (err error) {
-	if e.head.recordLost() {
-		record.Spilled, err = e.head.spillEarlierLife(ctx, e.worker)
-	}
-	return err
 }
 
 // decide asks the state machine, and the backend where the answer depends on it.

@@ -119,12 +119,12 @@ var adoptCodes = []volume.Code{volume.ErrBackendNotFound, volume.ErrPrecondition
 
 // admission returns why a command is refused without a look at its verb's own rules.
 func (m model) admission(c verify.Command) volume.Code {
+	adopts := c.Verb == volume.VerbAdopt
+	makes := adopts || c.Verb == volume.VerbCreate
 	switch {
-	case c.Verb == volume.VerbCreate && m.exists() && m.state != volume.StatePending:
+	case makes && m.exists() && (adopts || m.state != volume.StatePending):
 		return volume.ErrVolumeExists
-	case c.Verb == volume.VerbAdopt && m.exists():
-		return volume.ErrVolumeExists
-	case c.Verb != volume.VerbCreate && c.Verb != volume.VerbAdopt && c.Verb != volume.VerbCancel && !m.exists():
+	case !makes && c.Verb != volume.VerbCancel && !m.exists():
 		return volume.ErrVolumeNotFound
 	case !c.Deadline.IsZero() && c.Deadline.Before(c.Called):
 		return volume.ErrDeadlineExceeded

@@ -101,6 +101,8 @@ func (m model) reconciled(c verify.Command, from volume.State, steps uint64) (mo
 		return m, true
 	case settled && c.Args.Believe == "":
 		return m, false
+	case from == volume.StateError && m.state == from: // a node has it that nobody asked for
+		return m, c.Args.Believe == ""
 	}
 	m.minSize, m.maxSize = 0, unknownSize
 	m.held = holders{unknown: m.state == volume.StateAttached}

@@ -23,6 +23,12 @@ type column struct {
 	verb volume.Verb // empty where the seed chooses
 	// reaches has the scenario for each part that the command goes through.
 	reaches map[part]scenario
+	// tampers is what happens to the volume at the backend before the command, and policy
+	// the backend's for one that is gone.
+	tampers []tamper
+	policy  volume.RecordOnly
+	// alone says that no other command follows: by the record the volume is what it is not.
+	alone bool
 	// first is the part in which a first worker dies where two are needed.
 	first string
 }
@@ -86,6 +92,42 @@ func eviction() column {
 	return c
 }
 
+// look is a command that is decided by what the backend has.
+func look(name string) column {
+	return column{name: name, verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{
+		partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partOwner: waiting, partObserve: plain,
+		partResult: plain, partReply: plain, partAck: plain,
+	}}
+}
+
+// adoption is of a volume whose record was deleted when it was gone for a while.
+func adoption() column {
+	c := look(string(volume.VerbAdopt)).after(remakes, keeps).through(partAdopt)
+	c.verb, c.policy = volume.VerbAdopt, volume.RecordOnlyDelete
+	return c
+}
+
+// elsewhere is an attach of a volume that is on a node which nobody asked for.
+func elsewhere() column {
+	c := operation(volume.VerbAttach).named(strange).after(takes)
+	for _, p := range []part{partRetry, partGiveUp, partResult} {
+		delete(c.reaches, p)
+	}
+	return c.through(partFailure, partSettle, partObserve)
+}
+
+// after is the column with the backend tampered with before its command.
+func (c column) after(ways ...tamper) column {
+	c.tampers = ways
+	return c
+}
+
+// left is the column with the backend as it is tampered with to the end.
+func (c column) left(policy volume.RecordOnly) column {
+	c.policy, c.alone = policy, true
+	return c
+}
+
 // columns are the columns of the matrix.
 func columns() []column {
 	return []column{
@@ -101,10 +143,15 @@ func columns() []column {
 		refusable(volume.VerbRestore),
 		refusable(volume.VerbFlatten).through(partCut),
 		eviction(),
-		{name: "reconcile", verb: volume.VerbReconcile, first: "result", reaches: map[part]scenario{
-			partTakeover: waiting, partLeave: leaving, partResume: plain, partSpill: crowded, partOwner: waiting, partObserve: plain,
-			partResult: plain, partReply: plain, partAck: plain,
-		}},
+		look("reconcile"),
+		look(repaired).after(remakes),
+		look(goneError).after(destroys).left(volume.RecordOnlyError),
+		look(goneDelete).after(destroys).left(volume.RecordOnlyDelete),
+		look(goneIgnore).after(destroys).left(volume.RecordOnlyIgnore),
+		look(differs).after(grows).left(""),
+		look(believed).after(grows, takes),
+		adoption(),
+		elsewhere(),
 		{name: "cancel", verb: volume.VerbCancel, reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partSpill: crowded, partAnswer: plain, partReply: plain, partAck: plain,
 		}},
@@ -131,6 +178,14 @@ const (
 	unknown     = "unknown"      // refused, for a name that has no record
 	malformed   = "malformed"    // cannot be read
 	repeated    = "repeated"     // a command that was answered before
+
+	repaired   = "reconcile_error"  // a reconcile of a volume in error that is there
+	goneError  = "gone_error"       // of one that is not, with each policy
+	goneDelete = "gone_delete"      //
+	goneIgnore = "gone_ignore"      //
+	differs    = "drift"            // of one that is larger
+	believed   = "believe"          // of one that is larger and held, which is taken over
+	strange    = "attach_elsewhere" // an attach of one that a node has which nobody asked for
 )
 
 // cell is one square of the matrix in which there is a kill.

@@ -107,6 +107,9 @@ func (l *ledger) all() []verify.Command {
 // do publishes the commands one after another, each after the answer of the one before.
 func (t *trial) do(ctx context.Context, asks []ask) error {
 	for _, a := range asks {
+		if err := t.tamper(ctx, a.tampers); err != nil {
+			return err
+		}
 		t.ledger.asked(a)
 		e, err := publish(ctx, t.site, a)
 		if err != nil {
@@ -128,6 +131,9 @@ func (t *trial) issue(ctx context.Context, asks ...ask) error {
 			if err := t.awaitFailure(ctx, a); err != nil {
 				return err
 			}
+		}
+		if err := t.tamper(ctx, a.tampers); err != nil {
+			return err
 		}
 		t.ledger.asked(a)
 		e, err := publish(ctx, t.site, a)

@@ -45,6 +45,8 @@ func (c cell) results() []volume.Result {
 		return []volume.Result{volume.Succeeded, volume.Rejected}
 	case c.column.name == string(volume.VerbCancel):
 		return []volume.Result{volume.Succeeded, volume.Rejected}
+	case c.column.name == strange:
+		return []volume.Result{volume.Failed}
 	case c.scenario == hopeless, c.scenario == refusing:
 		return []volume.Result{volume.Failed}
 	case c.scenario == cancelled:

@@ -21,6 +21,8 @@ type ask struct {
 	payload []byte
 	// afterFailure holds it back until the command before it has failed once.
 	afterFailure bool
+	// tampers is what happens to the volume at the backend before it is published.
+	tampers []tamper
 }
 
 // plan is all that a trial does, chosen by its seed alone.
@@ -49,6 +51,8 @@ type plan struct {
 	aside bool
 	// results are how the command may end.
 	results []volume.Result
+	// policy is the backend's for a volume that is gone; empty for the default one.
+	policy volume.RecordOnly
 	// running says that the worker which goes on is there already when the other dies.
 	running bool
 }
@@ -95,6 +99,7 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 		untilEnd: c.scenario == hopeless,
 		locked:   slices.Contains([]scenario{busy, hopeless, refusing, cancelled}, c.scenario) || c.column.name == string(volume.VerbCancel),
 		aside:    c.point.part == partTakeover || c.point.part == partLeave,
+		policy:   c.column.policy,
 	}
 	// Of what waits, a worker that joins would get one volume in two only.
 	plan.running = p.coin() && (!plan.waiting || c.point.part == partTakeover)
@@ -117,7 +122,7 @@ func (p *planner) commands(plan *plan) {
 	if p.cell.scenario == cancelled {
 		plan.behind = append(plan.behind, p.cancel(plan.command))
 	}
-	if p.coin() {
+	if p.coin() && !p.cell.column.alone {
 		plan.behind = append(plan.behind, p.request(p.oneOf(volume.VerbCreate, volume.VerbDelete, volume.VerbAttach,
 			volume.VerbDetach, volume.VerbResize, volume.VerbReconcile, volume.VerbSnapshot, volume.VerbFlatten)))
 	}
@@ -161,7 +166,11 @@ func (p *planner) oneOf(verbs ...volume.Verb) volume.Verb { return verbs[p.rng.I
 func (p *planner) arming(point point, id volume.CommandID) arming {
 	a := arming{places: point.places, fact: point.fact}
 	if point.attempts[1] > 0 {
-		a.fact = fmt.Sprintf(point.fact, point.attempts[0]+p.rng.IntN(point.attempts[1]-point.attempts[0]+1))
+		attempts := point.attempts[1] - point.attempts[0] + 1
+		if _, again := p.cell.column.reaches[partRetry]; !again {
+			attempts = 1
+		}
+		a.fact = fmt.Sprintf(point.fact, point.attempts[0]+p.rng.IntN(attempts))
 	}
 	if !point.unnamed {
 		a.fact += " " + string(id)
@@ -258,6 +267,11 @@ func (p *planner) command(sofar plan) ask {
 	case inUse:
 		return p.request(volume.VerbDeleteSnapshot)
 	default:
-		return p.request(p.cell.column.verb)
+		a := p.request(p.cell.column.verb)
+		a.tampers = p.cell.column.tampers
+		if p.cell.column.name == believed {
+			a.Args.Believe = volume.BelieveBackend
+		}
+		return a
 	}
 }

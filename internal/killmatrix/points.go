@@ -11,6 +11,7 @@ const (
 	partEnter    part = "enter"    // a clone is entered in the store
 	partKeep     part = "keep"     // a snapshot is entered there
 	partDrop     part = "drop"     // a snapshot is marked there and goes
+	partAdopt    part = "adopt"    // a snapshot is entered there that only the backend knew
 	partCut      part = "cut"      // a clone is entered as one no more
 	partUnlink   part = "unlink"   // a deleted volume's entry goes, if it is a clone
 	partBackend  part = "backend"  // the backend is asked to change something
@@ -40,13 +41,14 @@ var missing = map[part]string{
 	partEnter:   "makes no clone",
 	partKeep:    "makes no snapshot",
 	partDrop:    "deletes no snapshot",
+	partAdopt:   "adopts no snapshot",
 	partCut:     "flattens no clone",
 	partUnlink:  "deletes no volume",
 	partBackend: "asks the backend for no change",
 	partObserve: "is decided without asking the backend",
 	partResult:  "has no event of success: it is refused, or its answer stands elsewhere",
 	partFailure: "has no attempt that could fail",
-	partRetry:   "has no attempt that could fail",
+	partRetry:   "has no attempt that is made again",
 	partGiveUp:  "has no attempt that could fail, or ends where the backend is when that is busy",
 	partSettle:  "is not an operation that can be cancelled or refused by the backend",
 	partRefusal: "is not refused, or leaves no trace but a dead letter",
@@ -121,13 +123,15 @@ func points() []point {
 		{name: "after-owner", part: partOwner, about: "the epoch is raised in its record", places: []string{"afterClaim"}, fact: "claim-at-rest"},
 		{name: "before-owner-fence", part: partOwner, about: "the backend is about to be told of that", places: []string{"beforeFence"}, fact: "fence-at-rest"},
 		{name: "after-owner-fence", part: partOwner, about: "the backend knows it", places: []string{"afterFence"}, fact: "fence-at-rest"},
-		{name: "before-observe", part: partObserve, about: "the backend is about to be asked what it has", places: []string{"beforeObserve"}, fact: "observe"},
-		{name: "after-observe", part: partObserve, about: "it has answered", places: []string{"afterObserve"}, fact: "observe"},
+		{name: "before-observe", part: partObserve, about: "the backend is about to be asked what it has", places: []string{"beforeObserve", "beforeFound"}, fact: "observe"},
+		{name: "after-observe", part: partObserve, about: "it has answered", places: []string{"afterObserve", "afterFound"}, fact: "observe"},
 		{name: "before-backend-call", part: partBackend, about: "the operation is recorded and not yet done", places: []string{"beforeAct"}, fact: "act"},
 		{name: "before-enter", part: partEnter, about: "a clone is to be made, the store does not know it", places: []string{"beforeEnter"}, fact: "enter"},
 		{name: "after-enter", part: partEnter, about: "the store knows the clone, the backend does not", places: []string{"afterEnter"}, fact: "enter"},
 		{name: "before-enter-snapshot", part: partKeep, about: "the backend has the snapshot, the store does not know it", places: []string{"beforeEnterSnapshot"}, fact: "enter-snapshot"},
 		{name: "after-enter-snapshot", part: partKeep, about: "the store knows it too", places: []string{"afterEnterSnapshot"}, fact: "enter-snapshot"},
+		{name: "before-adopt-entry", part: partAdopt, about: "a volume is to be adopted, the store does not know its snapshot", places: []string{"beforeAdoptEntry"}, fact: "adopt-entry"},
+		{name: "after-adopt-entry", part: partAdopt, about: "the store knows it, the volume has no record", places: []string{"afterAdoptEntry"}, fact: "adopt-entry"},
 		{name: "before-mark", part: partDrop, about: "a snapshot is to be deleted, the store does not know that", places: []string{"beforeMark"}, fact: "mark"},
 		{name: "after-mark", part: partDrop, about: "the store lets no more clones be made of it, the backend has it", places: []string{"afterMark"}, fact: "mark"},
 		{name: "before-drop", part: partDrop, about: "the backend has deleted the snapshot, the store has it marked", places: []string{"beforeDrop"}, fact: "drop"},

@@ -17,6 +17,9 @@ func (p *planner) prepare() []ask {
 	if p.cell.scenario == crowded {
 		crowd = fsm.MaxOutcomes
 	}
+	if p.cell.column.tampers != nil {
+		return p.prepareTampered(crowd)
+	}
 	switch name := p.cell.column.name; name {
 	case clone, deleteClone, inUse, string(volume.VerbSnapshot), string(volume.VerbDeleteSnapshot),
 		string(volume.VerbRestore), string(volume.VerbFlatten):
@@ -47,6 +50,20 @@ func (p *planner) prepare() []ask {
 		return p.life(max(0, crowd-1)) // its target's answer is the last one
 	default:
 		return p.life(crowd)
+	}
+}
+
+// prepareTampered brings the volume to where its backend is tampered with.
+func (p *planner) prepareTampered(crowd int) []ask {
+	switch p.cell.column.name {
+	case repaired, string(volume.VerbAdopt): // it was looked at while it was gone
+		asks := p.life(crowd, append(p.perhaps(volume.VerbAttach), volume.VerbReconcile)...)
+		asks[len(asks)-1].tampers = []tamper{destroys}
+		return asks
+	case believed, strange: // another node takes it
+		return p.life(crowd)
+	default:
+		return p.life(crowd, p.perhaps(volume.VerbAttach)...)
 	}
 }
 

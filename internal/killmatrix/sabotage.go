@@ -44,6 +44,11 @@ var sabotages = map[string]edit{
 		"	err := rbd.RemoveImage(c.io, name)\n",
 		"	if err := c.io.SetOmap(\"rbd_header.left\", map[string][]byte{\"size\": nil}); err != nil {\n		return err\n	}\n	err := rbd.RemoveImage(c.io, name)\n",
 	},
+	"adopt-not-repeatable": {
+		"worker/adopt.go",
+		"		if info.Name.Snapshot == snapshot.Name {\n			return nil\n",
+		"		if info.Name.Snapshot == snapshot.Name {\n			return volume.Errorf(volume.ErrSnapshotExists, \"it is entered\")\n",
+	},
 	"clone-stays-entered": {
 		"worker/snapshot.go",
 		"	err = e.leaveClone(ctx)\n",

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jetvol/jetvol/backends/ceph"
 	trials "github.com/jetvol/jetvol/internal/trial"
+	"github.com/jetvol/jetvol/volume"
 )
 
 // store is the kind of backend that the workers of a run use.
@@ -23,6 +24,10 @@ type room interface {
 	// hold makes the backend refuse every change with Busy, until release is called, which
 	// may be done again. The backend can still be asked what it has.
 	hold() (release func(), err error)
+	// driver opens the backend beside the workers, without their journal.
+	driver(ctx context.Context) (tampered, error)
+	// decide gives the backend of the workers that are still to be started a policy.
+	decide(policy volume.RecordOnly) error
 }
 
 // newStore starts what the workers need besides a NATS server, in the directory base.

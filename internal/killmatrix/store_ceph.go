@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
+	"github.com/jetvol/jetvol/backends/ceph"
 	"github.com/jetvol/jetvol/internal/cephproc"
 	trials "github.com/jetvol/jetvol/internal/trial"
+	"github.com/jetvol/jetvol/volume"
 )
 
 // cephDown bounds the end of the cluster.
@@ -43,13 +46,35 @@ func (s *cephStore) close() error {
 
 func (s *cephStore) room(ctx context.Context, dir string) (room, error) {
 	namespace, err := trials.NewNamespace(ctx, s.cluster, fmt.Sprintf("trial-%d", s.rooms.Add(1)), dir)
-	return &cephRoom{namespace, filepath.Join(dir, "held")}, err
+	return &cephRoom{namespace, filepath.Join(dir, "held"), filepath.Join(dir, "jetvol.yaml")}, err
 }
 
 // cephRoom is a namespace.
 type cephRoom struct {
 	*trials.Namespace
 	held string // a file that makes the backend busy
+	file string // the workers' configuration
+}
+
+func (r *cephRoom) driver(ctx context.Context) (tampered, error) {
+	driver, err := ceph.Open(ctx, r.Config())
+	if err != nil {
+		return nil, err
+	}
+	able, is := driver.(tampered)
+	if !is {
+		return nil, errors.Join(errors.New("driver cannot resize or take snapshots"), driver.Close())
+	}
+	return able, nil
+}
+
+// decide adds the policy to the one backend of the configuration.
+func (r *cephRoom) decide(policy volume.RecordOnly) error {
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		return err
+	}
+	return policyFile(r.file, string(text), policy)
 }
 
 // heldPlace is a failpoint of package backends.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/internal/verify"
 	"github.com/jetvol/jetvol/volume"
@@ -32,9 +33,11 @@ type trial struct {
 	failures *nats.Subscription // failed attempts of the volume
 	room     room
 	release  func() // frees the backend, if it is held
-	workers  []*process
-	other    *process    // one that is running when the last one dies, or nil
-	kills    []time.Time // when the dead were found
+	// destroyed is what was there, if it was destroyed behind jetvol's back.
+	destroyed backends.Object
+	workers   []*process
+	other     *process    // one that is running when the last one dies, or nil
+	kills     []time.Time // when the dead were found
 }
 
 func newTrial(ctx context.Context, s *site, binary string, in store, dir string, p plan) (*trial, error) {
@@ -45,6 +48,11 @@ func newTrial(ctx context.Context, s *site, binary string, in store, dir string,
 	var err error
 	if t.room, err = in.room(ctx, dir); err != nil {
 		return nil, err
+	}
+	if p.policy != "" {
+		if err := t.room.decide(p.policy); err != nil {
+			return nil, err
+		}
 	}
 	if t.log, err = os.OpenFile(filepath.Join(dir, "workers.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return nil, err
@@ -305,7 +313,7 @@ func (t *trial) askAgain(ctx context.Context) error {
 	if again.kind == verify.Malformed {
 		return nil // it would be buried again
 	}
-	again.afterFailure = false
+	again.afterFailure, again.tampers = false, nil
 	if err := t.do(ctx, []ask{again}); err != nil {
 		return fmt.Errorf("repeat: %w", err)
 	}

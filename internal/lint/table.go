@@ -98,6 +98,8 @@ var table = map[string]rule{
 	"internal/cephtest":  {layer: service, only: []string{"internal/cephproc"}, forTests: true},
 	"internal/natstest":  {layer: service, only: []string{"internal/embednats"}, forTests: true},
 	"internal/lint":      {layer: program, only: none, outside: none},
+
+	"internal/reconciletest": {layer: storage, forTests: true},
 }
 
 // reserved modules may be imported by the listed packages only; tests may import those

@@ -66,9 +66,7 @@ func (h *history) command(id volume.CommandID, verb volume.Verb, args volume.Arg
 		h.t.Fatal(err)
 	}
 	if decision.Action == fsm.ActionObserve {
-		if decision, err = fsm.Reconcile(h.record, command, h.seen(), h.now); err != nil {
-			h.t.Fatal(err)
-		}
+		decision = h.look(command)
 	}
 	h.commit(decision)
 	for step := fsm.NextStep(h.record); step.Kind == fsm.StepAct; step = fsm.NextStep(h.record) {
@@ -83,10 +81,7 @@ func (h *history) command(id volume.CommandID, verb volume.Verb, args volume.Arg
 		}
 		h.commit(decision)
 	}
-	answer := commands.NewReply(h.record.Key, *decision.Outcome, false)
-	h.evidence.Commands = append(h.evidence.Commands, Command{
-		Key: h.record.Key, ID: id, Verb: verb, Kind: Ordinary, Asked: 1, Answers: []commands.Reply{answer},
-	})
+	h.answer(id, verb, decision)
 }
 
 // request makes a command as a worker decides on it.
@@ -106,15 +101,23 @@ func (h *history) cancelled(id, by volume.CommandID, verb volume.Verb, args volu
 	h.must(fsm.Fail(h.record, volume.Errorf(volume.ErrCancelled, "cancelled by command %s", by), fsm.DefaultRetryPolicy(), h.tick()))
 	decision, err = fsm.Settle(h.record, h.seen(), h.tick())
 	h.must(decision, err)
+	h.answer(id, verb, decision)
+	h.command(by, volume.VerbCancel, volume.Args{Target: id})
+}
+
+// answer has the command answered with the decision's outcome.
+func (h *history) answer(id volume.CommandID, verb volume.Verb, decision fsm.Decision) {
 	h.evidence.Commands = append(h.evidence.Commands, Command{
 		Key: h.record.Key, ID: id, Verb: verb, Kind: Ordinary, Asked: 1,
 		Answers: []commands.Reply{commands.NewReply(h.record.Key, *decision.Outcome, false)},
 	})
-	h.command(by, volume.VerbCancel, volume.Args{Target: id})
 }
 
 func (h *history) seen() fsm.Observation {
 	count := len(h.kept)
+	if h.object == nil {
+		return fsm.Observation{}
+	}
 	return fsm.Observation{Present: true, Size: h.object.Size, Attachments: h.object.Attachments, Snapshots: &count}
 }
 

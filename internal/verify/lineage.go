@@ -176,8 +176,8 @@ func (l *lineage) settled(t volume.Transition) {
 // does not tell which are missing.
 func (l *lineage) compared(t volume.Transition) {
 	if t.Event == volume.EventDrifted && tellsDrift(t.Spec, volume.DriftSnapshots) {
-		*l = lineage{source: l.source, half: l.half, owner: l.owner, unnamed: t.Spec.Snapshots > 0,
-			sure: map[volume.SnapshotName]volume.Snapshot{}, maybe: map[volume.SnapshotName]volume.Snapshot{}}
+		l.sure, l.maybe = map[volume.SnapshotName]volume.Snapshot{}, map[volume.SnapshotName]volume.Snapshot{}
+		l.unnamed = t.Spec.Snapshots > 0
 		return
 	}
 	l.counted(t.Spec.Snapshots)

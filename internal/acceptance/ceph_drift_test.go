@@ -21,7 +21,7 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 	}
 	image := func(name volume.Name) string { return p.spec() + "/" + imageOf(ref(name, 1).Key) }
 	for _, name := range []string{"fine", "ghost", "size", "node"} {
-		s.shell(t, "jetvol volume create " + name + " --size 4MiB")
+		s.shell(t, "jetvol volume create "+name+" --size 4MiB")
 	}
 	p.cluster.RBD(t, "rm", "--no-progress", image("ghost"))
 	p.cluster.RBD(t, "resize", "--no-progress", "--size", "8M", image("size"))
@@ -46,7 +46,7 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 	want(s.shell(t, scan), "default.ghost ghost ceph 4MiB -", "default.size size ceph 4MiB 8MiB", "default.node node ceph - n9",
 		"default.orphan orphan ceph - 4MiB", "4 volumes, 4 objects, 0 skipped, 3 commands published")
 	for _, name := range []string{"ghost", "size", "node"} { // behind the commands of the scan
-		s.shell(t, "jetvol volume reconcile --validate-only " + name)
+		s.shell(t, "jetvol volume reconcile --validate-only "+name)
 	}
 	want(s.shell(t, scan), "4 volumes, 4 objects, 0 skipped, 0 commands published")
 

@@ -119,13 +119,15 @@ func (s *system) backends() map[string]*backends.Backend {
 }
 
 // work starts a worker, which is drained by what is returned or at the end of the test.
-func (s *system) work(id string) (*worker.Worker, func()) {
+func (s *system) work(id string, change ...func(*worker.Config)) (*worker.Worker, func()) {
 	s.t.Helper()
 	retry := fsm.DefaultRetryPolicy()
 	retry.InitialWait, retry.MaxWait = 10*time.Millisecond, 100*time.Millisecond
-	w, err := worker.New(s.ctx, s.server.Connect(s.t), worker.Config{
-		ID: id, Backends: s.backends(), DefaultBackend: "local", Retry: retry, Logger: s.logger(),
-	})
+	config := worker.Config{ID: id, Backends: s.backends(), DefaultBackend: "local", Retry: retry, Logger: s.logger()}
+	for _, f := range change {
+		f(&config)
+	}
+	w, err := worker.New(s.ctx, s.server.Connect(s.t), config)
 	s.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -8,6 +8,7 @@ import (
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/drift"
 	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker"
 )
 
 // TestSweep_EveryKind_FoundAndQuietAfterwards plants one of each.
@@ -182,5 +183,36 @@ func TestSweep_ReconcileRefused_AskedAgain(t *testing.T) {
 	s.settle()
 	if s.record("size").Drift == nil {
 		t.Error("the refused reconcile was not asked for again")
+	}
+}
+
+// TestSweep_RecordOnlyPolicy_Followed: the sweep has to know what the worker would do, or it
+// would ask for it again and again.
+func TestSweep_RecordOnlyPolicy_Followed(t *testing.T) {
+	for policy, state := range map[volume.RecordOnly]volume.State{
+		volume.RecordOnlyError: volume.StateError, volume.RecordOnlyIgnore: volume.StateAvailable, volume.RecordOnlyDelete: volume.StateDeleted,
+	} {
+		t.Run(string(policy), func(t *testing.T) {
+			s := prepare(t)
+			policies := map[string]volume.RecordOnly{"local": policy}
+			s.work("worker-1", func(c *worker.Config) { c.RecordOnly = policies })
+			s.create("ghost")
+			s.must(s.driver.Delete(s.ctx, s.ref("ghost")))
+			followed := func(o *drift.Options) { o.RecordOnly = policies }
+			if report := s.sweep(followed); report.Commands != 1 {
+				t.Errorf("got %+v, want one command", report)
+			}
+			s.settle()
+			if got := s.record("ghost").State; got != state {
+				t.Errorf("got %s, want %s", got, state)
+			}
+			before := s.trail()
+			if report := s.sweep(followed); report.Commands != 0 || s.trail() != before {
+				t.Errorf("again: got %+v and %s, want nothing", report, s.trail())
+			}
+			if _, found := s.finding(key("ghost").String()); found == (policy == volume.RecordOnlyDelete) {
+				t.Errorf("finding: got %t", found)
+			}
+		})
 	}
 }

@@ -42,7 +42,7 @@ func plantDrift(t *testing.T, dir string) {
 }
 
 func TestDriftScan_DirectoryThatIsNotThere_Refused(t *testing.T) {
-	_, url := up(t)
+	_, url := up(t, "--dir", t.TempDir())
 	jetvol(t, "-s", url, "drift", "scan", "--dir", t.TempDir()).want(t, exitUsage, "no such file")
 }
 

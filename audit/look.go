@@ -37,7 +37,7 @@ func (a *auditor) look(ctx context.Context, name string) (*Fault, error) {
 type sight struct {
 	name     string
 	rules    rules // more may have aged out since the pass began
-	found    bool // whether there is a record
+	found    bool  // whether there is a record
 	record   volume.Record
 	revision uint64
 	broken   error // the record cannot be read

@@ -36,7 +36,8 @@ func (a *auditor) look(ctx context.Context, name string) (*Fault, error) {
 // the record tells of has been published by then or lies in its outbox.
 type sight struct {
 	name     string
-	found    bool // whether there is a record
+	rules    rules // more may have aged out since the pass began
+	found    bool  // whether there is a record
 	record   volume.Record
 	revision uint64
 	broken   error // the record cannot be read
@@ -65,6 +66,7 @@ func (a *auditor) observe(ctx context.Context, name string) (*sight, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen.rules = a.rules(ends.FirstSeq)
 	subject := subjectPrefix + name + ".*"
 	if err := replay(ctx, a.js, subject, max(ends.FirstSeq, 1), ends.LastSeq, seen.add); err != nil {
 		return nil, err
@@ -130,9 +132,9 @@ func (seen *sight) judgeEvents(a *auditor) *Fault {
 	for i := range seen.events {
 		e := &seen.events[i]
 		if s == nil {
-			s = a.begin(e)
+			s = a.begin(e, seen.rules)
 		}
-		if t := s.take(e, a.rules()); t != nil {
+		if t := s.take(e, seen.rules); t != nil {
 			return seen.classify(i, s, t)
 		}
 		seen.before = s.before
@@ -234,12 +236,12 @@ func (seen *sight) judgeWithoutEvents(a *auditor) *Fault {
 		return nil
 	case anchored && anchor.agrees(seen.name, viewOf(seen.record)):
 		return nil
-	case anchored && !a.rules().headLost:
+	case anchored && !seen.rules.headLost:
 		return &Fault{
 			Volume: seen.name, Kind: RecordDiffers, Generation: seen.record.Generation,
 			Detail: fmt.Sprintf("the checkpoint has it %s at generation %d with hash %s", stateOf(anchor.to), anchor.generation, anchor.hash),
 		}
-	case a.rules().headLost:
+	case seen.rules.headLost:
 		seen.before = seen.record.Generation + 1
 		return nil
 	}

@@ -210,32 +210,33 @@ func (a *auditor) event(e *entry) error {
 	}
 	s, known := a.states[e.volume]
 	if !known {
-		s = a.begin(e)
+		s = a.begin(e, a.rules(a.first))
 		a.states[strings.Clone(e.volume)] = s
 		a.bound()
 	}
 	if !s.suspect {
-		s.suspect = s.take(e, a.rules()) != nil || !a.atAnchor(s, e)
+		s.suspect = s.take(e, a.rules(a.first)) != nil || !a.atAnchor(s, e)
 	}
 	return nil
 }
 
-// rules says how volumes begin of which the checkpoint knows nothing. If it was taken where
-// the stream now begins or later, it knows all that had events before.
-func (a *auditor) rules() rules {
-	aged := a.first > 1
-	return rules{aged: aged, headLost: aged && (a.base == nil || a.base.mark.Sequence+1 < a.first)}
+// rules says how volumes begin of which the checkpoint knows nothing, on a stream whose first
+// event is that at the given sequence. If the checkpoint was taken there or later, it knows all
+// that had events before.
+func (a *auditor) rules(first uint64) rules {
+	aged := first > 1
+	return rules{aged: aged, headLost: aged && (a.base == nil || a.base.mark.Sequence+1 < first)}
 }
 
 // begin returns the state before a volume's first event that is read.
-func (a *auditor) begin(e *entry) *state {
+func (a *auditor) begin(e *entry, r rules) *state {
 	anchor, known := a.anchors[e.volume]
 	switch {
 	case !known:
 		return &state{}
 	case anchor.sequence >= e.sequence:
 		return &state{anchored: true}
-	case a.rules().headLost && e.previous != anchor.hash:
+	case r.headLost && e.previous != anchor.hash:
 		return &state{} // what lies between has aged out
 	}
 	s := *anchor

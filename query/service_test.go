@@ -161,6 +161,23 @@ func TestService_Process_TellsBackendsAndHealth(t *testing.T) {
 	}
 }
 
+func TestService_BackendThatIsDown_IsTold(t *testing.T) {
+	w := newWorld(t)
+	backend := w.serve(w.nc, "w1").Backend("fast")
+	w.join("w1", "i1", everyPartition()...)
+	if err := backend.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := w.client.Backends(w.ctx)
+	if err != nil || found.Backends[0].Health != query.Failed || found.Backends[0].Failure == nil {
+		t.Errorf("backends: got %+v, %v", found, err)
+	}
+	health, err := w.client.Health(w.ctx)
+	if err != nil || health.Status != query.Degraded || len(health.Problems) != 1 || !strings.Contains(health.Problems[0], "backend fast") {
+		t.Errorf("health: got %+v, %v", health, err)
+	}
+}
+
 func TestService_Partitions_NamesOwnersAndGaps(t *testing.T) {
 	w := newWorld(t)
 	w.serve(w.nc, "w1")

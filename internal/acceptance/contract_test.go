@@ -246,7 +246,7 @@ func TestContract_Record(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := jsonNames(t, volume.Record{
-		ID: "v", CreatedAt: time.Unix(0, 0), Owner: volume.Owner{Epoch: 1}, Op: &volume.Op{}, Outcomes: []volume.Outcome{{}}, Spilled: 1,
+		ID: "v", CreatedAt: time.Unix(0, 0), Owner: volume.Owner{Epoch: 1}, Op: &volume.Op{}, Outcomes: []volume.Outcome{{}}, Spilled: 1, Reserved: 1,
 		Outbox: []volume.Transition{{}},
 		Spec: volume.Spec{
 			Backend: "b", Labels: volume.Labels{"a": "b"}, Attachments: volume.Attachments{{}}, Drift: &volume.Drift{Differences: []volume.Difference{{}}},

@@ -134,7 +134,7 @@ func deedsOfStream(stream string) []deed {
 // not as they say.
 func stray(t *testing.T, config string, deeds []deed) (found []string) {
 	t.Helper()
-	g := startGuarded(t, config)
+	g := startGuardedBy(t, config, func(password string) string { return password })
 	for _, role := range roles {
 		for _, d := range deeds {
 			done, may := g.try(t, role, d), slices.Contains(d.may, role)

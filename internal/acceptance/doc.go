@@ -4,7 +4,8 @@
 // # Documents that run
 //
 // Every block of subjects.md and README.md that is marked `console` is a shell session.
-// The tests run it against a fresh server and compare what it prints:
+// The tests run it against a fresh server and compare what it prints. Those of
+// docs/operations.md are run too, by section, each in the situation that it is about:
 //
 //	$ command       is run; the lines below are what it prints, errors included
 //	> more          continues the command

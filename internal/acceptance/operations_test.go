@@ -55,9 +55,9 @@ func sections(document string) (found []section) {
 }
 
 // runSection makes the situation and runs what the document says to do in it.
-func runSection(t *testing.T, s section, make situation) {
+func runSection(t *testing.T, s section, prepare situation) {
 	t.Helper()
-	server, before := make(t)
+	server, before := prepare(t)
 	run := &session{server: server, document: operations}
 	if len(s.blocks) < len(before) {
 		t.Fatalf("%s: got %d blocks, want at least %d", s.heading, len(s.blocks), len(before))
@@ -73,14 +73,14 @@ func runSection(t *testing.T, s section, make situation) {
 func TestOperations_EveryPain_CommandsHelpAsShown(t *testing.T) {
 	seen := 0
 	for _, s := range sections(readDocument(t, operations)) {
-		make, found := situations[s.heading]
+		prepare, found := situations[s.heading]
 		if !found {
 			continue
 		}
 		seen++
 		t.Run(s.heading, func(t *testing.T) {
 			t.Parallel()
-			runSection(t, s, make)
+			runSection(t, s, prepare)
 		})
 	}
 	if seen != len(situations) {

@@ -60,11 +60,19 @@ func allDeeds() []deed {
 		}
 		deeds = append(deeds, answers, deed{subscribe: true, subject: "_INBOX." + owner + ".>", may: []string{owner}})
 	}
+	streams := map[string]bool{"KV_" + checkpoints: true} // of `jetvol audit`
 	for _, config := range provision.Configs(provision.Options{}) {
-		deeds = append(deeds, deedsOfStream(config.Name)...)
+		streams[config.Name] = true
+	}
+	for stream := range streams {
+		deeds = append(deeds, deedsOfStream(stream)...)
 	}
 	return deeds
 }
+
+// checkpoints is the bucket that auditors' marks are in: of all buckets only this one is
+// not for workers.
+const checkpoints = "checkpoints"
 
 // deedsOfStream are the deeds of the JetStream API and those of a bucket.
 func deedsOfStream(stream string) []deed {
@@ -72,9 +80,9 @@ func deedsOfStream(stream string) []deed {
 	// In the account of auditors the API has another prefix.
 	auditorReads := map[string][]string{
 		"STREAM.INFO.STREAM_NAME":          {stream},
-		"STREAM.MSG.GET.STREAM_NAME":       {"VOLUME_EVENTS", "KV_volumes", "KV_snapshots", "KV_drift", "KV_quotas"},
-		"CONSUMER.CREATE.STREAM_NAME.deed": {"VOLUME_EVENTS", "KV_volumes", "KV_drift"},
-		"CONSUMER.DELETE.STREAM_NAME.deed": {"VOLUME_EVENTS", "KV_volumes", "KV_drift"},
+		"STREAM.MSG.GET.STREAM_NAME":       {"VOLUME_EVENTS", "KV_volumes", "KV_snapshots", "KV_drift", "KV_quotas", "KV_checkpoints"},
+		"CONSUMER.CREATE.STREAM_NAME.deed": {"VOLUME_EVENTS", "KV_volumes", "KV_drift", "KV_checkpoints"},
+		"CONSUMER.DELETE.STREAM_NAME.deed": {"VOLUME_EVENTS", "KV_volumes", "KV_drift", "KV_checkpoints"},
 	}
 	add := func(request string, may ...string) {
 		subject := strings.ReplaceAll(request, "STREAM_NAME", stream)
@@ -99,8 +107,8 @@ func deedsOfStream(stream string) []deed {
 	} {
 		add(destroying + ".STREAM_NAME")
 	}
-	add("STREAM.INFO.STREAM_NAME", "worker", "provisioner", "operator")
-	add("STREAM.MSG.GET.STREAM_NAME", append(when(!is("VOLUME_DEAD_LETTERS"), "worker"), "operator")...)
+	add("STREAM.INFO.STREAM_NAME", append(when(bucket != checkpoints, "worker"), "provisioner", "operator")...)
+	add("STREAM.MSG.GET.STREAM_NAME", append(when(!is("VOLUME_DEAD_LETTERS", "KV_checkpoints"), "worker"), "operator")...)
 	add("STREAM.MSG.DELETE.STREAM_NAME",
 		append(when(is("VOLUME_COMMANDS"), "worker"), when(is("VOLUME_COMMANDS", "VOLUME_DEAD_LETTERS"), "operator")...)...)
 	workerReads := is("VOLUME_COMMANDS", "KV_volumes", "KV_leases", "KV_snapshots", "KV_drift", "KV_quotas")
@@ -115,8 +123,8 @@ func deedsOfStream(stream string) []deed {
 			when(is("VOLUME_COMMANDS"), "worker"), when(is("VOLUME_DEAD_LETTERS"), "operator")...)})
 		return deeds
 	}
-	record := deed{subject: "$KV." + bucket + ".default.deed", may: []string{"worker"}}
-	if slices.Contains([]string{"snapshots", "drift", "quotas"}, bucket) {
+	record := deed{subject: "$KV." + bucket + ".default.deed", may: when(bucket != checkpoints, "worker")}
+	if slices.Contains([]string{"snapshots", "drift", "quotas", checkpoints}, bucket) {
 		record.may = append(record.may, "operator") // it changes labels and limits, and repairs
 	}
 	return append(deeds, record)
@@ -126,7 +134,7 @@ func deedsOfStream(stream string) []deed {
 // not as they say.
 func stray(t *testing.T, config string, deeds []deed) (found []string) {
 	t.Helper()
-	g := startGuarded(t, config)
+	g := startGuardedBy(t, config, func(password string) string { return password })
 	for _, role := range roles {
 		for _, d := range deeds {
 			done, may := g.try(t, role, d), slices.Contains(d.may, role)

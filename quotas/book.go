@@ -22,6 +22,16 @@ const (
 	conflictPause = 2 * time.Millisecond
 )
 
+// A worker that has just written knows the ledger as it is, and would get ahead of the others
+// each time. So as long as others write it too it waits after each write, for some times as
+// long as the write took; what its lanes ask for meanwhile goes into the next one.
+const (
+	lingerLeast   = 2 // times
+	lingerMost    = 6
+	sharedFor     = time.Minute // since another worker's last write
+	maxUnstorable = 3           // writes that may fail without an answer
+)
+
 // request is one change of a ledger.
 type request struct {
 	// apply makes the change, on the ledger at a revision, and reports whether there was one.
@@ -44,7 +54,10 @@ type book struct {
 	seenAt   uint64        // the greatest revision that was seen
 	changed  chan struct{} // closed and replaced when the ledger is another
 	queue    []*request
-	working  bool // a goroutine takes from the queue
+	working  bool          // a goroutine takes from the queue
+	writing  bool          // a write is on its way
+	tookLast time.Duration // of the last write
+	sharedAt time.Time     // when another worker's write was seen last
 	held     string
 	heldFrom time.Time // when held was met first
 }
@@ -54,16 +67,52 @@ func newBook(b *Books, project volume.Project) *book {
 }
 
 // update takes over a ledger that is newer than what is known. Not one that is older than
-// what a write has found: that has to be read.
-func (b *book) update(l Ledger, revision uint64) {
+// what a write has found: that has to be read. It reports whether
+// another worker has written it.
+func (b *book) update(l Ledger, revision uint64) (foreign bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if revision < b.seenAt || revision == b.revision {
-		return
+		return false
 	}
+	foreign = !b.writing // else it may be this worker's
 	b.ledger, b.revision, b.seenAt = l, revision, revision
 	close(b.changed)
 	b.changed = make(chan struct{})
+	return foreign
+}
+
+// wrote takes over what this worker has stored.
+func (b *book) wrote(l Ledger, revision uint64, took time.Duration) {
+	b.update(l, revision)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tookLast, b.writing = took, false
+}
+
+// write notes that a write begins, and when.
+func (b *book) write() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writing = true
+	return time.Now()
+}
+
+// shared notes that others write the ledger too.
+func (b *book) shared() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sharedAt = time.Now()
+}
+
+// linger lets other workers write the ledger, if there are any.
+func (b *book) linger() {
+	b.mu.Lock()
+	took, alone := b.tookLast, time.Since(b.sharedAt) > sharedFor
+	b.mu.Unlock()
+	if !alone && took > 0 {
+		_ = pause(b.books.life, took*lingerLeast+rand.N(took*(lingerMost-lingerLeast)))
+	}
 }
 
 // take takes over what the leader has, also if it is older than what was known: then the
@@ -78,7 +127,7 @@ func (b *book) take(l Ledger, revision uint64) {
 func (b *book) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.revision = 0
+	b.revision, b.writing = 0, false
 }
 
 func (b *book) known() (l Ledger, revision uint64, changed <-chan struct{}) {
@@ -150,13 +199,14 @@ func (b *book) work() {
 				close(r.done)
 			}
 		}
+		b.linger()
 	}
 }
 
 // carryOut applies requests to the ledger and stores it, as often as it takes.
 func (b *book) carryOut(ctx context.Context, batch []*request) error {
 	fresh := slices.ContainsFunc(batch, func(r *request) bool { return r.fresh })
-	for conflicts := 0; conflicts < maxConflicts; {
+	for conflicts, unstorable := 0, 0; conflicts < maxConflicts; {
 		l, revision, err := b.current(ctx, fresh)
 		if err != nil {
 			return err
@@ -169,16 +219,22 @@ func (b *book) carryOut(ctx context.Context, batch []*request) error {
 		if !changed {
 			return nil
 		}
+		began := b.write()
 		stored, err := b.books.bucket.CompareAndSet(ctx, string(b.project), l, revision)
 		if err == nil {
-			b.update(l, stored)
+			b.wrote(l, stored, time.Since(began))
 			return nil
 		}
 		b.forget()
-		if !errors.Is(err, kv.ErrConflict) {
+		conflicts++
+		switch {
+		case errors.Is(err, kv.ErrConflict):
+			b.shared()
+		case errors.Is(err, kv.ErrUnavailable) && unstorable < maxUnstorable:
+			unstorable++ // it may have been stored: all changes may be repeated
+		default:
 			return err
 		}
-		conflicts++
 		if err := pause(ctx, rand.N(conflictPause*time.Duration(min(conflicts, 8)))); err != nil {
 			return err
 		}

@@ -142,7 +142,9 @@ func (b *Books) enter(project volume.Project, change kv.Change[Ledger], readable
 		b.books[project] = of
 	}
 	if readable {
-		of.update(change.Value, change.Revision)
+		if of.update(change.Value, change.Revision) {
+			of.shared()
+		}
 	}
 	b.gate.Unlock()
 	if readable && change.Value.Deriving && !sees(change.Value, b.instance) {

@@ -19,6 +19,7 @@ SEEDS    ?= 20
 SAMPLE   ?= 150
 CEPH_SAMPLE ?= 30
 ROUNDS   ?= 40
+RECORDS  ?= 1000000
 
 # go-ceph wants the name of the oldest release whose libraries it may meet: Debian 12's. What
 # it calls a preview is the progress of a flatten and its end; without that tag it has neither.
@@ -116,6 +117,10 @@ fuzz: need-go ## every fuzz target in turn, each for FUZZTIME=10s
 bench: need-go ## the benchmarks (BENCH=. chooses by name)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+.PHONY: audit-scale
+audit-scale: need-go ## audit 1,000,000 events of 100,000 volumes, clean and with each kind of damage (some minutes)
+	go test ./audit -count 1 -timeout 60m -run '^TestVerify_AtScale$$' -v -scale-volumes 100000 -scale-events 10
+
 .PHONY: crash
 crash: need-go build ## kill -9 jetvol under load KILLS=100 times and compare all that is left
 	go run ./internal/crash -kills $(KILLS)
@@ -136,6 +141,10 @@ chaos: need-go build ## many workers and servers, killed, stopped and cut off un
 chaos-short: need-go build ## the same in a minute, for `make test`
 	go run ./internal/chaos -binary '$(JETVOL_BIN)' -servers 1 -kills 8 -stops 3 -server-kills 1
 	go run ./internal/chaos -binary '$(JETVOL_BIN)' -servers 3 -kills 1 -stops 1 -server-kills 1 -pace 1500ms
+
+.PHONY: scale-query
+scale-query: need-go bin/nats build ## a worker, get and list with RECORDS=1000000 records: memory, start, latencies (a minute)
+	go test -timeout $(TIMEOUT) -count 1 -v -run '^TestQuery_ManyRecords$$' ./internal/acceptance -scale-records $(RECORDS)
 
 .PHONY: kill-matrix
 kill-matrix: need-go ## SIGKILL at every point of every verb, SEEDS=20 times each; writes the table of docs/reliability.md

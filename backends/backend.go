@@ -27,10 +27,19 @@ type Options struct {
 	// Concurrency is the greatest number of driver calls at once. Those that may copy a
 	// volume take at most half of it. Zero or less means DefaultConcurrency.
 	Concurrency int
-	// Observe, if set, is told of each call when it ends: the method's name in lower
-	// case, the class of its error (empty for none), and how long the caller waited. It
-	// is called concurrently.
-	Observe func(call string, class volume.Class, took time.Duration)
+	// Observe, if set, is told of each call.
+	Observe Observer
+}
+
+// Observer is told of the calls of a [Backend], by the method's name in lower case. It is
+// called concurrently.
+type Observer interface {
+	// Begin is told of a call that begins. The call has the context that it returns, which
+	// must be ctx or derived from it.
+	Begin(ctx context.Context, call string) context.Context
+	// End is told of the same call's end, with the context of Begin, the error, nil for
+	// none, and how long the caller waited.
+	End(ctx context.Context, call string, err error, took time.Duration)
 }
 
 // Backend is one configured instance of a driver. It is safe for concurrent use, and

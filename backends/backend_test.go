@@ -299,12 +299,28 @@ func TestBackend_AbilityMissing_IsUnsupported(t *testing.T) {
 	}
 }
 
+// observer is told of calls that end, in the context that they were begun with.
+type observer func(ctx context.Context, call string, err error, took time.Duration)
+
+type callKey struct{}
+
+func (o observer) Begin(ctx context.Context, call string) context.Context {
+	return context.WithValue(ctx, callKey{}, call)
+}
+
+func (o observer) End(ctx context.Context, call string, err error, took time.Duration) {
+	o(ctx, call, err, took)
+}
+
 func TestBackend_Observe_SeesEveryCallOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen []string
 		driver := &ableDriver{
-			fakeDriver: &fakeDriver{call: func(_ context.Context, key volume.Key) error {
+			fakeDriver: &fakeDriver{call: func(ctx context.Context, key volume.Key) error {
 				<-time.After(2 * time.Second)
+				if ctx.Value(callKey{}) == nil {
+					t.Error("driver: got another context than the call was begun with")
+				}
 				if key == keyOf("gone") {
 					return volume.NotFound
 				}
@@ -312,9 +328,12 @@ func TestBackend_Observe_SeesEveryCallOnce(t *testing.T) {
 			}},
 			list: func(context.Context, func(backends.Object) bool) error { return nil },
 		}
-		b := backends.New("local", driver, backends.Options{Observe: func(call string, class volume.Class, took time.Duration) {
-			seen = append(seen, fmt.Sprintf("%s %q %s", call, class, took))
-		}})
+		b := backends.New("local", driver, backends.Options{Observe: observer(func(ctx context.Context, call string, err error, took time.Duration) {
+			seen = append(seen, fmt.Sprintf("%s %q %s", call, volume.ClassOf(err), took))
+			if begun := ctx.Value(callKey{}); begun != call {
+				t.Errorf("end of %s: got the context of %v, want its own", call, begun)
+			}
+		})})
 		ctx, ref := t.Context(), refOf("db-01")
 		wantClass(t, b.Create(ctx, ref, volume.MiB), "")
 		wantClass(t, get(t, b, "gone"), volume.NotFound)

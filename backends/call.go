@@ -64,9 +64,9 @@ func (b *Backend) change(ctx context.Context, c call, f func(context.Context) er
 
 // perform makes one driver call with all that a Backend promises of it.
 func perform[T any](ctx context.Context, b *Backend, c call, f func(context.Context) (T, error)) (T, error) {
-	began := time.Now()
+	ctx, began := b.begin(ctx, c)
 	result, err := attempt(ctx, b, c, f)
-	return result, b.finish(c, began, err)
+	return result, b.finish(ctx, c, began, err)
 }
 
 func attempt[T any](ctx context.Context, b *Backend, c call, f func(context.Context) (T, error)) (T, error) {
@@ -116,10 +116,19 @@ func start[T any](ctx context.Context, release func(), f func(context.Context) (
 	return done
 }
 
-// finish reports the call to Observe and puts its name before its error.
-func (b *Backend) finish(c call, began time.Time, err error) error {
+// begin reports the call to Observe.
+func (b *Backend) begin(ctx context.Context, c call) (context.Context, time.Time) {
+	began := time.Now()
 	if b.opts.Observe != nil {
-		b.opts.Observe(c.method, volume.ClassOf(err), time.Since(began))
+		ctx = b.opts.Observe.Begin(ctx, c.method)
+	}
+	return ctx, began
+}
+
+// finish reports the call's end to Observe and puts its name before its error.
+func (b *Backend) finish(ctx context.Context, c call, began time.Time, err error) error {
+	if b.opts.Observe != nil {
+		b.opts.Observe.End(ctx, c.method, err, time.Since(began))
 	}
 	return b.explain(c, err)
 }

@@ -12,13 +12,13 @@ import (
 // After an error the objects told are right, but not all. Yield should not call the
 // backend, of which List holds one call slot.
 func (b *Backend) List(ctx context.Context, yield func(Object) bool) error {
-	began := time.Now()
 	c := call{method: "list"}
 	lister, able := b.driver.(Lister)
 	if !able {
 		c.invalid = Errorf(volume.Unsupported, "driver cannot list")
 	}
-	return b.finish(c, began, b.list(ctx, c, lister, yield))
+	ctx, began := b.begin(ctx, c)
+	return b.finish(ctx, c, began, b.list(ctx, c, lister, yield))
 }
 
 func (b *Backend) list(ctx context.Context, c call, lister Lister, yield func(Object) bool) error {

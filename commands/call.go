@@ -30,6 +30,9 @@ type call struct {
 	events   chan *nats.Msg
 	feed     *nats.Subscription
 
+	// endTrace ends the span of the publish; nil if there is none any more.
+	endTrace func(error)
+
 	receipt      Receipt   // of the latest publish that was taken
 	stored       bool      // the stream has the command for certain
 	uncertain    bool      // the stream may have the command
@@ -93,8 +96,27 @@ func (c *call) publishOnce(ctx context.Context) (time.Duration, error) {
 	return c.notTaken(ctx, err)
 }
 
+// trace begins the span of the publish, if the client traces and the publisher does not.
+func (c *call) trace(ctx context.Context, command volume.Command) {
+	if c.client.options.trace == nil || command.TraceParent != "" {
+		return
+	}
+	var traceParent string
+	traceParent, c.endTrace = c.client.options.trace(ctx, command)
+	setHeader(c.message, HeaderTraceParent, readTraceParent(traceParent))
+}
+
+// traced ends the span of the publish, the first time.
+func (c *call) traced(err error) {
+	if c.endTrace != nil {
+		c.endTrace(err)
+		c.endTrace = nil
+	}
+}
+
 // taken notes that the stream has the command.
 func (c *call) taken(ack *jetstream.PubAck) time.Duration {
+	c.traced(nil)
 	// The duplicate of a message that this call did not send is somebody else's, and
 	// the answer to it goes there: publish again as soon as the stream takes it.
 	foreign := ack.Duplicate && !c.uncertain

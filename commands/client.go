@@ -44,8 +44,9 @@ type Request struct {
 
 	// ID is made at random if it is empty. A caller who may have to ask again after a
 	// crash of its own chooses one and keeps it.
-	ID          volume.CommandID
-	Actor       string
+	ID    volume.CommandID
+	Actor string
+	// TraceParent is a W3C trace context; see [WithTrace].
 	TraceParent string
 
 	// Progress, if set, is called by [Client.Do] with each committed event of this
@@ -144,15 +145,17 @@ func (c *Client) ended(ctx context.Context) error {
 //   - the context's error, wrapped, if it ended before anything was published;
 //   - a [*PendingError] around either of these if the command may have been stored.
 func (c *Client) Do(ctx context.Context, request Request) (Reply, error) {
-	call, err := c.begin(request)
+	call, err := c.begin(ctx, request)
 	if err != nil {
 		return Reply{}, err
 	}
 	defer call.end()
 	if err := call.listen(ctx); err != nil {
+		call.traced(err)
 		return Reply{}, err
 	}
 	reply, err := call.do(ctx)
+	call.traced(err)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -168,7 +171,10 @@ func (c *Client) Publish(ctx context.Context, request Request) (Receipt, error) 
 		return Receipt{}, err
 	}
 	call := &call{client: c, id: command.ID, key: command.Key, message: msg}
-	return call.publish(ctx)
+	call.trace(ctx, command)
+	receipt, err := call.publish(ctx)
+	call.traced(err)
+	return receipt, err
 }
 
 // message returns the message that publishes the request as the command that is
@@ -191,7 +197,7 @@ func (r Request) message(reply string) (*nats.Msg, volume.Command, error) {
 }
 
 // begin prepares a call whose answer is delivered to it.
-func (c *Client) begin(request Request) (*call, error) {
+func (c *Client) begin(ctx context.Context, request Request) (*call, error) {
 	token := rand.Text()
 	msg, command, err := request.message(c.inbox + "." + token)
 	if err != nil {
@@ -206,6 +212,7 @@ func (c *Client) begin(request Request) (*call, error) {
 		replies:  make(chan Reply, 1),
 		progress: request.Progress,
 	}
+	call.trace(ctx, command)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting[token] = call

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"time"
 
 	"github.com/jetvol/jetvol/volume"
@@ -31,6 +32,7 @@ type options struct {
 	publishTimeout   time.Duration
 	resendAfter      time.Duration
 	unavailableAfter time.Duration
+	trace            Trace
 }
 
 // Option changes a default of a [Client].
@@ -53,6 +55,17 @@ func WithResendAfter(silence time.Duration) Option {
 // no stream or it has no leader, before the client gives up.
 func WithUnavailableAfter(limit time.Duration) Option {
 	return func(o *options) { o.unavailableAfter = limit }
+}
+
+// Trace begins a span for a command that is about to be published. It returns its trace
+// context in the form of W3C's traceparent, empty for none, and what is called once when
+// the stream has the command, or with the error with which it was given up.
+type Trace func(ctx context.Context, command volume.Command) (traceParent string, end func(error))
+
+// WithTrace has the publish of each command traced by the caller's means: this package
+// knows no tracing library. A request that has a TraceParent of its own is left alone.
+func WithTrace(trace Trace) Option {
+	return func(o *options) { o.trace = trace }
 }
 
 func newOptions(changes []Option) (options, error) {

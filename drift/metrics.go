@@ -19,7 +19,7 @@ type metrics struct {
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	factory := promauto.With(registerer)
-	return &metrics{
+	m := &metrics{
 		drift: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "jetvol_drift", Help: "Volumes that differ from their backend, by kind, in the partitions that the worker swept last.",
 		}, []string{"kind"}),
@@ -40,7 +40,22 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.01, 4, 11),
 		}),
 	}
+	// What has not happened yet counts 0, so that its first time is seen as an increase.
+	m.count(nil)
+	for _, result := range []string{succeeded, failed} {
+		m.sweeps.WithLabelValues(result)
+	}
+	for _, verb := range []volume.Verb{volume.VerbReconcile, volume.VerbAdopt} {
+		m.commands.WithLabelValues(string(verb))
+	}
+	return m
 }
+
+// The results of a sweep.
+const (
+	succeeded = "succeeded"
+	failed    = "failed"
+)
 
 // kinds are all that the gauge tells, so that each is 0 where there is none.
 var kinds = []volume.DriftKind{

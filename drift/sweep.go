@@ -60,9 +60,9 @@ func (s *Sweeper) newSweep(partitions []int) *sweep {
 
 func resultOf(err error) string {
 	if err != nil {
-		return "failed"
+		return failed
 	}
-	return "succeeded"
+	return succeeded
 }
 
 func (w *sweep) run(ctx context.Context) error {

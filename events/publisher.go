@@ -181,7 +181,7 @@ func (d *Pending) again(ctx context.Context) error {
 
 // Last returns the volume's last event, read from the stream's leader. It returns
 // ok false if the volume has none. Of an event that cannot be decoded it returns the
-// sequence alone: whatever it is, it stands on the stream.
+// sequence and the hash alone: whatever it is, it stands on the stream.
 func (p *Publisher) Last(ctx context.Context, key volume.Key) (last Stored, ok bool, err error) {
 	return found(p.stream.GetLastMsgForSubject(ctx, volumeFilter(key)))
 }
@@ -198,7 +198,7 @@ func found(msg *jetstream.RawStreamMsg, err error) (Stored, bool, error) {
 	if err != nil {
 		return Stored{}, false, fmt.Errorf("read event: %w: %w", volume.Unavailable, err)
 	}
-	stored := Stored{Sequence: msg.Sequence, StoredAt: msg.Time}
+	stored := Stored{Sequence: msg.Sequence, StoredAt: msg.Time, Hash: Hash(msg.Data)}
 	if envelope, err := Decode(msg.Data); err == nil {
 		stored.Envelope = envelope
 	}

@@ -17,6 +17,8 @@ type Stored struct {
 	Envelope
 	Sequence uint64    // of the stream: grows with every event of every volume
 	StoredAt time.Time // by the clock of the server
+	// Hash is that of the event's data: the volume's next event carries it as its Previous.
+	Hash string
 }
 
 // Filter selects events. Empty fields match everything.
@@ -147,7 +149,7 @@ func tell(msg jetstream.Msg, yield func(Stored, error) bool) (pending uint64, er
 	if err != nil {
 		return 0, readError(err)
 	}
-	stored := Stored{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp}
+	stored := Stored{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Hash: Hash(msg.Data())}
 	stored.Envelope, err = Decode(msg.Data())
 	if err != nil {
 		err = fmt.Errorf("event at sequence %d: %w", stored.Sequence, err)

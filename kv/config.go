@@ -8,11 +8,13 @@ import (
 
 // The names of the buckets. The stream of a bucket is KV_<bucket>.
 const (
-	VolumesBucket   = "volumes"
-	OutcomesBucket  = "outcomes"
-	LeasesBucket    = "leases"
-	SnapshotsBucket = "snapshots"
-	DriftBucket     = "drift"
+	VolumesBucket     = "volumes"
+	OutcomesBucket    = "outcomes"
+	LeasesBucket      = "leases"
+	SnapshotsBucket   = "snapshots"
+	CheckpointsBucket = "checkpoints"
+	DriftBucket       = "drift"
+	QuotasBucket      = "quotas"
 )
 
 // DefaultOutcomeRetention is how long an outcome is kept after it left its volume's
@@ -74,12 +76,28 @@ func SnapshotsConfig(replicas int) jetstream.StreamConfig {
 	return config
 }
 
+// CheckpointsConfig returns the stream of the bucket of checkpoints: where an audit left each
+// volume.
+func CheckpointsConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(CheckpointsBucket, replicas)
+	config.Description = "jetvol: checkpoints of audits, by <slot>.<project>.<volume>"
+	return config
+}
+
 // DriftConfig returns the stream of the bucket of findings: how backends differ from the
 // records. What is found no more leaves a marker that expires, so that watchers are told.
 func DriftConfig(replicas int) jetstream.StreamConfig {
 	config := bucketConfig(DriftBucket, replicas)
 	config.Description = "jetvol: how backends differ from records, by <project>.<volume>"
 	config.AllowMsgTTL = true
+	return config
+}
+
+// QuotasConfig returns the stream of the bucket of quotas, one ledger for each project that
+// has one. Every worker watches it.
+func QuotasConfig(replicas int) jetstream.StreamConfig {
+	config := bucketConfig(QuotasBucket, replicas)
+	config.Description = "jetvol: quotas and what is used of them, by <project>"
 	return config
 }
 

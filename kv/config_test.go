@@ -20,7 +20,9 @@ func TestConfig_ServerChangesNothing(t *testing.T) {
 		"volumes":         kv.VolumesConfig(1),
 		"outcomes":        kv.OutcomesConfig(1, 0),
 		"snapshots":       kv.SnapshotsConfig(1),
+		"checkpoints":     kv.CheckpointsConfig(1),
 		"drift":           kv.DriftConfig(1),
+		"quotas":          kv.QuotasConfig(1),
 		"short retention": kv.OutcomesConfig(0, time.Minute),
 	}
 	for name, want := range tests {

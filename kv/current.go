@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,10 +58,77 @@ func (b *Bucket[T]) ListCurrent(ctx context.Context, filter string) (entries []E
 			return nil, 0, b.failed("list", filter, classify(err))
 		}
 	}
-	if lagging == nil {
-		lagging = fmt.Errorf("%w: behind the leader %d times", ErrUnavailable, maxCurrentAttempts)
+	return nil, 0, b.failed("list", filter, stillLagging(lagging))
+}
+
+// stillLagging is the last error of a replica that was asked too often.
+func stillLagging(err error) error {
+	if err == nil {
+		return fmt.Errorf("%w: behind the leader %d times", ErrUnavailable, maxCurrentAttempts)
 	}
-	return nil, 0, b.failed("list", filter, lagging)
+	return err
+}
+
+// ListSince returns the records that match filter and were written after the given revision,
+// by revision and each in its latest form, the keys of those that are no more, and the
+// revision of the last message among all that match: the next one to ask from. What it
+// returns is at least as new as what the leader held when it was called. It returns the
+// errors of [Bucket.ListCurrent].
+func (b *Bucket[T]) ListSince(
+	ctx context.Context, filter string, after uint64,
+) (entries []Entry[T], gone []string, last uint64, err error) {
+	last = after
+	latest := map[string]keyed{}
+	var lagging error
+	for range maxCurrentAttempts {
+		// Asked anew each time: the last message may have been a marker that has expired.
+		due, _, err := b.Last(ctx, filter)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		last, lagging = b.pages(ctx, filter, last, due, latest)
+		if lagging != nil && !errors.Is(lagging, ErrUnavailable) {
+			return nil, nil, 0, b.failed("list", filter, lagging)
+		}
+		if last >= due {
+			entries, gone, err = decodeLatest[T](latest)
+			return entries, gone, last, b.failed("list", filter, err)
+		}
+		if err := rest(ctx, currentPause); err != nil {
+			return nil, nil, 0, b.failed("list", filter, classify(err))
+		}
+	}
+	return nil, nil, 0, b.failed("list", filter, stillLagging(lagging))
+}
+
+// pages reads what follows a revision, up to one that is due or to the end, into latest. It
+// returns the revision of the last message.
+func (s store) pages(ctx context.Context, filter string, after, due uint64, latest map[string]keyed) (uint64, error) {
+	for more := after < due; more; {
+		page, follows, err := s.page(ctx, filter, after, MaxPageSize)
+		if err != nil {
+			return after, err
+		}
+		for _, m := range page {
+			latest[m.key], after = m, m.revision
+		}
+		more = follows && after < due
+	}
+	return after, nil
+}
+
+// decodeLatest returns the records by revision, and the keys of markers.
+func decodeLatest[T any](latest map[string]keyed) (entries []Entry[T], gone []string, err error) {
+	messages := make([]keyed, 0, len(latest))
+	for _, m := range latest {
+		messages = append(messages, m)
+		if !m.live {
+			gone = append(gone, m.key)
+		}
+	}
+	slices.SortFunc(messages, func(a, b keyed) int { return cmp.Compare(a.revision, b.revision) })
+	entries, err = decodeAll[T](messages)
+	return entries, gone, err
 }
 
 func decodeAll[T any](messages []keyed) ([]Entry[T], error) {
@@ -105,7 +173,7 @@ func (s store) paged(ctx context.Context, filter string) (messages []keyed, err 
 	latest := map[string]uint64{}
 	for after, more := uint64(0), true; more; {
 		var page []keyed
-		page, more, err = s.page(ctx, filter, after)
+		page, more, err = s.page(ctx, filter, after, MaxPageSize)
 		if err != nil {
 			return nil, err
 		}
@@ -117,11 +185,12 @@ func (s store) paged(ctx context.Context, filter string) (messages []keyed, err 
 	return slices.DeleteFunc(messages, func(m keyed) bool { return latest[m.key] != m.revision }), nil
 }
 
-// page returns a page of what matches filter after the given revision, markers included,
-// and whether more follows.
-func (s store) page(ctx context.Context, filter string, after uint64) (page []keyed, more bool, err error) {
+// page returns up to limit messages that match filter after the given revision, markers
+// included, and whether more follow. The server counts those, which takes it about
+// 0.04 µs for each record stored.
+func (s store) page(ctx context.Context, filter string, after uint64, limit int) (page []keyed, more bool, err error) {
 	err = s.call(ctx, s.api+"CONSUMER.>", func(ctx context.Context) error {
-		found, err := s.fetch(ctx, filter, after+1, MaxPageSize)
+		found, err := s.fetch(ctx, filter, after+1, limit)
 		if err != nil {
 			return err
 		}

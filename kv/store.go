@@ -25,6 +25,8 @@ type store struct {
 	bucket string
 	stream string
 	api    string // prefix of the subjects of the JetStream API, with the final dot
+	// counted is how many records the server may count for a page of a list.
+	counted uint64
 }
 
 // stored is the last message of a key. Its zero value says that there is none.
@@ -37,7 +39,7 @@ type stored struct {
 }
 
 func newStore(js jetstream.JetStream, bucket string) store {
-	return store{js: js, bucket: bucket, stream: streamName(bucket), api: apiPrefix(js.Options())}
+	return store{js: js, bucket: bucket, stream: streamName(bucket), api: apiPrefix(js.Options()), counted: countedRecords}
 }
 
 func apiPrefix(options jetstream.JetStreamOptions) string {

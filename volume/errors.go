@@ -89,6 +89,8 @@ const (
 	ErrNotAClone        Code = "not_a_clone"        // there is nothing to flatten
 	ErrHalfRestored     Code = "half_restored"      // its content is of two times until a restore ends
 	ErrChainTooDeep     Code = "chain_too_deep"     // the backend's max_depth of clones of clones
+
+	ErrQuotaExceeded Code = "quota_exceeded" // of the project
 )
 
 // codeClasses is the one table from code to class; Codes lists its keys.
@@ -134,6 +136,7 @@ var codeClasses = map[Code]Class{
 	ErrNotAClone:           FailedPrecondition,
 	ErrHalfRestored:        FailedPrecondition,
 	ErrChainTooDeep:        FailedPrecondition,
+	ErrQuotaExceeded:       ResourceExhausted,
 }
 
 // backendCodes gives each class the code under which a backend's error of that class

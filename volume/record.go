@@ -35,11 +35,20 @@ type Record struct {
 	// if that bucket may know a command of this name.
 	Spilled uint64 `json:"spilled,omitempty"`
 
+	// Reserved is the revision of the project's quota ledger at which the volume's usage was
+	// reserved last; 0 if it never was. By it a reservation is told from one that was made
+	// and not used: see package quotas.
+	Reserved uint64 `json:"reserved,omitempty"`
+
 	// Outbox holds the events of the latest writes, oldest first. They belong on the
 	// event stream directly after sequence EventSequence, which is the volume's last
 	// event before them.
 	Outbox        []Transition `json:"outbox,omitempty"`
 	EventSequence uint64       `json:"event_sequence"`
+	// EventHash is the hash of the volume's last event, which the next one will carry as
+	// [Transition.Previous]: that of the last in the outbox, or of the one at EventSequence
+	// if the outbox is empty. Empty in a record that an earlier build has written.
+	EventHash string `json:"event_hash,omitempty"`
 }
 
 // Spec is what a volume is, apart from where it stands in its life.
@@ -244,6 +253,9 @@ type Transition struct {
 	Final       bool      `json:"final"`
 	Time        time.Time `json:"time"`
 	TraceParent string    `json:"traceparent,omitempty"`
+	// Previous is the SHA-256, in hexadecimal, of the data of the volume's event before this
+	// one on the stream, refusals included. Empty in the first.
+	Previous string `json:"previous,omitempty"`
 
 	// Spec is the volume as it is after the transition.
 	Spec Spec `json:"volume"`

@@ -67,7 +67,9 @@ func TestAdopt_HeldWithSnapshots_TakesThemIn(t *testing.T) {
 
 func TestAdopt_Refused_LeavesNothing(t *testing.T) {
 	s := start(t)
-	s.unrecorded("v", 7, volume.MiB)
+	ref := s.unrecorded("v", 7, volume.MiB)
+	_, err := s.backend.Driver.CreateSnapshot(s.ctx, ref, "monday")
+	s.must(err)
 	s.create("live", volume.MiB)
 	for name, test := range map[string]struct {
 		request commands.Request

@@ -84,9 +84,8 @@ func (s *clustered) startWorkers(n int) {
 func TestCluster_WholeLife_ThreeWitnessesAgree(t *testing.T) {
 	s := prepareCluster(t)
 	s.startWorkers(2)
-	for _, stream := range []string{
-		commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket, "KV_" + kv.DriftBucket,
-	} {
+	for _, config := range provision.Configs(provision.Options{}) {
+		stream := config.Name
 		made, err := s.js.Stream(s.ctx, stream)
 		s.must(err)
 		if got := made.CachedInfo().Config.Replicas; got != replicas {

@@ -13,7 +13,9 @@ import (
 
 // bury puts a command that cannot be carried out at all into the dead letters, with its
 // payload and headers, answers it, and takes it out of the queue.
-func (w *Worker) bury(ctx context.Context, d *delivery, why error) error {
+func (w *Worker) bury(ctx context.Context, d *delivery, why error) (err error) {
+	ctx, span := w.traceBurial(ctx, d, why)
+	defer func() { span.End(err) }()
 	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
 	defer cancel()
 	code := volume.CodeOf(why)

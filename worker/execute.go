@@ -8,6 +8,7 @@ import (
 
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -20,8 +21,10 @@ type execution struct {
 	command  volume.Command
 	head     *head
 	taken    time.Time
+	span     telemetry.Span // of the whole
 	// cancellable ends when the command is cancelled, and when the lane's context does.
 	cancellable context.Context
+	meter       meter
 }
 
 // execute carries one command to its end. It returns nil when the command is
@@ -42,6 +45,7 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	var end func()
 	e.cancellable, end = e.lane.begin(ctx, e.command.ID)
 	defer end()
+	e.beginMeter()
 	if e.head, err = e.lane.head(ctx, e.command.ValidateOnly); errors.Is(err, kv.ErrCorrupt) {
 		// Waiting would not make the record readable, and would hold up the volume. One that
 		// a newer jetvol has written does wait, for a newer worker.
@@ -50,6 +54,8 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	ctx = e.trace(ctx)
+	defer func() { e.traced(err) }()
 	outcome, answered, err := e.answered(ctx)
 	if errors.Is(err, volume.ErrCommandIDReused) {
 		return e.worker.bury(ctx, e.delivery, err)
@@ -59,11 +65,17 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	}
 	// What is under way was begun before this: by a former owner, or before a conflict.
 	e.head.record = fsm.Interrupted(e.head.record)
+	if err := e.readmit(ctx); err != nil {
+		return err
+	}
 	// An operation of another command can only be here if that command's message was
 	// taken out of the stream by hand. It is ended first, as if it were still there.
 	if op := e.head.record.Op; op != nil && op.CommandID != e.command.ID {
 		if outcome, err = e.operateBefore(ctx); err != nil || outcome != nil {
 			return e.finish(ctx, outcome, false, err)
+		}
+		if err := e.settleOther(ctx, op.CommandID); err != nil {
+			return err
 		}
 	}
 	if e.head.record.Op == nil {
@@ -87,6 +99,10 @@ func (e *execution) begin(ctx context.Context) (*volume.Outcome, error) {
 	decision, err := e.decide(ctx)
 	if outbid := e.outbid(ctx, err); outbid != nil {
 		return nil, outbid
+	}
+	if err == nil {
+		err = e.quota(ctx, &decision)
+		defer e.endStore()
 	}
 	if rejection(err) {
 		if e.command.ValidateOnly {
@@ -164,7 +180,7 @@ func (e *execution) operate(ctx context.Context) (*volume.Outcome, error) {
 			}
 			// By a clock that was ahead it may be further away than any wait is.
 			until := time.Now().Add(min(time.Until(step.Until), e.worker.config.Retry.MaxWait))
-			if err := e.awaitRetry(until); err != nil {
+			if err := e.awaitRetry(ctx, until); err != nil {
 				return nil, err
 			}
 		}
@@ -234,7 +250,10 @@ func (e *execution) leave(ctx context.Context) (fsm.Decision, error) {
 
 // try makes the backend call of the operation.
 func (e *execution) try(ctx context.Context, action fsm.Action) (fsm.Decision, error) {
-	end, err := e.act(e.cancellable, action)
+	attempt, span := e.worker.config.Tracer.Begin(e.cancellable, telemetry.SpanAttempt)
+	span.Attempt(e.head.record.Op.Attempt)
+	end, err := e.act(attempt, action)
+	span.End(err)
 	// gofail: var afterAct string
 	// killAt(afterAct, "act", e.command.ID)
 
@@ -296,7 +315,11 @@ func leftUnsettled(err error) bool {
 
 // awaitRetry waits in the lane, without a place among the working ones. It is not a
 // nak: the server would then deliver the volume's next command first.
-func (e *execution) awaitRetry(until time.Time) error {
+func (e *execution) awaitRetry(ctx context.Context, until time.Time) error {
+	_, span := e.worker.config.Tracer.Begin(ctx, telemetry.SpanWait)
+	defer span.End(nil)
+	e.worker.metrics.waits.Inc()
+	defer e.worker.metrics.waits.Dec()
 	e.worker.slots.Release(1)
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
@@ -319,17 +342,27 @@ func (e *execution) awaitRetry(until time.Time) error {
 }
 
 // commit stores a decision and starts publishing its event: steps 4 and 5.
-func (e *execution) commit(ctx context.Context, decision fsm.Decision) error {
+func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err error) {
+	ctx, span := e.traceCommit(ctx, decision)
+	defer func() { span.End(err) }()
 	decision.Record.Owner = e.worker.ownerAfter(decision.Record.Owner, decision.Record.UpdatedAt)
 	if decision.Transition != nil {
 		decision.Transition.Worker, decision.Transition.Epoch = decision.Record.Owner.Worker, decision.Record.Owner.Epoch
+		if err := chain(&decision); err != nil {
+			return err
+		}
 	}
+	if err := e.reserve(ctx, &decision); err != nil {
+		return err
+	}
+	defer e.endStore()
 	// gofail: var beforeStore string
 	// killAt(beforeStore, stepOf(decision.Transition), e.command.ID)
 
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
 	}
+	e.endStore()
 	// gofail: var afterStore string
 	// killAt(afterStore, stepOf(decision.Transition), e.command.ID)
 
@@ -401,6 +434,9 @@ func (e *execution) finish(ctx context.Context, outcome *volume.Outcome, repeat 
 		return err
 	}
 	if _, err := e.head.settled(ctx); err != nil {
+		return err
+	}
+	if err := e.settleQuota(ctx, repeat); err != nil {
 		return err
 	}
 	e.lane.tenure.heads.Add(e.lane.key, e.head)

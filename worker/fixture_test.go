@@ -397,6 +397,7 @@ func (s *system) wantWitnesses(name string, wanted ...volume.Event) {
 	if record.Generation != generation || record.State != state || record.Op != nil {
 		s.t.Errorf("record of %s: generation %d state %s op %v, events end with %d %s", name, record.Generation, record.State, record.Op, generation, state)
 	}
+	s.wantChain(name)
 	s.wantBackend(record)
 }
 

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -23,7 +25,9 @@ type head struct {
 	outdated bool
 	// last is the volume's last event, perhaps still on its way.
 	last      *events.Pending
-	lastEvent string // its ID; empty if the volume has no events
+	lastEvent string             // its ID; empty if the volume has no events
+	due       prometheus.Counter // of the last event, until that is known to be stored; else nil
+	tracer    *telemetry.Tracer
 }
 
 // head returns what is known of the lane's volume, reading it if nothing is. An answer
@@ -109,7 +113,7 @@ func (w *Worker) loadUnrecorded(key volume.Key, last events.Stored, hasEvents bo
 	}
 	t := last.Data
 	h.last, h.lastEvent = w.publisher.Published(last.Sequence), t.ID
-	h.record.EventSequence = last.Sequence
+	h.record.EventSequence, h.record.EventHash = last.Sequence, last.Hash
 	h.record.Generation = t.Generation
 	h.record.State = t.To
 	h.record.Owner = volume.Owner{Worker: t.Worker, Epoch: t.Epoch, Since: t.Time} // of an unknown run
@@ -135,6 +139,7 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 	}
 	h.last = w.publisher.Published(last.Sequence)
 	if len(outbox) == 0 || hasEvents && outbox[len(outbox)-1].ID == h.lastEvent {
+		h.record.EventHash = lastHash(h.record, last)
 		return nil
 	}
 	published := map[string]bool{}
@@ -147,7 +152,7 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 			break
 		}
 		published[found.Data.ID] = true
-		at = found.Sequence
+		at, last = found.Sequence, found
 		h.last, h.lastEvent = w.publisher.Published(at), found.Data.ID
 	}
 	for _, t := range outbox {
@@ -163,7 +168,13 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		// gofail: var afterResume string
 		// flushAndKillAt(w.nc, afterResume, "resume", t.CommandID)
 
+		hash, err := events.Chain(&t, t.Previous)
+		if err != nil {
+			return err
+		}
+		last = events.Stored{Envelope: events.Wrap(t), Hash: hash}
 	}
+	h.record.EventHash = lastHash(h.record, last)
 	_, err := h.settled(ctx)
 	return err
 }
@@ -178,7 +189,9 @@ func (h *head) prune() {
 }
 
 // store writes the record by compare-and-set. After any error the head is stale.
-func (h *head) store(ctx context.Context, w *Worker, record volume.Record) error {
+func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err error) {
+	ctx, span := w.config.Tracer.Begin(ctx, telemetry.SpanStore)
+	defer func() { span.End(err) }()
 	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
 	defer cancel()
 	var options []kv.Option
@@ -186,7 +199,6 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) error
 		options = append(options, kv.TTL(w.config.TombstoneTTL)) // a write without it would take it away
 	}
 	var revision uint64
-	var err error
 	if h.revision == 0 {
 		revision, err = w.records.Create(ctx, record.Key.String(), record, options...)
 	} else {
@@ -209,7 +221,9 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 	// gofail: var beforePublish string
 	// killAt(beforePublish, stepOf(&t), t.CommandID)
 
+	span := w.config.Tracer.PublishEvent(ctx, t)
 	pending, err := w.publisher.Start(t, after)
+	span.End(err)
 	if err != nil {
 		return err
 	}
@@ -217,12 +231,25 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 	// flushAndKillAt(w.nc, afterPublish, stepOf(&t), t.CommandID)
 
 	h.last, h.lastEvent = pending, t.ID
+	h.due, h.tracer = w.metrics.events.WithLabelValues(string(t.Event)), w.config.Tracer
 	return nil
 }
 
 // settled waits until the volume's last event is stored and returns its sequence, 0 if
 // there is none.
-func (h *head) settled(ctx context.Context) (uint64, error) { return h.last.Wait(ctx) }
+func (h *head) settled(ctx context.Context) (sequence uint64, err error) {
+	sequence, stored := h.last.Done()
+	if !stored {
+		ctx, span := h.tracer.Begin(ctx, telemetry.SpanAwaitEvent)
+		sequence, err = h.last.Wait(ctx)
+		span.End(err)
+	}
+	if err == nil && h.due != nil {
+		h.due.Inc()
+		h.due = nil
+	}
+	return sequence, err
+}
 
 // mayHaveSpilled reports whether answers of this volume can be in the bucket of
 // outcomes: some were moved there, or the record that would tell is lost.

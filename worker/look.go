@@ -40,6 +40,7 @@ func (t *tenure) look(before sight) (sight, error) {
 	if err != nil {
 		return sight{}, nil //nolint:nilerr // the next look will tell
 	}
+	t.partition.worker.metrics.pending.WithLabelValues(t.partition.label()).Set(float64(info.NumPending))
 	var now sight
 	taken := t.taken.Load()
 	if info.Delivered.Consumer > taken {

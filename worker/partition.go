@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,11 +21,15 @@ type partition struct {
 	worker *Worker
 	number int
 	log    zerolog.Logger
+	tenure atomic.Pointer[tenure] // the present one; nil if another worker serves the partition
 }
 
 func newPartition(w *Worker, number int) *partition {
 	return &partition{worker: w, number: number, log: w.log.With().Int("partition", number).Logger()}
 }
+
+// label is the partition as a label of metrics.
+func (p *partition) label() string { return strconv.Itoa(p.number) }
 
 func (p *partition) consumerName() string { return fmt.Sprintf("partition-%d", p.number) }
 
@@ -49,6 +55,10 @@ func (p *partition) run(ctx, work context.Context) {
 		if err != nil {
 			return // ctx ended
 		}
+		if err := p.worker.quotas.Open(ctx, work); err != nil {
+			claim.Release()
+			return // ctx ended
+		}
 		if err := p.serve(work, claim); err != nil {
 			p.log.Warn().Err(err).Msg("partition lost")
 			p.worker.metrics.losses.Inc()
@@ -65,10 +75,13 @@ func (p *partition) serve(work context.Context, claim *ownership.Claim) error {
 		claim.Release()
 		return err
 	}
+	p.tenure.Store(t)
 	p.worker.metrics.partitions.Inc()
-	defer p.worker.metrics.partitions.Dec()
 	err = t.serve()
 	t.end(err)
+	p.worker.metrics.partitions.Dec()
+	p.worker.metrics.pending.DeleteLabelValues(p.label())
+	p.tenure.Store(nil)
 	return err
 }
 

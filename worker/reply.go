@@ -50,6 +50,7 @@ func (w *Worker) ended(e *execution, outcome volume.Outcome, repeat bool) {
 	}
 	w.metrics.commands.WithLabelValues(string(outcome.Verb), result, code).Inc()
 	w.metrics.duration.WithLabelValues(string(outcome.Verb)).Observe(time.Since(e.taken).Seconds())
+	e.span.Ended(outcome, result)
 	w.metrics.lag.Observe(e.taken.Sub(e.delivery.StoredAt).Seconds())
 	event.Str("volume", e.command.Key.String()).Str("verb", string(outcome.Verb)).Str("outcome", result).
 		Str("state", string(outcome.State)).Uint64("generation", outcome.Generation).

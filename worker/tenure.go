@@ -198,7 +198,7 @@ func (t *tenure) take(msg jetstream.Msg) {
 	t.taken.Add(1)
 	t.last.Store(meta.Sequence.Stream)
 	p := t.partition
-	p.worker.metrics.pending.WithLabelValues(fmt.Sprint(p.number)).Set(float64(meta.NumPending))
+	p.worker.metrics.pending.WithLabelValues(p.label()).Set(float64(meta.NumPending))
 	t.dispatch(newDelivery(msg, meta))
 }
 

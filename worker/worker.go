@@ -32,7 +32,9 @@ import (
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/quotas"
 	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker/ownership"
@@ -98,6 +100,7 @@ type Config struct {
 
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer // nil: metrics are not exported
+	Tracer     *telemetry.Tracer     // nil: there are no traces
 }
 
 func (c Config) withDefaults() Config {
@@ -141,11 +144,15 @@ type Worker struct {
 	records   kv.Volumes
 	outcomes  kv.Outcomes
 	chains    *snapshots.Store
+	quotas    *quotas.Books
 	publisher *events.Publisher
 	member    *ownership.Member
 	slots     *semaphore.Weighted
 	lanes     sync.WaitGroup // of all partitions
 	metrics   *metrics
+	// partitions are all there are, of which the worker serves some.
+	partitions []*partition
+	over       chan struct{} // closed when Run has ended
 }
 
 // New returns a worker on nc, whose streams must exist. It returns a
@@ -177,7 +184,7 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{
+	w := &Worker{
 		config:    config,
 		log:       log,
 		nc:        nc,
@@ -186,11 +193,18 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 		records:   kv.NewVolumes(js),
 		outcomes:  kv.NewOutcomes(js),
 		chains:    snapshots.New(js),
+		quotas:    quotas.NewBooks(js, member.Instance(), log),
 		publisher: publisher,
 		member:    member,
 		slots:     semaphore.NewWeighted(int64(config.Concurrency)),
 		metrics:   newMetrics(config.Registerer),
-	}, nil
+	}
+	for number := range commands.Partitions {
+		w.partitions = append(w.partitions, newPartition(w, number))
+	}
+	w.over = make(chan struct{})
+	w.registerGauges(config.Registerer)
+	return w, nil
 }
 
 // Ready is closed once commands are taken from every partition that is this worker's
@@ -208,6 +222,7 @@ func (w *Worker) Serves() (partitions []int, changed <-chan struct{}) { return w
 // nil after a complete drain, [volume.Aborted] if calls were still running at its end,
 // and [ownership.ErrTaken] if another live worker has the same ID.
 func (w *Worker) Run(ctx context.Context) error {
+	defer close(w.over)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	// Membership and work outlive ctx: stopping is not failing.
@@ -233,14 +248,14 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}()
 	var partitions sync.WaitGroup
-	for number := range commands.Partitions {
-		p := newPartition(w, number)
+	for _, p := range w.partitions {
 		partitions.Go(func() { p.run(ctx, work) })
 	}
 	partitions.Wait()
 	w.lanes.Wait()
 	overdue := errors.Is(context.Cause(work), errDrainTimeout)
 	stopWork(nil)
+	w.quotas.Wait()
 	leave()
 	if err := <-member; err != nil {
 		return err

@@ -70,8 +70,19 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
+func versionOf(info *debug.BuildInfo) string { return cmp.Or(version, info.Main.Version, "(devel)") }
+
+// buildVersion is that of this program.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	return versionOf(info)
+}
+
 func showVersion(w io.Writer, info *debug.BuildInfo) {
-	fmt.Fprintf(w, "jetvol %s\n", cmp.Or(version, info.Main.Version, "(devel)"))
+	fmt.Fprintf(w, "jetvol %s\n", versionOf(info))
 	fmt.Fprintf(w, "%s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	for _, module := range info.Deps {
 		if slices.Contains(shownModules, module.Path) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -36,6 +37,7 @@ type connection struct {
 	server, context               string
 	user, password, creds, nkey   string
 	tlsCert, tlsKey, tlsAuthority string
+	inboxPrefix, apiPrefix        string
 	timeout                       time.Duration
 }
 
@@ -61,6 +63,8 @@ func (c *connection) settings() []setting {
 		{value: &c.tlsCert, flag: "tlscert", env: "NATS_CERT", help: "file with the client's TLS certificate"},
 		{value: &c.tlsKey, flag: "tlskey", env: "NATS_KEY", help: "file with the client's TLS key"},
 		{value: &c.tlsAuthority, flag: "tlsca", env: "NATS_CA", help: "file with the TLS authorities to trust"},
+		{value: &c.inboxPrefix, flag: "inbox-prefix", env: "NATS_INBOX_PREFIX", help: "subject below which answers come, default _INBOX"},
+		{value: &c.apiPrefix, flag: "js-api-prefix", env: "NATS_JS_API_PREFIX", help: "subject of the JetStream API, if it is another account's, default $JS.API"},
 	}
 }
 
@@ -109,6 +113,11 @@ func (a *app) connect(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, e
 	if c.timeout <= 0 {
 		return nil, usagef("timeout %s: want more than 0", c.timeout)
 	}
+	for flag, prefix := range map[string]string{"inbox-prefix": c.inboxPrefix, "js-api-prefix": c.apiPrefix} {
+		if err := validatePrefix(flag, prefix); err != nil {
+			return nil, err
+		}
+	}
 	base, err := c.loadContext()
 	if err != nil {
 		return nil, err
@@ -129,18 +138,51 @@ func (a *app) connect(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, e
 	return conn, nil
 }
 
+// validatePrefix returns a usageError for what is no subject. The client library looks at
+// it too, but what it says is told like a server that cannot be reached.
+func validatePrefix(flag, prefix string) error {
+	if prefix == "" {
+		return nil
+	}
+	for token := range strings.SplitSeq(prefix, ".") {
+		if token == "" || strings.ContainsAny(token, "*> \t\r\n") {
+			return usagef("%s %q: want a subject without wildcards", flag, prefix)
+		}
+	}
+	return nil
+}
+
 // openJetStream connects and returns the connection with its JetStream.
 func (a *app) openJetStream(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, jetstream.JetStream, error) {
 	conn, err := a.connect(flags, extra...)
 	if err != nil {
 		return nil, nil, err
 	}
-	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(a.connection.timeout))
+	js, err := a.connection.jetStream(conn)
 	if err != nil {
 		conn.Close()
 		return nil, nil, fmt.Errorf("open jetstream: %w", err)
 	}
 	return conn, js, nil
+}
+
+func (c *connection) jetStream(conn *nats.Conn) (jetstream.JetStream, error) {
+	timeout := jetstream.WithDefaultTimeout(c.timeout)
+	if c.apiPrefix != "" {
+		return jetstream.NewWithAPIPrefix(conn, c.apiPrefix, timeout)
+	}
+	return jetstream.New(conn, timeout)
+}
+
+// connectHome is connect for what has to be in the account of the streams. It returns a
+// [volume.Unsupported] if the API is said to be that of another account.
+func (a *app) connectHome(flags *pflag.FlagSet, extra ...nats.Option) (*nats.Conn, error) {
+	conn, err := a.connect(flags, extra...)
+	if err == nil && a.connection.apiPrefix != "" {
+		conn.Close()
+		return nil, fmt.Errorf("JetStream API of another account (%s): %w", a.connection.apiPrefix, volume.Unsupported)
+	}
+	return conn, err
 }
 
 // loadContext returns the context to start from, which is empty if none applies.
@@ -156,8 +198,11 @@ func (c *connection) loadContext() (*natscontext.Context, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load context %q: %w", name, err)
 	}
-	if loaded.JSDomain() != "" || loaded.JSAPIPrefix() != "" {
-		return nil, fmt.Errorf("load context %q: a JetStream domain or API prefix: %w", name, volume.Unsupported)
+	if loaded.JSDomain() != "" {
+		return nil, fmt.Errorf("load context %q: a JetStream domain: %w", name, volume.Unsupported)
+	}
+	if c.apiPrefix == "" {
+		c.apiPrefix = loaded.JSAPIPrefix()
 	}
 	return loaded, nil
 }
@@ -175,6 +220,9 @@ func (c *connection) options() []nats.Option {
 	}
 	if c.tlsAuthority != "" {
 		options = append(options, nats.RootCAs(c.tlsAuthority))
+	}
+	if c.inboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(c.inboxPrefix))
 	}
 	return options
 }
@@ -207,13 +255,20 @@ func (c *connection) credentials() nats.Option {
 // refusals are the errors of a server that was reached and said no.
 var refusals = []error{
 	nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
-	nats.ErrSecureConnRequired, nats.ErrSecureConnWanted,
+	nats.ErrSecureConnRequired, nats.ErrSecureConnWanted, nats.ErrTLS,
+}
+
+// sentAlert reports whether the server broke the TLS handshake off and said why, as with a
+// client's certificate that it does not take.
+func sentAlert(err error) bool {
+	operation, ok := errors.AsType[*net.OpError](err)
+	return ok && operation.Op == "remote error" // by crypto/tls
 }
 
 func explainConnect(servers string, err error) error {
 	refused := func(refusal error) bool { return errors.Is(err, refusal) }
 	switch where := redacted(servers); {
-	case slices.ContainsFunc(refusals, refused):
+	case slices.ContainsFunc(refusals, refused), sentAlert(err):
 		return fmt.Errorf("connect to %s: %w: %w", where, err, volume.FailedPrecondition)
 	case errors.Is(err, nats.ErrNoServers):
 		return fmt.Errorf("connect to %s: no server answers there (jetvol up starts one): %w", where, volume.Unavailable)

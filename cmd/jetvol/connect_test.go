@@ -67,17 +67,23 @@ func save(t *testing.T, name string, options ...natscontext.Option) {
 // connected reports whether the flags lead to a server, and the error if not.
 func connected(t *testing.T, args ...string) error {
 	t.Helper()
+	conn, err := connectWith(t, args...)
+	if err == nil {
+		conn.Close()
+	}
+	return err
+}
+
+// connectWith returns the connection to which the flags lead.
+func connectWith(t *testing.T, args ...string) (*nats.Conn, error) {
+	t.Helper()
 	a := &app{}
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	a.connection.register(flags)
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := a.connect(flags)
-	if err == nil {
-		conn.Close()
-	}
-	return err
+	return a.connect(flags)
 }
 
 func TestConnect_ServerPrecedence_FlagEnvironmentContextSelected(t *testing.T) {
@@ -160,6 +166,56 @@ func TestConnect_Credentials_FlagEnvironmentContext(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where answers come must be one's own: users with least privilege read nothing else.
+func TestConnect_InboxPrefix_FlagEnvironmentContext(t *testing.T) {
+	url := natstest.Start(t).URL()
+	for _, test := range []struct {
+		name, env, context, flag, want string
+	}{
+		{name: "none", want: nats.InboxPrefix},
+		{name: "context", context: "_INBOX.context", want: "_INBOX.context."},
+		{name: "environment over context", env: "_INBOX.env", context: "_INBOX.context", want: "_INBOX.env."},
+		{name: "flag over all", env: "_INBOX.env", context: "_INBOX.context", flag: "_INBOX.flag", want: "_INBOX.flag."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			contexts(t)
+			save(t, "saved", natscontext.WithServerURL(url), natscontext.WithInboxPrefix(test.context))
+			t.Setenv("NATS_INBOX_PREFIX", test.env)
+			args := []string{"--context", "saved"}
+			if test.flag != "" {
+				args = append(args, "--inbox-prefix", test.flag)
+			}
+			conn, err := connectWith(t, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if got := conn.NewInbox(); !strings.HasPrefix(got, test.want) {
+				t.Errorf("got inbox %q, want it to begin with %q", got, test.want)
+			}
+		})
+	}
+	for _, bad := range []string{"a b", "a.>", "*", "a.", ".a", "a..b"} {
+		for _, flag := range []string{"--inbox-prefix", "--js-api-prefix"} {
+			if _, err := connectWith(t, "-s", url, flag, bad); exitCode(err) != exitUsage {
+				t.Errorf("%s %q: got %v, want a usage error", flag, bad, err)
+			}
+		}
+	}
+}
+
+// The streams of another account are read through its API; a worker has to be at home.
+func TestConnect_APIPrefix_ReadersUseItWorkersRefuseIt(t *testing.T) {
+	url := natstest.Start(t).URL()
+	contexts(t)
+	save(t, "away", natscontext.WithServerURL(url), natscontext.WithJSAPIPrefix("AWAY.API"))
+	jetvol(t, "-s", url, "provision").want(t, exitSucceeded)
+	jetvol(t, "-s", url, "--js-api-prefix", "$JS.API", "volume", "list").want(t, exitSucceeded)
+	jetvol(t, "--context", "away", "volume", "list").want(t, exitUnavailable)
+	jetvol(t, "--context", "away", "worker").want(t, exitFailed, "AWAY.API", "unsupported")
+	jetvol(t, "--context", "away", "dead", "list").want(t, exitFailed, "unsupported")
 }
 
 // The selected context's password must not go to whatever server is named.

@@ -72,7 +72,7 @@ func (f *deadFilterFlags) filter(a *app, c *cobra.Command) commands.DeadFilter {
 
 // openDeadLetters connects and returns the dead letters, and what closes the connection.
 func (a *app) openDeadLetters(c *cobra.Command) (*commands.DeadLetters, func(), error) {
-	conn, err := a.connect(c.Flags())
+	conn, err := a.connectHome(c.Flags())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -69,7 +69,7 @@ func (a *app) demo(ctx context.Context, conn *nats.Conn, url string) error {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	client, err := commands.New(conn)
+	client, err := a.commandClient(ctx, conn)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}

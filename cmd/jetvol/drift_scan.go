@@ -53,7 +53,7 @@ func (f *backendSource) open(ctx context.Context) (*served, error) {
 	if w.backends, err = w.configuration(); err != nil {
 		return nil, err
 	}
-	return w.openBackends(ctx, prometheus.NewRegistry(), zerolog.Nop())
+	return w.openBackends(ctx, prometheus.NewRegistry(), nil, zerolog.Nop())
 }
 
 type driftScanFlags struct {

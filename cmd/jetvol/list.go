@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
+	"iter"
 	"text/tabwriter"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -23,6 +22,10 @@ type listFlags struct {
 	states      []volume.State
 	labels      labels
 	prefix      string
+	node        string
+	backend     string
+	drifted     bool
+	filters     []string
 	limit       int
 	after       sequence
 	allProjects bool
@@ -38,7 +41,8 @@ func (a *app) listCommand() *cobra.Command {
 		Short:   "List volumes",
 		Long:    listLong,
 		Example: `  jetvol volume list --state attached --label team=data
-  jetvol volume list --all-projects --limit 0 --json`,
+  jetvol volume list --all-projects --limit 0 --json
+  jetvol volume list --filter 'state~=_failed$' --filter 'drift'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.list(c, &f) },
 	}
@@ -47,6 +51,10 @@ func (a *app) listCommand() *cobra.Command {
 		"only volumes in this state, may be given several times", words(volume.States()))
 	flags.Var(&f.labels, "label", "only volumes with this label, may be given several times")
 	flags.StringVar(&f.prefix, "prefix", "", "only volumes whose name begins with this")
+	flags.StringVar(&f.node, "node", "", "only volumes that this node holds")
+	flags.StringVar(&f.backend, "backend", "", "only volumes on this backend")
+	flags.BoolVar(&f.drifted, "drifted", false, "only volumes that differ from their backend")
+	flags.StringArrayVar(&f.filters, "filter", nil, "only volumes of which this holds, like state==attached,labels.team==db; several are alternatives")
 	flags.IntVar(&f.limit, "limit", kv.DefaultPageSize, "volumes in a page; 0 is all")
 	flags.Var(&f.after, "after", "go on where the page with this cursor ended")
 	flags.BoolVarP(&f.allProjects, "all-projects", "A", false, "volumes of all projects")
@@ -56,92 +64,67 @@ func (a *app) listCommand() *cobra.Command {
 }
 
 func (a *app) list(c *cobra.Command, f *listFlags) error {
-	if f.limit < 0 {
-		return usagef("limit %d: want 0 or more", f.limit)
-	}
-	filter := ""
-	if !f.allProjects {
-		if err := (volume.Key{Project: volume.Project(a.project), Name: "any"}).Validate(); err != nil {
-			return &usageError{cause: err}
-		}
-		filter = a.project + ".*"
-	}
-	conn, js, err := a.openJetStream(c.Flags())
+	request, err := a.listRequest(f)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	out := newListing(a.stdout, f)
-	next, err := walk(c.Context(), js, f, filter, out.add)
-	if err := errors.Join(err, out.flush()); err != nil {
-		return err
-	}
-	if next > 0 {
-		out := a.stdout
-		if f.asJSON {
-			out = a.stderr
+	return a.read(c, func(ctx context.Context, reader query.Reader) error {
+		out := newListing(a.stdout, f.asJSON)
+		next, err := walk(query.All(ctx, reader, request), f.limit, out.add)
+		if err := errors.Join(err, out.flush()); err != nil {
+			return err
 		}
-		fmt.Fprintf(out, "next: --after %d\n", next)
-	}
-	return nil
+		if next > 0 {
+			out := a.stdout
+			if f.asJSON {
+				out = a.stderr
+			}
+			fmt.Fprintf(out, "next: --after %d\n", next)
+		}
+		return nil
+	})
 }
 
-// walk gives each record that matches to add, up to the limit. It returns the cursor to
-// go on with if there are more that match, and else 0. Records that cannot be read are
-// told in the error, after all others.
-func walk(ctx context.Context, js jetstream.JetStream, f *listFlags, filter string, add func(storedRecord) error) (uint64, error) {
-	records := kv.NewVolumes(js)
-	found, last, after := 0, uint64(0), uint64(f.after)
-	var unreadable []error
-	for {
-		page, next, err := records.List(ctx, kv.ListOptions{Filter: filter, After: after, Limit: f.pageSize()})
-		switch {
-		case errors.Is(err, kv.ErrSchema), errors.Is(err, kv.ErrCorrupt):
-			unreadable = append(unreadable, err)
-		case err != nil:
+func (a *app) listRequest(f *listFlags) (query.ListRequest, error) {
+	if f.limit < 0 {
+		return query.ListRequest{}, usagef("limit %d: want 0 or more", f.limit)
+	}
+	request := query.ListRequest{
+		States: f.states, Node: volume.Node(f.node), Backend: f.backend, Labels: volume.Labels(f.labels), Drifted: f.drifted,
+		NamePrefix: f.prefix, Filter: f.filters, IncludeDeleted: f.deleted, After: uint64(f.after), Limit: query.MaxLimit,
+	}
+	if f.limit > 0 {
+		request.Limit = min(f.limit+1, query.MaxLimit) // one more than wanted, to see whether there are more
+	}
+	if !f.allProjects {
+		if err := (volume.Key{Project: volume.Project(a.project), Name: "any"}).Validate(); err != nil {
+			return request, &usageError{cause: err}
+		}
+		request.Project = volume.Project(a.project)
+	}
+	if err := request.Validate(); err != nil {
+		return request, &usageError{cause: err}
+	}
+	return request, nil
+}
+
+// walk gives each volume to add, up to the limit unless that is 0. It returns the cursor
+// to go on with if there are more, and else 0.
+func walk(volumes iter.Seq2[query.Stored, error], limit int, add func(query.Stored) error) (next uint64, err error) {
+	found, last := 0, uint64(0)
+	for one, err := range volumes {
+		if err != nil {
 			return 0, err
 		}
-		for _, entry := range page {
-			if !f.matches(entry.Value) {
-				continue
-			}
-			if found == f.limit && f.limit > 0 {
-				return last, errors.Join(unreadable...)
-			}
-			if err := add(storedRecord{entry.Value, entry.Revision}); err != nil {
-				return 0, err
-			}
-			found, last = found+1, entry.Revision
+		if found == limit && limit > 0 {
+			return last, nil
 		}
-		if next == 0 {
-			return 0, errors.Join(unreadable...)
+		if err := add(one); err != nil {
+			return 0, err
 		}
-		after = next
+		found, last = found+1, one.Revision
 	}
-}
-
-// pageSize is how many records to read at once: one more than wanted, to see whether
-// there are more, or many if most may not match.
-func (f *listFlags) pageSize() int {
-	if f.limit == 0 || len(f.states) > 0 || len(f.labels) > 0 || f.prefix != "" {
-		return kv.MaxPageSize
-	}
-	return f.limit + 1
-}
-
-func (f *listFlags) matches(r volume.Record) bool {
-	if len(f.states) > 0 && !slices.Contains(f.states, r.State) {
-		return false
-	}
-	if !r.Exists() && !f.deleted && !slices.Contains(f.states, volume.StateDeleted) {
-		return false
-	}
-	for key, value := range f.labels {
-		if have, found := r.Labels[key]; !found || have != value {
-			return false
-		}
-	}
-	return strings.HasPrefix(string(r.Name), f.prefix)
+	return 0, nil
 }
 
 // listing prints records as a table or as lines of JSON.
@@ -150,8 +133,8 @@ type listing struct {
 	table *tabwriter.Writer // nil for JSON
 }
 
-func newListing(w io.Writer, f *listFlags) *listing {
-	if f.asJSON {
+func newListing(w io.Writer, asJSON bool) *listing {
+	if asJSON {
 		return &listing{json: w}
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -159,7 +142,7 @@ func newListing(w io.Writer, f *listFlags) *listing {
 	return &listing{table: table}
 }
 
-func (l *listing) add(r storedRecord) error {
+func (l *listing) add(r query.Stored) error {
 	if l.json != nil {
 		return printJSON(l.json, r)
 	}

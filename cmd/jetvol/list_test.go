@@ -9,6 +9,7 @@ import (
 
 	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -46,7 +47,7 @@ func listed(t *testing.T, out string) []string {
 	t.Helper()
 	var names []string
 	for line := range strings.Lines(out) {
-		var record storedRecord
+		var record query.Stored
 		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Revision == 0 {
 			t.Fatalf("line %q: %v", line, err)
 		}
@@ -54,6 +55,9 @@ func listed(t *testing.T, out string) []string {
 	}
 	return names
 }
+
+// noWorker is what is said where no worker runs.
+const noWorker = "no worker answers: reading the buckets directly\n"
 
 func TestList_Filters_SelectAndPageWithoutLoss(t *testing.T) {
 	t.Setenv("NATS_URL", stock(t).URL())
@@ -74,13 +78,15 @@ func TestList_Filters_SelectAndPageWithoutLoss(t *testing.T) {
 		{"two labels", []string{"--label", "team=data", "--label", "note=a,b"}, 8},
 		{"labels that contradict", []string{"--label", "team=data", "--label", "note=a"}, 0},
 		{"prefix", []string{"--prefix", "vol-1"}, 8},
+		{"filter", []string{"--filter", "state==attached,labels.team"}, 3},
+		{"two filters", []string{"--filter", "state==attached", "--filter", "name==vol-01"}, 6},
 		{"all together", []string{"--prefix", "vol-1", "--state", "attached", "--label", "team=data"}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			args := append([]string{"volume", "list", "--json"}, test.args...)
 			whole := jetvol(t, append(args, "--limit", "0")...)
 			names := listed(t, whole.stdout)
-			if len(names) != test.want || whole.stderr != "" {
+			if len(names) != test.want || whole.stderr != noWorker {
 				t.Errorf("whole: got %d volumes, %q, want %d", len(names), whole.stderr, test.want)
 			}
 			for _, limit := range []int{1, 3, 7, 100} {

@@ -20,6 +20,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/jetvol/jetvol/internal/telemetry"
 )
 
 // version is set at build time: -ldflags "-X main.version=v1.2.3".
@@ -44,6 +46,7 @@ type app struct {
 	program    string
 	connection connection
 	project    string
+	tracing    *telemetry.Tracing // of the commands that are sent; nil if there is none
 	// running is set once a command has been found and its flags and arguments parsed.
 	running bool
 }
@@ -56,6 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	defer a.stopTracing()
 	command, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.running {
 		err = &usageError{cause: err}

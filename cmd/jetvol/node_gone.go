@@ -103,7 +103,7 @@ func (a *app) nodeGone(c *cobra.Command, f *nodeGoneFlags, args []string) error 
 		return err
 	}
 	defer conn.Close()
-	client, err := commands.New(conn)
+	client, err := a.commandClient(c.Context(), conn)
 	if err != nil {
 		return err
 	}

@@ -96,8 +96,13 @@ func stable(text string) string {
 		{`\d\d:\d\d:\d\d\.\d{3}`, "TIME"},
 		{`\b[A-Z2-7]{26}\b`, "COMMAND-ID"},
 		{`"took_ns":\d+`, `"took_ns":N`},
+		{`"id":"[0-9A-Za-z]{22}"`, `"id":"ID"`},
 		{`"capabilities":\{[^}]*\}`, `"capabilities":{…}`}, // there are ever more
 		{`digest":"[0-9a-f]+"`, `digest":"DIGEST"`},
+		{`(event_hash|previous)":"[0-9a-f]{64}"`, `$1":"HASH"`},
+		{`digest [0-9a-f]{64}`, "digest HASH"},
+		{`"seconds":[0-9.e-]+,"rate":[0-9.e+]+`, `"seconds":S,"rate":R`},
+		{`\d+\.\d s, \d+ events/s`, "S s, R events/s"},
 		{`replay-(\d+)-[0-9a-z]+-[0-9a-f]{12}`, "replay-$1-ID"},
 		{`seq-(\d+)-[0-9a-z]{10,}`, "seq-$1-ID"},
 		// What the outbox still holds depends on how fast events are acknowledged.

@@ -19,6 +19,7 @@ import (
 	"github.com/jetvol/jetvol/backends/null"
 	"github.com/jetvol/jetvol/internal/config"
 	"github.com/jetvol/jetvol/internal/telemetry"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
 )
@@ -61,13 +62,15 @@ type served struct {
 // openBackends opens all backends. One that cannot be opened answers every call with
 // Unavailable, so that the worker serves the others; if there are no others, or if this
 // program can never open it, that is an error. After an error nothing is left open.
-func (f *workerFlags) openBackends(ctx context.Context, registerer prometheus.Registerer, log zerolog.Logger) (_ *served, err error) {
+func (f *workerFlags) openBackends(
+	ctx context.Context, registerer prometheus.Registerer, tracer *telemetry.Tracer, log zerolog.Logger,
+) (_ *served, err error) {
 	if f.file == "" && f.backend == local.DriverName {
 		if err := os.MkdirAll(f.dir, 0o750); err != nil {
 			return nil, explainDir(err)
 		}
 	}
-	calls := telemetry.NewBackendCalls(registerer)
+	calls := telemetry.NewBackendCalls(registerer, tracer)
 	s := &served{
 		byName: map[string]*backends.Backend{}, byDefault: f.backends.DefaultBackend,
 		clones: map[string]worker.ClonePolicy{}, recordOnly: map[string]volume.RecordOnly{}, imports: map[string]bool{},
@@ -122,6 +125,15 @@ func (s *served) String() string {
 	names := slices.Sorted(maps.Keys(s.byName))
 	names[slices.Index(names, s.byDefault)] += " (default)"
 	return "backends " + strings.Join(names, ", ")
+}
+
+// policies are what operators have decided, by the backend's name.
+func (s *served) policies() map[string]query.Policy {
+	all := map[string]query.Policy{}
+	for name, clones := range s.clones {
+		all[name] = query.Policy{MaxDepth: clones.MaxDepth, Flatten: clones.Flatten}
+	}
+	return all
 }
 
 // checks has one for each backend. The worker is ready while one of them holds.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/jetvol/jetvol/backends/null"
 	"github.com/jetvol/jetvol/internal/config"
 	"github.com/jetvol/jetvol/internal/telemetry"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
 )
@@ -37,6 +39,7 @@ type workerFlags struct {
 	journal      string
 	nullLatency  time.Duration
 	metrics      string
+	pprof        bool
 	concurrency  int
 	drainTimeout time.Duration
 	logLevel     string
@@ -66,6 +69,7 @@ func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
 	flags.StringVar(&f.journal, "local-journal", "", "file to which the local backend appends a line per change")
 	flags.DurationVar(&f.nullLatency, "null-latency", 0, "how long each call of the null backend takes")
 	flags.StringVar(&f.metrics, "metrics", "", "HOST:PORT for /metrics, /healthz and /readyz (default off)")
+	flags.BoolVar(&f.pprof, "pprof", false, "with --metrics: profiles of the process under /debug/pprof/ too")
 	flags.IntVar(&f.concurrency, "concurrency", worker.DefaultConcurrency, "commands worked on at once")
 	flags.DurationVar(&f.drainTimeout, "drain-timeout", worker.DefaultDrainTimeout, "for running backend calls at the end")
 	f.logLevel = defaultLevel
@@ -81,6 +85,9 @@ func (f *workerFlags) register(command *cobra.Command, defaultLevel string) {
 func (f *workerFlags) validate() (err error) {
 	if f.concurrency <= 0 || f.drainTimeout <= 0 {
 		return usagef("concurrency and drain-timeout: want more than 0")
+	}
+	if f.pprof && f.metrics == "" {
+		return usagef("pprof: want --metrics, on whose address the profiles are")
 	}
 	if err := f.sweep.validate(); err != nil {
 		return err
@@ -112,21 +119,32 @@ type service struct {
 	conn     *nats.Conn
 	backends *served
 	worker   *worker.Worker
-	sweeps   *sweeping         // nil if there are none
+	sweeps   *sweeping // nil if there are none
+	queries  *query.Service
 	metrics  *telemetry.Server // nil if off
+	registry *prometheus.Registry
+	tracing  *telemetry.Tracing
+	drain    time.Duration // that a drain may take
+	flush    time.Duration // of it, that the last spans may take
+	log      zerolog.Logger
 }
 
 // newService returns a service that does not work yet. After an error nothing is left
 // open.
 func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolog.Logger) (s *service, err error) {
-	s = &service{id: f.workerID(), conn: conn}
+	s = &service{id: f.workerID(), conn: conn, drain: f.drainTimeout, flush: min(f.drainTimeout, flushOfWorker), log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	registry := telemetry.NewRegistry()
-	if s.backends, err = f.openBackends(ctx, registry, log); err != nil {
+	s.tracing, err = telemetry.StartTracing(ctx, telemetry.Identity{Instance: s.id, Version: buildVersion()}, log)
+	if err != nil {
+		return s, &usageError{cause: err}
+	}
+	s.registry = telemetry.NewRegistry()
+	telemetry.RegisterBuild(s.registry, buildVersion())
+	if s.backends, err = f.openBackends(ctx, s.registry, s.tracing.Tracer(), log); err != nil {
 		return s, err
 	}
 	s.worker, err = worker.New(ctx, conn, worker.Config{
@@ -139,22 +157,33 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 		DrainTimeout:   f.drainTimeout,
 		ReplaceLease:   f.alone,
 		Logger:         log,
-		Registerer:     registry,
+		Registerer:     s.registry,
+		Tracer:         s.tracing.Tracer(),
 	})
 	if err != nil {
 		return s, err
 	}
-	s.sweeps, err = newSweeping(ctx, conn, &f.sweep, s.worker, s.id, s.backends, registry, log)
+	if s.queries, err = s.serveQueries(log); err != nil {
+		return s, err
+	}
+	s.sweeps, err = newSweeping(ctx, conn, &f.sweep, s.worker, s.id, s.backends, s.registry, log)
 	if err != nil || f.metrics == "" {
 		return s, err
 	}
 	s.metrics, err = telemetry.Start(telemetry.Options{
-		Listen: f.metrics, Gatherer: registry, Checks: s.checks(), Logger: log,
+		Listen: f.metrics, Gatherer: s.registry, Checks: s.checks(), Alive: s.aliveChecks(), Profiles: f.pprof, Logger: log,
 	})
 	if errors.Is(err, volume.Busy) {
 		err = fmt.Errorf("%w: choose another with --metrics", err)
 	}
 	return s, err
+}
+
+func (s *service) serveQueries(log zerolog.Logger) (*query.Service, error) {
+	return query.Serve(s.conn, query.Config{
+		Worker: s.id, Version: buildVersion(), Backends: s.backends.byName, DefaultBackend: s.backends.byDefault,
+		Policies: s.backends.policies(), Logger: log,
+	})
 }
 
 func (s *service) checks() []telemetry.Check {
@@ -173,12 +202,14 @@ func (s *service) checkConnection(context.Context) (string, error) {
 }
 
 func (s *service) checkWorker(context.Context) (string, error) {
-	select {
-	case <-s.worker.Ready():
-		return s.id, nil
-	default:
-		return "", fmt.Errorf("worker %s: not all partitions are taken yet: %w", s.id, volume.Unavailable)
-	}
+	return s.worker.Fit()
+}
+
+// aliveChecks are of what a restart of this process would mend.
+func (s *service) aliveChecks() []telemetry.Check {
+	return []telemetry.Check{{Name: "worker", Run: func(ctx context.Context) (string, error) {
+		return s.id, s.worker.Alive(ctx)
+	}}}
 }
 
 // run works until ctx ends and then drains. Ready is called once commands are taken; if
@@ -199,12 +230,18 @@ func (s *service) run(ctx context.Context, ready func(context.Context) (stay boo
 		<-ctx.Done()
 	}
 	stop()
-	return errors.Join(err, <-drained)
+	began := time.Now()
+	err = errors.Join(err, <-drained)
+	s.flush = min(s.flush, max(leastFlush, s.drain-time.Since(began)))
+	return err
 }
 
 // close ends what the service has opened. The connection is the caller's.
 func (s *service) close() error {
 	var faults []error
+	if s.queries != nil {
+		faults = append(faults, s.queries.Stop())
+	}
 	if s.metrics != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), telemetryShutdown)
 		defer cancel()
@@ -214,7 +251,18 @@ func (s *service) close() error {
 	if s.backends != nil {
 		faults = append(faults, s.backends.close())
 	}
+	s.sendSpans()
 	return errors.Join(faults...)
+}
+
+// sendSpans sends the last spans, within the time that is left of the drain. That a
+// collector does not take them fails nothing.
+func (s *service) sendSpans() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.flush)
+	defer cancel()
+	if err := s.tracing.Shutdown(ctx); err != nil {
+		s.log.Warn().Err(err).Msg("traces are not sent")
+	}
 }
 
 // facts are what a ready line tells in brackets.

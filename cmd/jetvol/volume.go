@@ -38,7 +38,7 @@ func (a *app) volumeCommand() *cobra.Command {
 	for _, spec := range verbSpecs() {
 		command.AddCommand(a.verbCommand(spec))
 	}
-	command.AddCommand(a.getCommand(), a.listCommand())
+	command.AddCommand(a.getCommand(), a.listCommand(), a.historyCommand())
 	return command
 }
 
@@ -117,7 +117,7 @@ func (a *app) send(c *cobra.Command, f *requestFlags, request commands.Request) 
 	if c.Flags().Changed("timeout") { // else long enough for a cluster to find a new leader
 		options = append(options, commands.WithUnavailableAfter(a.connection.timeout))
 	}
-	client, err := commands.New(conn, options...)
+	client, err := a.commandClient(c.Context(), conn, options...)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (a *app) work(c *cobra.Command, f *serverWorkerFlags) error {
 		return err
 	}
 	ctx, log := c.Context(), telemetry.NewLogger(a.stderr, f.logLevel)
-	conn, err := a.connect(c.Flags(), workerOptions(log)...)
+	conn, err := a.connectHome(c.Flags(), workerOptions(log)...)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -32,6 +33,7 @@ func TestContract_Subjects(t *testing.T) {
 		events.PublishSubject(key, "<event>"),
 		events.Subject(key, "<event>"),
 		strings.NewReplacer(".P.", ".<project>.", "V.x", "<volume>.<verb>").Replace(dead),
+		query.Endpoint("<question>").Subject(),
 	})
 }
 
@@ -244,8 +246,8 @@ func TestContract_Record(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := jsonNames(t, volume.Record{
-		ID: "v", CreatedAt: time.Unix(0, 0), Owner: volume.Owner{Epoch: 1}, Op: &volume.Op{}, Outcomes: []volume.Outcome{{}}, Spilled: 1,
-		Outbox: []volume.Transition{{}},
+		ID: "v", CreatedAt: time.Unix(0, 0), Owner: volume.Owner{Epoch: 1}, Op: &volume.Op{}, Outcomes: []volume.Outcome{{}}, Spilled: 1, Reserved: 1,
+		Outbox: []volume.Transition{{}}, EventHash: "h",
 		Spec: volume.Spec{
 			Backend: "b", Labels: volume.Labels{"a": "b"}, Attachments: volume.Attachments{{}}, Drift: &volume.Drift{Differences: []volume.Difference{{}}},
 			Source: volume.SnapshotKey{Volume: "b", Snapshot: "s"}, ReadOnly: true, Snapshots: 1, HalfRestored: "s",

@@ -70,7 +70,7 @@ func TestDocuments_LinksLeadSomewhere(t *testing.T) {
 	if err != nil || len(adrs) == 0 {
 		t.Fatalf("got %d decisions, %v", len(adrs), err)
 	}
-	names := []string{readme, "subjects.md", "CHANGELOG.md", "docs/architecture.md", "docs/states.md", "docs/configuration.md"}
+	names := []string{readme, "subjects.md", "CHANGELOG.md", "docs/architecture.md", "docs/states.md", "docs/configuration.md", operations, "docs/security.md"}
 	for _, path := range adrs {
 		names = append(names, strings.TrimPrefix(path, root+"/"))
 	}

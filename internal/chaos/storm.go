@@ -94,6 +94,10 @@ func (s *storm) run(ctx context.Context) (_ verify.Evidence, err error) {
 		return verify.Evidence{}, err
 	}
 	s.say("workers are ready")
+	meter := func(js jetstream.JetStream) error { return trial.Meter(ctx, js, project) }
+	if err := connected(s.servers.urls(), meter); err != nil {
+		return verify.Evidence{}, err
+	}
 	if err := s.rage(ctx); err != nil {
 		return verify.Evidence{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jetvol/jetvol/internal/load"
@@ -137,6 +138,9 @@ func (s *storm) start(log io.Writer) error {
 // answer or time is up. The server runs at its end.
 func (s *storm) rage(ctx context.Context, log io.Writer) (err error) {
 	if err := s.startReady(ctx, log); err != nil {
+		return err
+	}
+	if err := s.connected(func(js jetstream.JetStream) error { return trial.Meter(ctx, js, project) }); err != nil {
 		return err
 	}
 	s.clients, err = load.Connect(load.Options{

@@ -33,6 +33,9 @@ type Options struct {
 	SyncAlways bool
 	// Domain is JetStream's domain; empty for none.
 	Domain string
+	// ConfigFile, if set, is a file in the server's own format. The options above have the
+	// last word, and so has Users if there are any.
+	ConfigFile string
 	// Users are who may connect. None means that anybody may.
 	Users []User
 	// Cluster makes the server one of several; then ServerName is required and must stay
@@ -124,18 +127,36 @@ func serverOptions(opts Options, host string, port int) (*server.Options, error)
 	if port == 0 {
 		port = server.RANDOM_PORT // 0 is the server's default port
 	}
-	options := &server.Options{
-		ServerName:      opts.ServerName,
-		Host:            host,
-		Port:            port,
-		JetStream:       true,
-		JetStreamDomain: opts.Domain,
-		StoreDir:        opts.Dir,
-		SyncAlways:      opts.SyncAlways,
-		NoSigs:          true,
-		Users:           serverUsers(opts.Users),
+	options, err := fileOptions(opts.ConfigFile)
+	if err != nil {
+		return nil, err
+	}
+	options.Host, options.Port = host, port
+	options.JetStream, options.StoreDir, options.SyncAlways = true, opts.Dir, opts.SyncAlways
+	options.NoSigs = true
+	if opts.ServerName != "" {
+		options.ServerName = opts.ServerName
+	}
+	if opts.Domain != "" {
+		options.JetStreamDomain = opts.Domain
+	}
+	if opts.Users != nil {
+		options.Users = serverUsers(opts.Users)
 	}
 	return options, opts.Cluster.apply(options)
+}
+
+// fileOptions reads a file in the server's format; no file has no options. It returns
+// [volume.ErrInvalidArgument] with the server's words for one that it does not take.
+func fileOptions(path string) (*server.Options, error) {
+	if path == "" {
+		return &server.Options{}, nil
+	}
+	options, err := server.ProcessConfigFile(path)
+	if err != nil {
+		return nil, volume.Errorf(volume.ErrInvalidArgument, "config file: %w", err)
+	}
+	return options, nil
 }
 
 // clientURL returns where clients on this host reach a server that listens on addr. A

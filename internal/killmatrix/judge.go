@@ -32,6 +32,7 @@ func (t *trial) judge(ctx context.Context) error {
 	for _, fault := range verify.All(e) {
 		faults = append(faults, errors.New(fault.String()))
 	}
+	faults = append(faults, t.checkQuota(ctx)...)
 	return errors.Join(append(faults, t.repeats(e)...)...)
 }
 

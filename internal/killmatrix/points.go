@@ -8,6 +8,7 @@ type part string
 // The parts of a worker's work.
 const (
 	partBegin    part = "begin"    // an operation is begun
+	partReserve  part = "reserve"  // what the project uses is to change
 	partEnter    part = "enter"    // a clone is entered in the store
 	partKeep     part = "keep"     // a snapshot is entered there
 	partDrop     part = "drop"     // a snapshot is marked there and goes
@@ -38,6 +39,7 @@ const (
 // goes through has no entry.
 var missing = map[part]string{
 	partBegin:   "begins no operation",
+	partReserve: "does not change what its project uses",
 	partEnter:   "makes no clone",
 	partKeep:    "makes no snapshot",
 	partDrop:    "deletes no snapshot",
@@ -125,6 +127,8 @@ func points() []point {
 		{name: "after-owner-fence", part: partOwner, about: "the backend knows it", places: []string{"afterFence"}, fact: "fence-at-rest"},
 		{name: "before-observe", part: partObserve, about: "the backend is about to be asked what it has", places: []string{"beforeObserve", "beforeFound"}, fact: "observe"},
 		{name: "after-observe", part: partObserve, about: "it has answered", places: []string{"afterObserve", "afterFound"}, fact: "observe"},
+		{name: "before-reserve", part: partReserve, about: "what the project uses is about to change, its quota does not know", places: []string{"beforeReserve"}, fact: "reserve"},
+		{name: "after-reserve", part: partReserve, about: "the quota's ledger has it, the record has not", places: []string{"afterReserve"}, fact: "reserve"},
 		{name: "before-backend-call", part: partBackend, about: "the operation is recorded and not yet done", places: []string{"beforeAct"}, fact: "act"},
 		{name: "before-enter", part: partEnter, about: "a clone is to be made, the store does not know it", places: []string{"beforeEnter"}, fact: "enter"},
 		{name: "after-enter", part: partEnter, about: "the store knows the clone, the backend does not", places: []string{"afterEnter"}, fact: "enter"},
@@ -149,6 +153,8 @@ func points() []point {
 	return append(all,
 		point{name: "before-answer-record", part: partAnswer, about: "the record with the answer of a cancel is not stored", places: []string{"beforeStore"}, fact: "answer"},
 		point{name: "after-answer-record", part: partAnswer, about: "it is stored", places: []string{"afterStore"}, fact: "answer"},
+		point{name: "before-settle", part: partAck, about: "everything is stored, the quota's ledger still has the command's entry, if there is one", places: []string{"beforeSettle"}, fact: "settle"},
+		point{name: "after-settle", part: partAck, about: "the ledger has what the record says", places: []string{"afterSettle"}, fact: "settle"},
 		point{name: "before-letter", part: partLetter, about: "the command cannot be read; its dead letter is not stored", places: []string{"beforeLetter"}, fact: "letter"},
 		point{name: "after-letter", part: partLetter, about: "the dead letter is stored", places: []string{"afterLetter"}, fact: "letter"},
 		point{name: "before-reply", part: partReply, about: "everything is stored, the publisher not told", places: []string{"beforeReply"}, fact: "reply"},

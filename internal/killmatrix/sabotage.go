@@ -64,6 +64,11 @@ var sabotages = map[string]edit{
 		"	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {",
 		"	if err := error(nil); err != nil {",
 	},
+	"quota-settled-by-nobody-else": {
+		"worker/quota.go",
+		"	fresh := !e.meter.reserved && (repeat || e.meter.cold || e.meter.unmetered)\n",
+		"	if !e.meter.reserved {\n		return nil\n	}\n	fresh := false\n",
+	},
 	"reply-after-ack": {
 		"worker/execute.go",
 		"	e.worker.reply(e.delivery.envelope, *outcome, repeat)\n",

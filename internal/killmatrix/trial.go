@@ -45,7 +45,10 @@ func newTrial(ctx context.Context, s *site, binary string, in store, dir string,
 		return nil, err
 	}
 	t := &trial{site: s, binary: binary, plan: p, release: func() {}}
-	var err error
+	err := s.giveQuota(ctx, p.key.Project)
+	if err != nil {
+		return nil, err
+	}
 	if t.room, err = in.room(ctx, dir); err != nil {
 		return nil, err
 	}

@@ -60,13 +60,17 @@ var table = map[string]rule{
 	"backends/lustre":      {layer: storage},
 	"backends/backendtest": {layer: storage, forTests: true, tests: []string{"backends/local", "backends/null"}},
 
-	"worker":             {layer: engine, peers: []string{"snapshots", "worker/ownership"}, tests: []string{"internal/provision"}},
+	"worker":             {layer: engine, peers: []string{"snapshots", "quotas", "worker/ownership"}, tests: []string{"internal/provision"}},
 	"worker/ownership":   {layer: engine, tests: []string{"internal/provision"}},
 	"internal/provision": {layer: engine},
+	"audit":              {layer: engine, tests: []string{"internal/provision", "worker"}},
 	// The worker drives it: design put it above, where it would drive the worker.
 	"snapshots": {layer: engine, tests: []string{"internal/provision"}},
 
+	"quotas": {layer: engine, peers: []string{"worker/ownership"}, tests: []string{"internal/provision", "worker", "backends/null"}},
+
 	"drift":   {layer: systems, tests: []string{"internal/provision"}},
+	"doctor":  {layer: systems},
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},
 	"rollout": {layer: systems, tests: []string{"internal/provision"}},
@@ -88,10 +92,11 @@ var table = map[string]rule{
 		only:  []string{"volume", "backends", "backends/local", "backends/null", "backends/ceph"},
 	},
 	"internal/telemetry": {layer: contracts, only: []string{"volume"}},
+	"internal/otlptest":  {layer: vocabulary, only: none, forTests: true},
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},
 	"internal/load":      {layer: engine},
-	"internal/trial":     {layer: engine, peers: []string{"snapshots"}},
+	"internal/trial":     {layer: engine, peers: []string{"audit", "quotas", "snapshots"}},
 	"internal/history":   {layer: engine},
 	"internal/natsproc":  {layer: service, only: []string{"internal/embednats"}, tests: []string{"internal/provision"}},
 	"internal/cephproc":  {layer: vocabulary, only: none},

@@ -50,6 +50,12 @@ func WithDomain(name string) Option {
 	return func(o *embednats.Options) { o.Domain = name }
 }
 
+// WithConfigFile runs the server by a file in its own format. Address and directory are
+// the test's own all the same.
+func WithConfigFile(path string) Option {
+	return func(o *embednats.Options) { o.ConfigFile = path }
+}
+
 // Start runs a server that stores its streams in a directory of the test, on a port of
 // its own, and stops it when the test ends. It fails the test on any error.
 func Start(t testing.TB, options ...Option) *Server {

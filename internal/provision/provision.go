@@ -109,7 +109,9 @@ func Configs(o Options) []jetstream.StreamConfig {
 		kv.OutcomesConfig(replicas, retention),
 		kv.LeasesConfig(replicas),
 		kv.SnapshotsConfig(replicas),
+		kv.CheckpointsConfig(replicas),
 		kv.DriftConfig(replicas),
+		kv.QuotasConfig(replicas),
 	}
 }
 
@@ -146,12 +148,7 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 	if err != nil {
 		return err
 	}
-	if o.Replicas == 0 {
-		wanted.Replicas = existing.Replicas
-	}
-	if o.OutcomeRetention == 0 && wanted.Name == "KV_"+kv.OutcomesBucket {
-		keepRetention(&wanted, existing)
-	}
+	wanted = o.keep(wanted, existing)
 	differences, err := Compare(wanted, existing)
 	if err != nil {
 		return err
@@ -170,6 +167,29 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 	report.Existing = append(report.Existing, wanted.Name)
 	report.Differences = append(report.Differences, differences...)
 	return nil
+}
+
+// keep returns the wanted settings with those of the existing stream where the options leave
+// them as they are.
+func (o Options) keep(wanted, existing jetstream.StreamConfig) jetstream.StreamConfig {
+	if o.Replicas == 0 {
+		wanted.Replicas = existing.Replicas
+	}
+	if o.OutcomeRetention == 0 && wanted.Name == "KV_"+kv.OutcomesBucket {
+		keepRetention(&wanted, existing)
+	}
+	return wanted
+}
+
+// Differences returns what [Apply] would report of an existing stream, by its name. It
+// returns [volume.ErrInvalidArgument] for a stream that jetvol does not make.
+func Differences(o Options, existing jetstream.StreamConfig) ([]Difference, error) {
+	for _, wanted := range Configs(o) {
+		if wanted.Name == existing.Name {
+			return Compare(o.keep(wanted, existing), existing)
+		}
+	}
+	return nil, volume.Errorf(volume.ErrInvalidArgument, "stream %s: none of jetvol's", existing.Name)
 }
 
 // mayTransform refuses to change how a stream renames subjects while it holds messages:

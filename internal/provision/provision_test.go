@@ -25,7 +25,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const testTimeout = 30 * time.Second
 
 var allStreams = []string{
-	commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket, "KV_" + kv.DriftBucket,
+	commands.StreamName, commands.DeadLetterStreamName, events.StreamName, "KV_" + kv.VolumesBucket, "KV_" + kv.OutcomesBucket, "KV_" + kv.LeasesBucket, "KV_" + kv.SnapshotsBucket,
+	"KV_" + kv.CheckpointsBucket,
+	"KV_" + kv.DriftBucket,
+	"KV_" + kv.QuotasBucket,
 }
 
 func testContext(t *testing.T) context.Context {

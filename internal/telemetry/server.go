@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"syscall"
 	"time"
@@ -39,16 +40,19 @@ type Check struct {
 type Options struct {
 	Listen   string // HOST:PORT; port 0 takes a free one
 	Gatherer prometheus.Gatherer
-	Checks   []Check
+	Checks   []Check // of being ready
+	Alive    []Check // of being alive: what a restart of the process would mend
+	Profiles bool    // the profiles of net/http/pprof too
 	Logger   zerolog.Logger
 }
 
-// Server answers GET on three paths:
+// Server answers GET on these paths:
 //
-//	/metrics  the metrics, in the format of Prometheus
-//	/healthz  200 while the process answers at all
-//	/readyz   200 if every check holds, or one of each group, and 503 if not; with one
-//	          line of JSON either way
+//	/metrics       the metrics, in the format of Prometheus
+//	/healthz       200 if every check of being alive holds, and 503 if not
+//	/readyz        200 if every check of being ready holds, or one of each group, and 503 if
+//	               not; as /healthz with one line of JSON either way
+//	/debug/pprof/  profiles of the process, if Options ask for them
 type Server struct {
 	http   *http.Server
 	url    string
@@ -100,28 +104,41 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func handler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n")) // whoever asked has gone
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
-		defer cancel()
-		report := run(ctx, o.Checks)
-		w.Header().Set("Content-Type", "application/json")
-		if !report.Ready {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		if err := json.NewEncoder(w).Encode(report); err != nil {
-			o.Logger.Debug().Err(err).Msg("answer readiness probe")
-		}
-	})
+	mux.HandleFunc("GET /healthz", o.answer(o.Alive, func(r *report, ok bool) { r.Alive = &ok }))
+	mux.HandleFunc("GET /readyz", o.answer(o.Checks, func(r *report, ok bool) { r.Ready = &ok }))
+	if o.Profiles {
+		// Not by the package's own mux, which every import of it adds to.
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and each profile by its name
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 
-// report is the body of /readyz.
+// answer returns what carries out the checks and tells how they ended, of which say is for
+// all together.
+func (o Options) answer(checks []Check, say func(*report, bool)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+		defer cancel()
+		report, ok := run(ctx, checks)
+		say(&report, ok)
+		w.Header().Set("Content-Type", "application/json")
+		if !ok {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		if err := json.NewEncoder(w).Encode(report); err != nil {
+			o.Logger.Debug().Err(err).Str("path", r.URL.Path).Msg("answer probe")
+		}
+	}
+}
+
+// report is the body of /healthz and of /readyz.
 type report struct {
-	Ready bool `json:"ready"`
+	Alive *bool `json:"alive,omitempty"` // of /healthz
+	Ready *bool `json:"ready,omitempty"` // of /readyz
 	// Degraded says that it is ready although a check fails.
 	Degraded bool     `json:"degraded,omitempty"`
 	Checks   []result `json:"checks"`
@@ -135,7 +152,7 @@ type result struct {
 }
 
 // run carries out the checks, all at once: one that hangs takes no time from the others.
-func run(ctx context.Context, checks []Check) report {
+func run(ctx context.Context, checks []Check) (_ report, ok bool) {
 	results := make([]result, len(checks))
 	var all sync.WaitGroup
 	for i, check := range checks {
@@ -162,5 +179,5 @@ func run(ctx context.Context, checks []Check) report {
 	for _, one := range holds {
 		ready = ready && one
 	}
-	return report{Ready: ready, Degraded: ready && failing, Checks: results}
+	return report{Degraded: ready && failing, Checks: results}, ready
 }

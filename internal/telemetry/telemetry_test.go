@@ -62,9 +62,11 @@ func get(t *testing.T, method, url string) (int, string) {
 
 func TestServer_Paths_AnswerAsDocumented(t *testing.T) {
 	registry := telemetry.NewRegistry()
-	observe := telemetry.NewBackendCalls(registry).Observer("local")
-	observe("create", "", time.Second)
-	observe("create", volume.Busy, time.Second)
+	observer := telemetry.NewBackendCalls(registry, nil).Observer("local")
+	for _, err := range []error{nil, volume.Busy} {
+		observer.End(observer.Begin(t.Context(), "create"), "create", err, time.Second)
+	}
+	observer.Begin(t.Context(), "attach")
 	failing := errors.New("no connection")
 	telemetry.ObserveBackend(registry, "local", func(context.Context) error { return nil })
 	telemetry.ObserveBackend(registry, "ceph", func(context.Context) error { return failing })
@@ -84,19 +86,21 @@ func TestServer_Paths_AnswerAsDocumented(t *testing.T) {
 	}{
 		{"metrics of backends", "GET", "/metrics", "holding", 200, `jetvol_backend_call_duration_seconds_count{backend="local",call="create",class="ok"} 1`},
 		{"metrics of failures", "GET", "/metrics", "holding", 200, `jetvol_backend_call_duration_seconds_count{backend="local",call="create",class="busy"} 1`},
+		{"metrics of calls", "GET", "/metrics", "holding", 200, `jetvol_backend_calls_in_flight{backend="local"} 1`},
 		{"metrics of one that answers", "GET", "/metrics", "holding", 200, `jetvol_backend_up{backend="local"} 1`},
 		{"metrics of one that does not", "GET", "/metrics", "holding", 200, `jetvol_backend_up{backend="ceph"} 0`},
 		{"metrics of the runtime", "GET", "/metrics", "holding", 200, "go_goroutines"},
-		{"alive though not ready", "GET", "/healthz", "failing", 200, "ok\n"},
+		{"alive though not ready", "GET", "/healthz", "failing", 200, `{"alive":true,"checks":[{"name":"worker","ok":true,"detail":"w1"}]}` + "\n"},
 		{"ready", "GET", "/readyz", "holding", 200, `{"ready":true,"checks":[{"name":"nats","ok":true,"detail":"connected"}]}` + "\n"},
 		{"not ready", "GET", "/readyz", "failing", 503, `{"ready":false,"checks":[{"name":"nats","ok":false,"error":"no connection"},{"name":"worker","ok":true}]}` + "\n"},
 		{"ready with one of a group", "GET", "/readyz", "one of a group", 200, `{"ready":true,"degraded":true,"checks":[{"name":"a","ok":true},{"name":"b","ok":false,"error":"no connection"}]}` + "\n"},
 		{"not ready with none", "GET", "/readyz", "none of a group", 503, `{"ready":false,"checks":[{"name":"a","ok":false,"error":"no connection"},{"name":"b","ok":false,"error":"no connection"}]}` + "\n"},
 		{"nothing can be changed", "POST", "/readyz", "holding", 405, ""},
-		{"nothing else is there", "GET", "/debug/pprof/", "holding", 404, ""},
+		{"no profiles unless asked for", "GET", "/debug/pprof/", "holding", 404, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := start(t, telemetry.Options{Gatherer: registry, Checks: checks[test.checks]})
+			alive := []telemetry.Check{{Name: "worker", Run: func(context.Context) (string, error) { return "w1", nil }}}
+			server := start(t, telemetry.Options{Gatherer: registry, Checks: checks[test.checks], Alive: alive})
 			status, body := get(t, test.method, server.URL()+test.path)
 			if status != test.status {
 				t.Errorf("status: got %d, want %d", status, test.status)
@@ -127,6 +131,28 @@ func TestServer_CheckThatHangs_TakesNoTimeFromOthers(t *testing.T) {
 	status, body := get(t, "GET", server.URL()+"/readyz")
 	if status != http.StatusOK || !strings.Contains(body, `{"name":"quick","ok":true}`) {
 		t.Errorf("got %d %s, want the quick check to hold", status, body)
+	}
+}
+
+func TestServer_NotAlive_503WithTheCheckThatFails(t *testing.T) {
+	server := start(t, telemetry.Options{Alive: []telemetry.Check{
+		{Name: "worker", Run: func(ctx context.Context) (string, error) {
+			<-ctx.Done() // as one that waits for a lock that nobody gives back
+			return "", ctx.Err()
+		}},
+	}})
+	status, body := get(t, "GET", server.URL()+"/healthz")
+	if want := `{"alive":false,"checks":[{"name":"worker","ok":false,`; status != http.StatusServiceUnavailable || !strings.HasPrefix(body, want) {
+		t.Errorf("got %d %s, want 503 %s", status, body, want)
+	}
+}
+
+func TestServer_Profiles_OnlyIfAskedFor(t *testing.T) {
+	server := start(t, telemetry.Options{Profiles: true})
+	for _, path := range []string{"", "goroutine?debug=1", "heap", "cmdline", "symbol"} {
+		if status, _ := get(t, "GET", server.URL()+"/debug/pprof/"+path); status != http.StatusOK {
+			t.Errorf("/debug/pprof/%s: got %d, want 200", path, status)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jetvol/jetvol/audit"
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/internal/verify"
@@ -112,8 +113,14 @@ func ReadStreams(ctx context.Context, js jetstream.JetStream, before Marks, e *v
 	if err := ReadProject(ctx, js, "", e); err != nil {
 		return err
 	}
+	if err := readQuotas(ctx, js, e); err != nil {
+		return err
+	}
 	var err error
 	if e.DeadLetters, err = deadLetters(ctx, js); err != nil {
+		return err
+	}
+	if e.Audited, err = audited(ctx, js); err != nil {
 		return err
 	}
 	after, err := TakeMarks(ctx, js)
@@ -198,4 +205,24 @@ func deadLetters(ctx context.Context, js jetstream.JetStream) (map[volume.Comman
 		letters[volume.CommandID(letter.Header.Get(commands.HeaderOriginalPrefix+commands.HeaderID))]++
 	}
 	return letters, nil
+}
+
+// audited returns the faults that `jetvol audit verify --strict` finds.
+func audited(ctx context.Context, js jetstream.JetStream) ([]verify.Fault, error) {
+	report, err := audit.Verify(ctx, js, audit.Options{Strict: true})
+	if err != nil {
+		return nil, err
+	}
+	var faults []verify.Fault
+	for _, fault := range report.Faults {
+		key, err := volume.ParseKey(fault.Volume)
+		if err != nil {
+			return nil, err
+		}
+		faults = append(faults, verify.Fault{Class: verify.Disagreement, Key: key, Detail: "audit: " + fault.String()})
+	}
+	if report.Unchained > 0 {
+		faults = append(faults, verify.Fault{Class: verify.Disagreement, Detail: fmt.Sprintf("audit: %d events outside their chain", report.Unchained)})
+	}
+	return faults, nil
 }

@@ -78,6 +78,7 @@ var chainPlants = []struct {
 	}, Disagreement, "read only, held by node n1"},
 
 	{"the store finds itself broken", Chains, func(e *Evidence) { e.Broken = []string{"index x"} }, Disagreement, "store: index x"},
+	{"a quota counts wrong", Ledgers, func(e *Evidence) { e.Quotas = []string{"project p"} }, Disagreement, "quota: project p"},
 	{"two entries have one id", Chains, func(e *Evidence) { e.entry(clonedFriday).ID = e.entry(cloned).ID }, Doubled, "have the id"},
 	{"a child without its parent", Chains, func(e *Evidence) { e.without(monday) }, Lost, "its parent base@monday is not there"},
 	{"a parent that is no snapshot", Chains, func(e *Evidence) { e.entry(monday).Kind = Active }, Disagreement, "its parent base@monday is active"},

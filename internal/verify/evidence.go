@@ -29,6 +29,8 @@ type Evidence struct {
 	// own check says of them.
 	Entries []Entry
 	Broken  []string
+	// Quotas is in what the ledgers of quotas differ from the records.
+	Quotas  []string
 	Effects []Effect // the backend's journal, in its order
 	// NoJournal says that the backend keeps none: there are no effects to be checked.
 	NoJournal bool
@@ -36,6 +38,8 @@ type Evidence struct {
 	Stops     []Span // of such processes, by SIGSTOP until SIGCONT
 
 	ColdStart ColdStart
+	// Audited is what the audit of events and records found.
+	Audited []Fault
 }
 
 // Span is the time between two moments. A kill is somewhere between the call that asks

@@ -50,7 +50,7 @@ type Check func(Evidence) []Fault
 
 // checks are all rules, in the order in which their findings help to understand what
 // happened.
-var checks = []Check{Answers, Repeats, Generations, Order, Lineage, Records, Backend, Chains, Effects, Rest}
+var checks = []Check{Answers, Repeats, Generations, Order, Lineage, Records, Backend, Chains, Ledgers, Effects, Rest, Audited}
 
 // All returns what every check finds.
 func All(e Evidence) []Fault {

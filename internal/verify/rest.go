@@ -19,3 +19,6 @@ func Rest(e Evidence) []Fault {
 	}
 	return r.faults
 }
+
+// Audited returns what the audit found: the hash chains, and the records as the events say.
+func Audited(e Evidence) []Fault { return e.Audited }

@@ -52,6 +52,7 @@ func (m *Member) keepLease(ctx context.Context) error {
 		case errors.Is(err, ErrTaken) && (h.joined || time.Now().After(refused)):
 			return fmt.Errorf("worker %s: %w", m.config.ID, err)
 		case err != nil:
+			m.failures.Add(1)
 			m.log.Debug().Err(err).Msg("renew lease")
 			pause = retryPause
 		}
@@ -69,10 +70,11 @@ func (m *Member) keepLease(ctx context.Context) error {
 // became of it.
 func (h *heart) beat(ctx context.Context) error {
 	m := h.member
+	began := time.Now()
 	m.mu.Lock()
 	lease := m.compose()
+	m.tried = began
 	m.mu.Unlock()
-	began := time.Now()
 	// The end of ctx does not cut it short: the lease to be taken away must be known.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.TTL/2)
 	defer cancel()

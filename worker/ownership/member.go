@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -67,6 +68,8 @@ type Member struct {
 	beats  chan struct{} // asks for a renewal at once
 	served chan struct{} // closed when first everything assigned was served
 
+	failures atomic.Uint64 // renewals that failed
+
 	mu      sync.Mutex // guards all below
 	lease   Lease      // this worker's, without what it holds
 	view    map[string]Lease
@@ -82,6 +85,7 @@ type Member struct {
 	shown    uint64    // and as the watch showed it last
 	anew     bool      // the watch is of a bucket that is no more
 	doubt    time.Time // until when a lease that has run out proves nothing
+	tried    time.Time // when a renewal was begun last, whatever became of it
 }
 
 // New returns a member that has not joined yet; the bucket of leases must exist. It

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
 	"github.com/jetvol/jetvol/worker"
@@ -24,7 +25,13 @@ func (s *system) stage(request commands.Request, record func(volume.Command) vol
 		ID: receipt.CommandID, Key: request.Key, Verb: request.Verb, Args: request.Args,
 		Preconditions: request.Preconditions, Sequence: receipt.Sequence, Backend: "local",
 	}
-	_, err := s.records.Create(s.ctx, request.Key.String(), record(command))
+	staged := record(command)
+	for i := range staged.Outbox { // as the worker that died would have
+		var err error
+		staged.EventHash, err = events.Chain(&staged.Outbox[i], staged.EventHash)
+		s.must(err)
+	}
+	_, err := s.records.Create(s.ctx, request.Key.String(), staged)
 	s.must(err)
 }
 

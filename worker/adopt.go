@@ -108,11 +108,7 @@ func (e *execution) adoptSnapshots(ctx context.Context, backend *backends.Backen
 	if err != nil {
 		return 0, backendError(err)
 	}
-	var entered []snapshots.Info
-	err = e.asked(ctx, func(ctx context.Context) (err error) {
-		entered, err = e.worker.chains.SnapshotsOf(ctx, e.project(), e.command.Key.Name)
-		return err
-	})
+	entered, err := e.entered(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -57,4 +57,3 @@ func TestReconcile_EntriesDroppedHalfway_ComeBackWithTheVolume(t *testing.T) {
 		t.Errorf("got drift %q, want none", record.Drift)
 	}
 }
-

@@ -156,13 +156,12 @@ func (b *book) isOf(id string) bool {
 	return b.ledger.ID == id
 }
 
-// hasNothingOf reports whether a command is known to have reserved nothing, also if others hold
-// or write the ledger at the moment.
-func (b *book) hasNothingOf(name volume.Name, id volume.CommandID) bool {
+// settled reports whether there is known to be nothing to settle, also if others hold or write
+// the ledger at the moment.
+func (b *book) settled(name volume.Name, id volume.CommandID, now state) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i := b.ledger.entry(name)
-	return b.revision != 0 && (i < 0 || b.ledger.Pending[i].CommandID != id)
+	return b.revision != 0 && b.ledger.settles(name, id, now) < 0
 }
 
 func (b *book) derived() bool {

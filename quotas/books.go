@@ -247,7 +247,7 @@ func (b *Books) Settle(ctx context.Context, record volume.Record, id volume.Comm
 	now := stateOf(record)
 	of, unlock := b.book(record.Key.Project)
 	unlock()
-	if of == nil || !fresh && of.hasNothingOf(record.Key.Name, id) {
+	if of == nil || !fresh && of.settled(record.Key.Name, id, now) {
 		return nil
 	}
 	return of.ask(ctx, &request{fresh: fresh, apply: func(l *Ledger, _ uint64) (bool, error) {

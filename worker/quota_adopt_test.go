@@ -42,14 +42,7 @@ func TestQuota_ValidateOnly_BesideAnEntryLeftBehind_IsAnswered(t *testing.T) {
 	s := start(t)
 	s.setQuota(quotas.Limits{Volumes: quotas.Limit(2)})
 	s.create("db-01", size)
-	ledgers := kv.Open[quotas.Ledger](s.js, kv.QuotasBucket)
-	entry, err := ledgers.Get(s.ctx, string(project))
-	s.must(err)
-	l := entry.Value
-	l.Used = l.Used.Plus(vols(1))
-	l.Pending = append(l.Pending, quotas.Entry{Volume: "db-02", CommandID: "gone", Sequence: 1, At: entry.Revision, Peak: vols(1)})
-	_, err = ledgers.CompareAndSet(s.ctx, string(project), l, entry.Revision)
-	s.must(err)
+	s.leaveEntry("db-02", quotas.Usage{}, vols(1))
 	request := createOf("db-02")
 	request.ValidateOnly = true
 	if reply := s.do(request); reply.Outcome != volume.Valid {
@@ -57,4 +50,35 @@ func TestQuota_ValidateOnly_BesideAnEntryLeftBehind_IsAnswered(t *testing.T) {
 	}
 	s.wantReply(s.do(commands.Request{Key: key("db-02"), Verb: volume.VerbCreate, Args: volume.Args{Size: size}}), volume.Succeeded, volume.StateAvailable, "")
 	s.wantUsed(vols(2))
+}
+
+// leaveEntry plants that of a command of which nothing else is left, made by a worker that was
+// stopped in the middle of its compare-and-set, and died.
+func (s *system) leaveEntry(name volume.Name, before, peak quotas.Usage) {
+	s.t.Helper()
+	ledgers := kv.Open[quotas.Ledger](s.js, kv.QuotasBucket)
+	entry, err := ledgers.Get(s.ctx, string(project))
+	s.must(err)
+	l := entry.Value
+	l.Used = l.Used.Plus(peak).Minus(before)
+	l.Pending = append(l.Pending, quotas.Entry{Volume: name, CommandID: "gone", Sequence: 1, At: entry.Revision, Before: before, Peak: peak})
+	_, err = ledgers.CompareAndSet(s.ctx, string(project), l, entry.Revision)
+	s.must(err)
+}
+
+// An entry that was left behind goes with the volume's next command, also if that reserves
+// nothing itself.
+func TestQuota_EntryLeftBehind_GoesWithTheNextCommand(t *testing.T) {
+	s := start(t)
+	s.setQuota(quotas.Limits{Volumes: quotas.Limit(2)})
+	s.create("db-01", size)
+	s.leaveEntry("db-01", vols(1), quotas.Usage{Volumes: 1, Bytes: 5 * int64(size)})
+	s.await("a worker that knows of it, or not", func() bool {
+		s.wantReply(s.attach("db-01", "n1"), volume.Succeeded, volume.StateAttached, "")
+		s.wantReply(s.verb("db-01", volume.VerbDetach), volume.Succeeded, volume.StateAvailable, "")
+		l, err := quotas.New(s.js).Get(s.ctx, project)
+		s.must(err)
+		return len(l.Pending) == 0
+	})
+	s.wantUsed(vols(1))
 }

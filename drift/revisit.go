@@ -20,7 +20,10 @@ func (w *sweep) passFindings(ctx context.Context) error {
 	w.refresh()
 	for entry, err := range w.options.Findings.All(ctx, Filter{Project: w.options.Project}) {
 		if unreadable(err) {
-			err = w.skip(ctx, "findings", err)
+			if err := w.skip(ctx, "findings", err); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return err

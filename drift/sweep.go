@@ -129,7 +129,9 @@ func (w *sweep) tell(ctx context.Context, found Found) error {
 	if found.Command.Verb == "" || w.options.Publish == nil {
 		return nil
 	}
-	if err := w.options.Publish(ctx, found.Command); err != nil {
+	if err := w.options.Publish(ctx, found.Command); errors.Is(err, volume.InvalidArgument) {
+		return w.skip(ctx, found.Key.String(), err) // an object's id may be anything
+	} else if err != nil {
 		return err
 	}
 	w.report.Commands++
@@ -148,6 +150,9 @@ func (w *sweep) keep(ctx context.Context, finding Finding) error {
 	stored, err := w.options.Findings.Put(ctx, finding)
 	if errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrNotFound) {
 		return nil // another sweep is at it
+	}
+	if unreadable(err) {
+		return w.skip(ctx, "finding of "+finding.Key.String(), err)
 	}
 	if err == nil && stored.FoundAt.Equal(finding.FoundAt) && stored.Is(volume.DriftOrphan) {
 		w.log.Warn().Str("volume", stored.Key.String()).Str("backend", stored.Backend).

@@ -82,6 +82,13 @@ func (b *book) update(l Ledger, revision uint64) (foreign bool) {
 	return foreign
 }
 
+// takeOver takes over what the watch tells.
+func (b *book) takeOver(change kv.Change[Ledger]) {
+	if b.update(change.Value, change.Revision) {
+		b.shared()
+	}
+}
+
 // wrote takes over what this worker has stored.
 func (b *book) wrote(l Ledger, revision uint64, took time.Duration) {
 	b.update(l, revision)
@@ -149,6 +156,14 @@ func (b *book) isOf(id string) bool {
 	return b.ledger.ID == id
 }
 
+// settled reports whether there is known to be nothing to settle, also if others hold or write
+// the ledger at the moment.
+func (b *book) settled(name volume.Name, id volume.CommandID, now state) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.revision != 0 && b.ledger.settles(name, id, now) < 0
+}
+
 func (b *book) derived() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -166,6 +181,15 @@ func (b *book) do(ctx context.Context, r *request) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// ask is do for a request that has nothing to do if the ledger is gone.
+func (b *book) ask(ctx context.Context, r *request) error {
+	err := b.do(ctx, r)
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // post queues a request.

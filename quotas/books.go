@@ -128,8 +128,11 @@ func (b *Books) keep(told map[volume.Project]bool) {
 
 // enter takes over what became of a ledger, and tells that this worker reserves by one that
 // is still being derived. With the gate shut once, no record is on its way any more whose
-// command knew nothing of the ledger.
+// command knew nothing of the ledger. A change of one that is in force leaves it open.
 func (b *Books) enter(project volume.Project, change kv.Change[Ledger], readable bool) {
+	if readable && b.refreshed(project, change) {
+		return
+	}
 	b.gate.Lock()
 	if change.Kind == kv.Deleted {
 		delete(b.books, project)
@@ -142,14 +145,25 @@ func (b *Books) enter(project volume.Project, change kv.Change[Ledger], readable
 		b.books[project] = of
 	}
 	if readable {
-		if of.update(change.Value, change.Revision) {
-			of.shared()
-		}
+		of.takeOver(change)
 	}
 	b.gate.Unlock()
 	if readable && change.Value.Deriving && !sees(change.Value, b.instance) {
 		of.post(&request{apply: func(l *Ledger, _ uint64) (bool, error) { return l.seen(b.instance), nil }})
 	}
+}
+
+// refreshed takes over a change of a ledger by which this worker reserves already, and reports
+// whether it was one. There are many of those, and all lanes of all projects would wait at the
+// gate for the records that are on their way.
+func (b *Books) refreshed(project volume.Project, change kv.Change[Ledger]) bool {
+	of, unlock := b.book(project)
+	defer unlock()
+	if of == nil || change.Value.Deriving || !of.isOf(change.Value.ID) {
+		return false
+	}
+	of.takeOver(change)
+	return true
 }
 
 // book returns a project's, or nil if it has no quota. It is nil also with an unlock that
@@ -231,7 +245,12 @@ func (b *Books) Metered(project volume.Project) bool {
 // [kv.Bucket.Get] or [kv.Bucket.CompareAndSet] if the ledger cannot be had.
 func (b *Books) Settle(ctx context.Context, record volume.Record, id volume.CommandID, fresh bool) error {
 	now := stateOf(record)
-	return b.look(ctx, record.Key.Project, &request{fresh: fresh, apply: func(l *Ledger, _ uint64) (bool, error) {
+	of, unlock := b.book(record.Key.Project)
+	unlock()
+	if of == nil || !fresh && of.settled(record.Key.Name, id, now) {
+		return nil
+	}
+	return of.ask(ctx, &request{fresh: fresh, apply: func(l *Ledger, _ uint64) (bool, error) {
 		return l.settle(record.Key.Name, id, now), nil
 	}})
 }
@@ -254,9 +273,5 @@ func (b *Books) look(ctx context.Context, project volume.Project, r *request) er
 	if of == nil {
 		return nil
 	}
-	err := of.do(ctx, r)
-	if errors.Is(err, kv.ErrNotFound) {
-		return nil
-	}
-	return err
+	return of.ask(ctx, r)
 }

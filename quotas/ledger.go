@@ -81,9 +81,18 @@ func (e Entry) holds(record state) Usage {
 type state struct {
 	Usage
 	Reserved uint64
+	// Ended is the sequence of the volume's last command if nothing is under way, else 0: that
+	// one and all before it have ended.
+	Ended uint64
 }
 
-func stateOf(record volume.Record) state { return state{Usage: Of(record), Reserved: record.Reserved} }
+func stateOf(record volume.Record) state {
+	s := state{Usage: Of(record), Reserved: record.Reserved}
+	if record.Op == nil {
+		s.Ended = record.CommandSequence
+	}
+	return s
+}
 
 // entry returns the index of a volume's entry, or -1.
 func (l *Ledger) entry(name volume.Name) int {
@@ -139,14 +148,25 @@ func (l *Ledger) reserve(r Reservation, at uint64) (reserved uint64, changed boo
 	return at, true, nil
 }
 
-// settle ends the entry of a command, if there is one, and reports whether there was.
+// settle ends the volume's entry if it is that of a command, or was left behind by one that has
+// ended: its worker was stopped meanwhile, or died before it could settle it. It reports
+// whether there was one.
 func (l *Ledger) settle(name volume.Name, id volume.CommandID, now state) bool {
-	i := l.entry(name)
-	if i < 0 || l.Pending[i].CommandID != id {
+	i := l.settles(name, id, now)
+	if i < 0 {
 		return false
 	}
 	l.close(i, now)
 	return true
+}
+
+// settles returns the index of the entry that settle ends, or -1.
+func (l *Ledger) settles(name volume.Name, id volume.CommandID, now state) int {
+	i := l.entry(name)
+	if i >= 0 && l.Pending[i].CommandID != id && l.Pending[i].Sequence >= now.Ended {
+		return -1
+	}
+	return i
 }
 
 // close ends the entry at an index.

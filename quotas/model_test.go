@@ -120,7 +120,7 @@ func (m *model) step(t *rapid.T, a *actor) bool {
 		}
 		if err != nil {
 			next = a.record
-			next.Outcomes = answeredWith(a.record, a.id)
+			next.CommandSequence, next.Outcomes = a.sequence, answeredWith(a.record, a.id)
 			return m.store(a, next, "settle")
 		}
 		m.write(l, changed)
@@ -180,6 +180,7 @@ func answeredWith(r volume.Record, id volume.CommandID) []volume.Outcome {
 // begun is the record with the command under way.
 func (m *model) begun(a actor) volume.Record {
 	next := a.record
+	next.CommandSequence = a.sequence
 	next.Op = &volume.Op{CommandID: a.id, Verb: a.verb, Args: volume.Args{Size: a.size}}
 	switch a.verb {
 	case volume.VerbCreate:

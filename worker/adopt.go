@@ -6,6 +6,7 @@ import (
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/fsm"
+	"github.com/jetvol/jetvol/quotas"
 	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -31,13 +32,24 @@ func (e *execution) adopt(ctx context.Context) (fsm.Decision, error) {
 	spec := volume.Spec{Size: object.Size, Attachments: object.Attachments}
 	// What is refused, or only asked, leaves nothing in the store.
 	decision, err := fsm.Adopt(e.head.record, e.command, object.ID, spec, now())
+	if err != nil {
+		return decision, err
+	}
+	kept, err := e.keptOf(ctx, backend, object)
+	if err == nil {
+		err = e.hasPlace(ctx, quotas.Usage{Volumes: 1, Bytes: int64(object.Size), Snapshots: int64(len(kept))})
+	}
 	if err != nil || e.command.ValidateOnly {
 		return decision, err
 	}
+	spec.Snapshots = len(kept)
 	if err := e.adoptOrigin(ctx, object.ID, &spec); err != nil {
 		return none, err
 	}
-	if spec.Snapshots, err = e.adoptSnapshots(ctx, backend, object); err != nil {
+	if backend.Capabilities().Snapshot {
+		err = e.adoptSnapshots(ctx, object.ID, kept)
+	}
+	if err != nil {
 		return none, err
 	}
 	return fsm.Adopt(e.head.record, e.command, object.ID, spec, now())
@@ -98,35 +110,36 @@ func (e *execution) adoptOrigin(ctx context.Context, id volume.ID, spec *volume.
 	return nil
 }
 
-// adoptSnapshots makes the store say what the backend does of the object's snapshots, and
-// returns how many there are. Those that the store alone has are gone with an earlier life.
-func (e *execution) adoptSnapshots(ctx context.Context, backend *backends.Backend, object backends.Object) (int, error) {
+// keptOf returns the snapshots that the backend has of the object.
+func (e *execution) keptOf(ctx context.Context, backend *backends.Backend, object backends.Object) ([]backends.Snapshot, error) {
 	if !backend.Capabilities().Snapshot {
-		return 0, nil
+		return nil, nil
 	}
 	kept, err := backend.ListSnapshots(ctx, e.refTo(object))
 	if err != nil {
-		return 0, backendError(err)
+		return nil, backendError(err)
 	}
-	var entered []snapshots.Info
-	err = e.asked(ctx, func(ctx context.Context) (err error) {
-		entered, err = e.worker.chains.SnapshotsOf(ctx, e.project(), e.command.Key.Name)
-		return err
-	})
+	return kept, nil
+}
+
+// adoptSnapshots makes the store say what the backend does of the object's snapshots. Those
+// that the store alone has are gone with an earlier life.
+func (e *execution) adoptSnapshots(ctx context.Context, of volume.ID, kept []backends.Snapshot) error {
+	entered, err := e.entered(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, info := range entered {
 		if err := e.dropUnlessKept(ctx, info, kept); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	for _, snapshot := range kept {
-		if err := e.adoptSnapshot(ctx, object.ID, snapshot, entered); err != nil {
-			return 0, err
+		if err := e.adoptSnapshot(ctx, of, snapshot, entered); err != nil {
+			return err
 		}
 	}
-	return len(kept), nil
+	return nil
 }
 
 // dropUnlessKept removes the entry of a snapshot that the backend does not have, and the mark

@@ -283,6 +283,9 @@ func (e *execution) reconcileChain(ctx context.Context, seen *fsm.Observation) e
 		if err := e.enterAgain(ctx); err != nil {
 			return err
 		}
+		if err := e.enterSnapshotsAgain(ctx); err != nil {
+			return err
+		}
 		return e.countSnapshots(ctx, seen)
 	case !unsure && !goes:
 		return nil
@@ -304,6 +307,36 @@ func (e *execution) enterAgain(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// enterSnapshotsAgain enters the snapshots of a volume that is back from where nobody saw it:
+// their entries went meanwhile, all of them when its record became pending, or some if that was
+// broken off. With the entries that the record counts nothing was lost, and what the backend
+// alone has was given up.
+func (e *execution) enterSnapshotsAgain(ctx context.Context) error {
+	record := e.head.record
+	back := record.State == volume.StatePending
+	if !back && record.Snapshots == 0 {
+		return nil
+	}
+	backend, err := e.worker.backend(record.Backend)
+	if err != nil || !backend.Capabilities().Snapshot {
+		return err
+	}
+	entered, err := e.entered(ctx)
+	if err != nil || !back && len(entered) >= record.Snapshots {
+		return err
+	}
+	kept, err := e.keptSnapshots(ctx, backend)
+	if err != nil {
+		return backendError(err)
+	}
+	for _, snapshot := range kept {
+		if err := e.adoptSnapshot(ctx, record.ID, snapshot, entered); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *execution) countSnapshots(ctx context.Context, seen *fsm.Observation) error {

@@ -203,12 +203,17 @@ func (e *execution) keptSnapshots(ctx context.Context, backend *backends.Backend
 	return kept, err
 }
 
-func (e *execution) settleSnapshotsWith(ctx context.Context, backend *backends.Backend, kept []backends.Snapshot) (int, error) {
-	var entered []snapshots.Info
-	err := e.asked(ctx, func(ctx context.Context) (err error) {
-		entered, err = e.worker.chains.SnapshotsOf(ctx, e.project(), e.command.Key.Name)
+// entered returns what the store has of the volume's snapshots.
+func (e *execution) entered(ctx context.Context) (found []snapshots.Info, err error) {
+	err = e.asked(ctx, func(ctx context.Context) (err error) {
+		found, err = e.worker.chains.SnapshotsOf(ctx, e.project(), e.command.Key.Name)
 		return err
 	})
+	return found, err
+}
+
+func (e *execution) settleSnapshotsWith(ctx context.Context, backend *backends.Backend, kept []backends.Snapshot) (int, error) {
+	entered, err := e.entered(ctx)
 	if err != nil {
 		return 0, err
 	}

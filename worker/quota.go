@@ -99,8 +99,13 @@ func (e *execution) checkQuota(ctx context.Context) error {
 	if err != nil || quotas.Of(decision.Record) == quotas.Of(e.head.record) {
 		return err
 	}
+	return e.hasPlace(ctx, quotas.Of(decision.Record))
+}
+
+// hasPlace returns a refusal if the project's quota does not allow that the volume uses as much.
+func (e *execution) hasPlace(ctx context.Context, after quotas.Usage) error {
 	return e.overQuota(e.worker.quotas.Check(ctx, quotas.Reservation{
-		Key: e.command.Key, CommandID: e.command.ID, Record: e.head.record, After: quotas.Of(decision.Record),
+		Key: e.command.Key, CommandID: e.command.ID, Sequence: e.command.Sequence, Record: e.head.record, After: after,
 	}))
 }
 

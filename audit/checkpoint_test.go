@@ -253,6 +253,70 @@ func TestCheckpoint_OnACheckpoint_VouchesForAll(t *testing.T) {
 	}
 }
 
+// What the one that lost has written was of another sequence, in the same slot.
+func TestCheckpoint_TwoAtOnce_OneIsInForce(t *testing.T) {
+	for _, earlier := range []int{0, 1} {
+		p := newPlace(t)
+		lives := p.grow("v-1", "v-2", "v-3")
+		for range earlier {
+			p.checkpoint()
+		}
+		var other *audit.CheckpointMark
+		mark, _, err := audit.TakeCheckpoint(p.ctx, p.js, "slow", audit.Options{MaxVolumes: 1, Progress: func(at audit.Progress) {
+			if at.Pass > 1 && other == nil {
+				p.goOn(lives[1])
+				other = p.checkpoint()
+			}
+		}})
+		if mark != nil || !errors.Is(err, kv.ErrConflict) || other == nil {
+			t.Fatalf("after %d: got %+v, %v, want a conflict", earlier, mark, err)
+		}
+		if report := p.wantClean(audit.Options{}); report.Checkpoint.Digest != other.Digest {
+			t.Errorf("after %d: got %+v, want %+v", earlier, report.Checkpoint, other)
+		}
+		p.checkpoint()
+	}
+}
+
+func TestVerify_CheckpointWhileFirstIsWritten_StandsOnNone(t *testing.T) {
+	p := newPlace(t)
+	p.grow("v-1", "v-2", "v-3")
+	looked := false
+	_, _, err := audit.TakeCheckpoint(p.ctx, p.js, "slow", audit.Options{MaxVolumes: 1, Progress: func(at audit.Progress) {
+		if at.Pass > 1 && !looked {
+			looked = true
+			if report := p.wantClean(audit.Options{}); report.Checkpoint != nil {
+				t.Errorf("got %+v, want none", report.Checkpoint)
+			}
+		}
+	}})
+	p.must(err)
+	if report := p.wantClean(audit.Options{}); !looked || report.Checkpoint == nil {
+		t.Errorf("looked %v, got %+v", looked, report.Checkpoint)
+	}
+}
+
+// By the second one the slot of the first is written over, which the verify has begun with.
+func TestVerify_CheckpointsTakenMeanwhile_IsAborted(t *testing.T) {
+	p := newPlace(t)
+	lives := p.grow("v-1", "v-2", "v-3")
+	p.checkpoint()
+	taken := false
+	_, err := audit.Verify(p.ctx, p.js, audit.Options{MaxVolumes: 1, Progress: func(audit.Progress) {
+		if taken {
+			return
+		}
+		taken = true
+		for _, l := range lives[:2] {
+			p.goOn(l)
+			p.checkpoint()
+		}
+	}})
+	if !errors.Is(err, volume.Aborted) {
+		t.Errorf("got %v, want aborted", err)
+	}
+}
+
 func TestCheckpoint_WithFaults_IsNotTaken(t *testing.T) {
 	p := newPlace(t)
 	lives := p.grow("v-1", "v-2")

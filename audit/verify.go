@@ -239,7 +239,7 @@ func (a *auditor) begin(e *entry, r rules) *state {
 	switch {
 	case !known:
 		return &state{}
-	case anchor.sequence >= e.sequence:
+	case e.sequence > 0 && anchor.sequence >= e.sequence:
 		return &state{anchored: true}
 	case r.headLost && e.previous != anchor.hash:
 		return &state{} // what lies between has aged out

@@ -47,8 +47,10 @@ func working(t *testing.T) *service {
 	if _, err := provision.Apply(t.Context(), js, provision.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	f := &workerFlags{id: "worker-1", dir: t.TempDir(), backend: "local", concurrency: 4, drainTimeout: patience, metrics: "127.0.0.1:0",
-		sweep: sweepFlags{interval: drift.DefaultInterval, rate: drift.DefaultRate}}
+	f := &workerFlags{
+		id: "worker-1", dir: t.TempDir(), backend: "local", concurrency: 4, drainTimeout: patience, metrics: "127.0.0.1:0",
+		sweep: sweepFlags{interval: drift.DefaultInterval, rate: drift.DefaultRate},
+	}
 	if err := f.validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,8 @@ const markKey = "_"
 // next, so that a checkpoint comes into force as a whole or not at all.
 var slots = [2]string{"a", "b"}
 
-// CheckpointMark says which checkpoint is in force. It is the record `_` of the bucket.
+// CheckpointMark says which checkpoint is in force. It is the record `_` of the bucket. Without
+// a Slot none is: the first one is being written.
 type CheckpointMark struct {
 	SchemaVersion int `json:"schema_version"`
 	// Sequence is the last one of the event stream that is in it.
@@ -104,30 +105,28 @@ func (s *sealer) digest() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 
 // base is the checkpoint on which a verify stands.
 type base struct {
-	mark     CheckpointMark
-	revision uint64
-	marks    *kv.Bucket[VolumeMark]
-	seal     *sealer
-	broken   error // one of its records cannot be read
+	mark   CheckpointMark
+	marks  *kv.Bucket[VolumeMark]
+	seal   *sealer
+	broken error // one of its records cannot be read
 }
 
-// openBase returns the checkpoint in force, nil if there is none, also if the bucket does
-// not exist: it came later than the others.
-func openBase(ctx context.Context, js jetstream.JetStream) (*base, error) {
+// openBase returns the checkpoint in force and the revision of its mark. It returns nil if there
+// is none, also if the bucket does not exist: it came later than the others.
+func openBase(ctx context.Context, js jetstream.JetStream) (*base, uint64, error) {
 	if _, err := js.Stream(ctx, "KV_"+kv.CheckpointsBucket); errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	entry, err := kv.Open[CheckpointMark](js, kv.CheckpointsBucket).Get(ctx, markKey)
 	if errors.Is(err, kv.ErrNotFound) {
-		return nil, nil
+		return nil, 0, nil
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || entry.Value.Slot == "" {
+		return nil, entry.Revision, err
 	}
 	return &base{
-		mark: entry.Value, revision: entry.Revision, seal: newSealer(),
-		marks: kv.Open[VolumeMark](js, kv.CheckpointsBucket),
-	}, nil
+		mark: entry.Value, seal: newSealer(), marks: kv.Open[VolumeMark](js, kv.CheckpointsBucket),
+	}, entry.Revision, nil
 }
 
 // load tells where the checkpoint left the volumes that match filter.
@@ -154,6 +153,16 @@ func (b *base) load(ctx context.Context, filter string, tell func(string, *state
 		tell(name, s)
 	}
 	return fmt.Errorf("read checkpoint: %w", context.Cause(ctx))
+}
+
+// inForce returns [volume.Aborted] if another checkpoint has come into force since this one was
+// opened: what is written over then is this one.
+func (b *base) inForce(ctx context.Context, js jetstream.JetStream) error {
+	now, _, err := openBase(ctx, js)
+	if err != nil || now != nil && now.mark.Digest == b.mark.Digest && now.mark.TakenAt.Equal(b.mark.TakenAt) {
+		return err
+	}
+	return fmt.Errorf("read checkpoint at sequence %d: another one was taken meanwhile: %w", b.mark.Sequence, volume.Aborted)
 }
 
 // altered returns the fault of a checkpoint that is not the one that was taken.

@@ -2,19 +2,16 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
-
-// putsAtOnce bounds the writes in flight of a checkpoint.
-const putsAtOnce = 64
 
 // TakeCheckpoint verifies everything, on the checkpoint before if there is one, and if that
 // is clean stores where each volume stands. By says who takes it. With faults it stores
@@ -27,28 +24,24 @@ func TakeCheckpoint(ctx context.Context, js jetstream.JetStream, by string, o Op
 		return nil, Report{}, err
 	}
 	mark := CheckpointMark{SchemaVersion: volume.SchemaVersion, Sequence: a.to, By: by, Slot: slots[0]}
-	revision := uint64(0)
+	w := slotWriter{js: js, revision: a.marked, inForce: CheckpointMark{SchemaVersion: volume.SchemaVersion}}
 	if a.base != nil {
-		revision = a.base.revision
+		w.inForce = a.base.mark
 		if a.base.mark.Slot == slots[0] {
 			mark.Slot = slots[1]
 		}
-	}
-	bucket, err := js.KeyValue(ctx, kv.CheckpointsBucket)
-	if err != nil {
-		return nil, Report{}, fmt.Errorf("bucket %s: %w: %w", kv.CheckpointsBucket, volume.Unavailable, err)
 	}
 	seal := newSealer()
 	report, err := a.run(ctx, func(states map[string]*state) error {
 		stands := a.asOfStream(states)
 		seal.add(stands)
-		return putAll(ctx, bucket, mark, stands)
+		return w.put(ctx, mark, stands)
 	})
 	if err != nil || !report.Clean() {
 		return nil, report, err
 	}
 	mark.Volumes, mark.Digest, mark.TakenAt = seal.volumes, seal.digest(), time.Now().UTC().Round(0)
-	if _, err := kv.Open[CheckpointMark](js, kv.CheckpointsBucket).CompareAndSet(ctx, markKey, mark, revision); err != nil {
+	if _, err := kv.Open[CheckpointMark](js, kv.CheckpointsBucket).CompareAndSet(ctx, markKey, mark, w.revision); err != nil {
 		return nil, report, err
 	}
 	return &mark, report, nil
@@ -66,21 +59,27 @@ func (a *auditor) asOfStream(states map[string]*state) map[string]*state {
 	return stands
 }
 
-func putAll(ctx context.Context, bucket jetstream.KeyValue, mark CheckpointMark, states map[string]*state) error {
-	puts, ctx := errgroup.WithContext(ctx)
-	puts.SetLimit(putsAtOnce)
-	for name, s := range states {
-		data, err := json.Marshal(s.mark(name, mark.Sequence))
-		if err != nil {
-			return fmt.Errorf("encode checkpoint of volume %s: %w", name, err)
+// slotWriter writes into the slot that is not in force. With each batch it also writes the mark
+// that is, unchanged, at the revision that its last batch has left: of two checkpoints that
+// are taken at once only one goes on, and what the other has written is written over.
+type slotWriter struct {
+	js       jetstream.JetStream
+	inForce  CheckpointMark
+	revision uint64
+}
+
+func (w *slotWriter) put(ctx context.Context, mark CheckpointMark, states map[string]*state) error {
+	for names := range slices.Chunk(slices.Collect(maps.Keys(states)), kv.MaxBatchSize-1) {
+		batch := kv.NewBatch(w.js, kv.CheckpointsBucket)
+		batch.CompareAndSet(markKey, w.inForce, w.revision)
+		for _, name := range names {
+			batch.Put(mark.Slot+"."+name, states[name].mark(name, mark.Sequence))
 		}
-		puts.Go(func() error {
-			_, err := bucket.Put(ctx, mark.Slot+"."+name, data)
-			return err
-		})
-	}
-	if err := puts.Wait(); err != nil {
-		return fmt.Errorf("store checkpoint: %w: %w", volume.Unavailable, err)
+		revisions, err := batch.Commit(ctx)
+		if err != nil {
+			return fmt.Errorf("store checkpoint: %w", err)
+		}
+		w.revision = revisions[markKey]
 	}
 	return nil
 }

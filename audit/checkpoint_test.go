@@ -93,7 +93,7 @@ func TestVerify_AgedWithoutCheckpoint_SaysWhatIsUnproven(t *testing.T) {
 }
 
 func TestVerify_AgedBehindACheckpoint_IsProven(t *testing.T) {
-	for _, first := range []uint64{7, 18, 37, 38} {
+	for _, first := range []uint64{7, 18, 37, 38, 39} {
 		p := newPlace(t)
 		lives := p.grow("v-1", "v-2", "v-3")
 		mark := p.checkpoint()
@@ -105,9 +105,9 @@ func TestVerify_AgedBehindACheckpoint_IsProven(t *testing.T) {
 		p.age(first)
 		for _, since := range []bool{false, true} {
 			report := p.verify(audit.Options{SinceCheckpoint: since, Strict: true})
-			if first == 38 { // 37 was behind the checkpoint
+			if first >= 38 { // 37 was behind the checkpoint; of 39 on, 38 is in the outbox only
 				if len(report.Faults) != 1 || report.Faults[0].Kind != audit.Unproven || report.Faults[0].Volume != "default.v-1" {
-					t.Errorf("aged to 38: got %v, want v-1 unproven", report.Faults)
+					t.Errorf("aged to %d: got %v, want v-1 unproven", first, report.Faults)
 				}
 				continue
 			}
@@ -116,6 +116,19 @@ func TestVerify_AgedBehindACheckpoint_IsProven(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A record keeps its last events until the next ones; some of them have aged out.
+func TestVerify_OutboxOfBeforeTheStream_IsNotTakenForNews(t *testing.T) {
+	p := newPlace(t)
+	l := p.grow("v-1")[0]
+	p.checkpoint()
+	p.goOn(l) // sequences 13 and 14
+	p.age(14)
+	l.record.Outbox = l.events[len(l.events)-2:]
+	l.record.Size++
+	p.keep(l.record)
+	p.wantFault(audit.Options{}, "default.v-1", audit.RecordDiffers)
 }
 
 func TestVerify_BehindACheckpoint_FindsDamage(t *testing.T) {
@@ -250,6 +263,70 @@ func TestCheckpoint_OnACheckpoint_VouchesForAll(t *testing.T) {
 		if round == 0 {
 			p.goOn(lives[1])
 		}
+	}
+}
+
+// What the one that lost has written was of another sequence, in the same slot.
+func TestCheckpoint_TwoAtOnce_OneIsInForce(t *testing.T) {
+	for _, earlier := range []int{0, 1} {
+		p := newPlace(t)
+		lives := p.grow("v-1", "v-2", "v-3")
+		for range earlier {
+			p.checkpoint()
+		}
+		var other *audit.CheckpointMark
+		mark, _, err := audit.TakeCheckpoint(p.ctx, p.js, "slow", audit.Options{MaxVolumes: 1, Progress: func(at audit.Progress) {
+			if at.Pass > 1 && other == nil {
+				p.goOn(lives[1])
+				other = p.checkpoint()
+			}
+		}})
+		if mark != nil || !errors.Is(err, kv.ErrConflict) || other == nil {
+			t.Fatalf("after %d: got %+v, %v, want a conflict", earlier, mark, err)
+		}
+		if report := p.wantClean(audit.Options{}); report.Checkpoint.Digest != other.Digest {
+			t.Errorf("after %d: got %+v, want %+v", earlier, report.Checkpoint, other)
+		}
+		p.checkpoint()
+	}
+}
+
+func TestVerify_CheckpointWhileFirstIsWritten_StandsOnNone(t *testing.T) {
+	p := newPlace(t)
+	p.grow("v-1", "v-2", "v-3")
+	looked := false
+	_, _, err := audit.TakeCheckpoint(p.ctx, p.js, "slow", audit.Options{MaxVolumes: 1, Progress: func(at audit.Progress) {
+		if at.Pass > 1 && !looked {
+			looked = true
+			if report := p.wantClean(audit.Options{}); report.Checkpoint != nil {
+				t.Errorf("got %+v, want none", report.Checkpoint)
+			}
+		}
+	}})
+	p.must(err)
+	if report := p.wantClean(audit.Options{}); !looked || report.Checkpoint == nil {
+		t.Errorf("looked %v, got %+v", looked, report.Checkpoint)
+	}
+}
+
+// By the second one the slot of the first is written over, which the verify has begun with.
+func TestVerify_CheckpointsTakenMeanwhile_IsAborted(t *testing.T) {
+	p := newPlace(t)
+	lives := p.grow("v-1", "v-2", "v-3")
+	p.checkpoint()
+	taken := false
+	_, err := audit.Verify(p.ctx, p.js, audit.Options{MaxVolumes: 1, Progress: func(audit.Progress) {
+		if taken {
+			return
+		}
+		taken = true
+		for _, l := range lives[:2] {
+			p.goOn(l)
+			p.checkpoint()
+		}
+	}})
+	if !errors.Is(err, volume.Aborted) {
+		t.Errorf("got %v, want aborted", err)
 	}
 }
 

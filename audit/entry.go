@@ -83,6 +83,7 @@ type wire struct {
 	Type        string          `json:"type"`
 	Subject     string          `json:"subject"`
 	DataSchema  string          `json:"dataschema"`
+	ContentType string          `json:"datacontenttype"`
 	Source      string          `json:"source"`
 	Time        json.RawMessage `json:"time"`
 	TraceParent json.RawMessage `json:"traceparent"`
@@ -218,6 +219,7 @@ func (e *entry) agree(subject string, outer wire, d wireData) {
 	for _, part := range []struct{ what, got, want string }{
 		{"specversion", outer.SpecVersion, events.SpecVersion},
 		{"dataschema", outer.DataSchema, events.DataSchema},
+		{"datacontenttype", outer.ContentType, events.DataContentType},
 		{"source", outer.Source, events.Source},
 		{"time", string(outer.Time), string(d.Time)},
 		{"traceparent", string(outer.TraceParent), string(d.TraceParent)},

@@ -85,6 +85,7 @@ func TestVerify_WithoutOrWithAForgedChain_IsNamed(t *testing.T) {
 func TestVerify_AlteredEnvelope_IsNamed(t *testing.T) {
 	for name, alter := range map[string]func(*events.Envelope){
 		"time":        func(e *events.Envelope) { e.Time = e.Time.Add(time.Hour) },
+		"contenttype": func(e *events.Envelope) { e.DataContentType = "text/plain" },
 		"source":      func(e *events.Envelope) { e.Source = "/elsewhere" },
 		"traceparent": func(e *events.Envelope) { e.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" },
 		"type":        func(e *events.Envelope) { e.Type = "io.jetvol.volume.deleted" },

@@ -40,7 +40,8 @@ type sight struct {
 	found    bool  // whether there is a record
 	record   volume.Record
 	revision uint64
-	broken   error // the record cannot be read
+	broken   error  // the record cannot be read
+	anchor   *state // where the checkpoint left it, nil if it does not know it
 	// events are those on the stream, and then those that are only in the outbox.
 	events []entry
 	// before is the generation before which nothing is proven, 0 if all is.
@@ -52,7 +53,7 @@ type sight struct {
 }
 
 func (a *auditor) observe(ctx context.Context, name string) (*sight, error) {
-	seen := &sight{name: name}
+	seen := &sight{name: name, anchor: a.anchors[name]}
 	entry, err := a.records.Get(ctx, name)
 	switch {
 	case err == nil:
@@ -91,6 +92,9 @@ func (seen *sight) addOutbox() error {
 			return fmt.Errorf("outbox of volume %s: %w", seen.name, err)
 		}
 		if known, is := published[e.id]; !is {
+			if seen.past(&e) {
+				continue
+			}
 			seen.events = append(seen.events, e)
 		} else if known.hash != e.hash && seen.altered == nil && !e.rejected() {
 			seen.altered = known
@@ -98,6 +102,20 @@ func (seen *sight) addOutbox() error {
 		seen.confirmed = e.hash == seen.events[len(seen.events)-1].hash
 	}
 	return nil
+}
+
+// past reports whether an event of the outbox is not on the stream because it has aged out: one
+// of before the first event there, or of the checkpoint where the stream has none.
+func (seen *sight) past(e *entry) bool {
+	switch {
+	case !seen.rules.aged:
+		return false
+	case len(seen.events) > 0 && seen.events[0].sequence > 0:
+		return e.generation < seen.events[0].generation || e.hash == seen.events[0].previous
+	case seen.anchor != nil:
+		return e.generation < seen.anchor.generation || e.hash == seen.anchor.hash
+	}
+	return false
 }
 
 // changed reports whether the volume is not as it was seen.

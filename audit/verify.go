@@ -31,8 +31,9 @@ const (
 // Verify replays the events that there are when it is called and compares the records with
 // them. It changes nothing and may run beside workers. What is wrong with volumes is in the
 // report; an error says that it could not be found out: [volume.ErrInvalidArgument] for
-// options that contradict each other, [volume.NotFound] for SinceCheckpoint without one, and
-// [volume.Unavailable] if the server does not answer.
+// options that contradict each other, [volume.NotFound] for SinceCheckpoint without one,
+// [volume.Aborted] if checkpoints were taken meanwhile, and [volume.Unavailable] if the server
+// does not answer.
 func Verify(ctx context.Context, js jetstream.JetStream, o Options) (Report, error) {
 	a, err := newAuditor(ctx, js, o)
 	if err != nil {
@@ -46,7 +47,8 @@ type auditor struct {
 	js      jetstream.JetStream
 	options Options
 	records kv.Volumes
-	base    *base // nil without a checkpoint
+	base    *base  // nil without a checkpoint
+	marked  uint64 // the revision of the mark that says so
 	started time.Time
 
 	first, from, to uint64 // sequences: the first one left, where to begin, where to end
@@ -73,7 +75,7 @@ func newAuditor(ctx context.Context, js jetstream.JetStream, o Options) (*audito
 	if err != nil {
 		return nil, err
 	}
-	if a.base, err = openBase(ctx, js); err != nil {
+	if a.base, a.marked, err = openBase(ctx, js); err != nil {
 		return nil, err
 	}
 	a.first, a.from, a.to = ends.FirstSeq, max(ends.FirstSeq, 1), ends.LastSeq
@@ -114,6 +116,9 @@ func (a *auditor) run(ctx context.Context, keep func(map[string]*state) error) (
 	}
 	if a.base != nil && !a.narrowed() {
 		if fault, altered := a.base.altered(); altered {
+			if err := a.base.inForce(ctx, a.js); err != nil {
+				return a.report, err
+			}
 			a.report.Faults = append(a.report.Faults, fault)
 		}
 	}
@@ -234,7 +239,7 @@ func (a *auditor) begin(e *entry, r rules) *state {
 	switch {
 	case !known:
 		return &state{}
-	case anchor.sequence >= e.sequence:
+	case e.sequence > 0 && anchor.sequence >= e.sequence:
 		return &state{anchored: true}
 	case r.headLost && e.previous != anchor.hash:
 		return &state{} // what lies between has aged out

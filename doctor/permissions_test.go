@@ -17,6 +17,7 @@ const limitedUsers = `accounts { A {
 			publish: ["volume.command.default.>"], subscribe: ["_INBOX.>"]}}
 		{user: asking, password: a, permissions: {
 			publish: ["volume.command.default.>", "$SYS.REQ.USER.INFO"], subscribe: ["_INBOX.>"]}}
+		{user: before, password: a, permissions: {publish: {deny: ["$KV.drift.>", "$KV.quotas.>", "$KV.checkpoints.>"]}}}
 		{user: denied, password: a, permissions: {publish: {deny: ["volume.event.>", "volume.tx.>"]}}}
 		{user: auditor, password: a, permissions: {
 			publish: ["$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.CREATE.VOLUME_EVENTS.>",
@@ -41,6 +42,9 @@ func TestPermissions_LimitedUsers_RolesTold(t *testing.T) {
 		}},
 		"asking": {may: []doctor.Role{doctor.Publisher}, lacks: map[doctor.Role]string{
 			doctor.Worker: "publish on $JS.API.CONSUMER.UNPIN.VOLUME_COMMANDS.partition-0", doctor.Auditor: "subscribe to volume.event.default.doctor.ready",
+		}},
+		"before": {may: []doctor.Role{doctor.Publisher, doctor.Auditor, doctor.Provisioner}, lacks: map[doctor.Role]string{
+			doctor.Worker: "publish on $KV.drift.default.doctor, publish on $KV.quotas.default", doctor.Operator: "publish on $KV.checkpoints.a.default.doctor",
 		}},
 		"denied":  {may: []doctor.Role{doctor.Publisher, doctor.Auditor, doctor.Operator, doctor.Provisioner}, lacks: map[doctor.Role]string{doctor.Worker: "volume.tx."}},
 		"auditor": {may: []doctor.Role{doctor.Auditor}, lacks: map[doctor.Role]string{doctor.Publisher: "publish on volume.command.default.doctor.create"}},

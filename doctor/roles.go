@@ -68,6 +68,9 @@ func (r Role) needs(project, api, inbox string) []need {
 			{subject: api + "CONSUMER.CREATE." + commands.DeadLetterStreamName + "." + nobody},
 			{subject: api + "STREAM.MSG.DELETE." + commands.DeadLetterStreamName},
 			{subject: ackSubject(commands.DeadLetterStreamName)}, // a long list is read in windows
+			{subject: "$KV.quotas." + project},
+			{subject: "$KV.drift." + key.String()},
+			{subject: "$KV.checkpoints.a." + key.String()},
 			answers,
 		}
 	case Provisioner:
@@ -90,6 +93,9 @@ func workerNeeds(key volume.Key, api string) []need {
 		{subject: "$KV.outcomes." + key.String() + ".id"},
 		{subject: "$KV.leases.worker." + nobody},
 		{subject: "$KV.snapshots." + string(key.Project) + ".e." + nobody + ".s"},
+		{subject: "$KV.drift." + key.String()},
+		{subject: "$KV.quotas." + string(key.Project)},
+		{subject: "volume.query.get", subscribe: true},
 		{subject: api + apiStream + commands.StreamName},
 		{subject: api + apiMessage + "KV_volumes"},
 		{subject: api + "CONSUMER.CREATE." + commands.StreamName + "." + partition + "." + commands.PartitionFilter(0), untried: true},

@@ -116,7 +116,7 @@ var checks = []Check{
 		{"volumes.error", Warning, "a volume is in the state error", "jetvol volume reconcile {object}"},
 		{"volumes.stuck", Error, "an operation has not moved for long, and its worker is gone", "jetvol volume reconcile {object}"},
 		{"volumes.slow", Info, "an operation has not moved for long; its worker is alive", "jetvol explain {object}"},
-		{"volumes.drifted", Warning, "the backend differs from the record", "jetvol volume reconcile {object}"},
+		{"volumes.drifted", Warning, "the backend differs from the record", "jetvol drift show {object}"},
 		{"volumes.unreadable", Error, "a record cannot be read", "upgrade jetvol if it says so; else compare the record with the volume's events"},
 		{"volumes.bounded", Info, "there are more than were looked at", "jetvol doctor --deep"},
 		{"volumes.unknown", Unknown, "the records cannot be read", ""},

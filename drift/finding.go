@@ -34,7 +34,10 @@ type Finding struct {
 func newFinding(key volume.Key, backend string, differences []volume.Difference, now time.Time) Finding {
 	f := Finding{
 		SchemaVersion: volume.SchemaVersion, Key: key, Backend: backend, Differences: differences,
-		FoundAt: now, SeenAt: now,
+		FoundAt: now, SeenAt: now, Kinds: []volume.DriftKind{},
+	}
+	if differences == nil { // of a volume that is only behind
+		f.Differences = []volume.Difference{}
 	}
 	for _, d := range differences {
 		if !slices.Contains(f.Kinds, d.Kind) {

@@ -57,8 +57,12 @@ func Subject(key volume.Key, event volume.Event) string {
 // string as the guard's filter: a cluster tracks checks in flight by the literal text.
 func volumeFilter(key volume.Key) string { return storedPrefix + key.String() + ".>" }
 
+// LeastRetention is how long events are kept at least, if somebody bounds it: by then a worker
+// has published what it stored, and whoever follows the events has seen them.
+const LeastRetention = 24 * time.Hour
+
 // StreamConfig returns the settings of VOLUME_EVENTS: append-only, kept for ever, on
-// file. Every field that the server would fill in is given, so that comparing wanted
+// file. Who bounds the retention (max_age) takes checkpoints first, see package audit. Every field that the server would fill in is given, so that comparing wanted
 // with existing settings shows real differences only.
 func StreamConfig(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{

@@ -77,10 +77,11 @@ func SnapshotsConfig(replicas int) jetstream.StreamConfig {
 }
 
 // CheckpointsConfig returns the stream of the bucket of checkpoints: where an audit left each
-// volume.
+// volume. They are written in batches, so that two audits do not mix theirs.
 func CheckpointsConfig(replicas int) jetstream.StreamConfig {
 	config := bucketConfig(CheckpointsBucket, replicas)
 	config.Description = "jetvol: checkpoints of audits, by <slot>.<project>.<volume>"
+	config.AllowAtomicPublish = true
 	return config
 }
 

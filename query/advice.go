@@ -135,7 +135,12 @@ var rules = []rule{
 		onVolume("jetvol volume reconcile %s"),
 	},
 	{
-		"pending", in(volume.StatePending),
+		"never_created", func(s *situation) bool { return s.State == volume.StatePending && s.Generation == 0 },
+		func(*situation) string { return "there is no such volume: no command has made one yet" },
+		onVolume("jetvol volume create %s --size SIZE"),
+	},
+	{
+		"pending", func(s *situation) bool { return s.State == volume.StatePending && s.Generation > 0 },
 		func(*situation) string { return "the backend has nothing of it: create it again, or delete the name" },
 		func(s *situation) string {
 			return fmt.Sprintf("jetvol volume create %s --size %s", s.Key(), s.record.Size)
@@ -153,7 +158,7 @@ var rules = []rule{
 	{
 		"drifted", func(s *situation) bool { return s.Drift != nil },
 		func(s *situation) string { return "the backend differs from the record: " + s.Drift.String() },
-		onVolume("jetvol volume reconcile %s"),
+		onVolume("jetvol drift show %s"),
 	},
 	{
 		"rejected", func(s *situation) bool { return s.Refused != nil && len(s.Blockers) == 0 },

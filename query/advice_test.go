@@ -153,6 +153,9 @@ var advised = []struct {
 	{"children", refused(blocked(volume.BlockedByChild, "db-02")), lives(), 0, 0, []string{"blocked_by_child"}, "the clones db-02", "jetvol -p default volume flatten db-02"},
 	{"error", with(settled(), func(r *volume.Record) { r.State = volume.StateError }), lives(), 0, 0, []string{"error"}, "reconcile", "jetvol volume reconcile default.db-01"},
 	{"pending", with(settled(), func(r *volume.Record) { r.State = volume.StatePending }), lives(), 0, 0, []string{"pending"}, "", "jetvol volume create default.db-01 --size 1GiB"},
+	{"create refused", with(settled(), func(r *volume.Record) {
+		r.State, r.Generation, r.Spec = volume.StatePending, 0, volume.Spec{}
+	}), lives(), 0, 0, []string{"never_created"}, "no such volume", "jetvol volume create default.db-01 --size SIZE"},
 	{
 		"half restored", with(settled(), func(r *volume.Record) { r.HalfRestored = "monday" }), lives(), 0, 0,
 		[]string{"half_restored"},
@@ -160,7 +163,7 @@ var advised = []struct {
 	},
 	{"drifted", with(settled(), func(r *volume.Record) {
 		r.Drift = &volume.Drift{Differences: []volume.Difference{{Kind: volume.DriftSize, Wanted: "1GiB", Actual: "2GiB"}}}
-	}), lives(), 0, 0, []string{"drifted"}, "size: wanted 1GiB, actual 2GiB", "jetvol volume reconcile default.db-01"},
+	}), lives(), 0, 0, []string{"drifted"}, "size: wanted 1GiB, actual 2GiB", "jetvol drift show default.db-01"},
 	{
 		"rejected", refused(volume.Failure{Code: volume.ErrInvalidTransition, Message: "no"}), lives(), 0, 0,
 		[]string{"rejected"},

@@ -86,7 +86,7 @@ func (a *app) adopt(c *cobra.Command, f *adoptFlags, args []string) error {
 			return err
 		}
 	}
-	client, err := commands.New(conn)
+	client, err := a.commandClient(ctx, conn)
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,14 @@ func (a *app) verify(c *cobra.Command, o audit.Options, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	return a.showAudit(report, asJSON)
+	if err := a.showAudit(report, asJSON); err != nil {
+		return err
+	}
+	if o.Volume != "" && report.Volumes == 0 {
+		return volume.Errorf(volume.ErrVolumeNotFound, "audit volume %s: it has neither events nor a record",
+			volume.Key{Project: o.Project, Name: o.Volume})
+	}
+	return nil
 }
 
 func (a *app) auditProgress(p audit.Progress) {

@@ -77,7 +77,7 @@ func (a *app) driftRepair(c *cobra.Command, f *driftRepairFlags, key volume.Key)
 	if err := a.announcePlan(f, key, plan); err != nil {
 		return err
 	}
-	client, err := commands.New(conn)
+	client, err := a.commandClient(ctx, conn)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jetvol/jetvol/backends/local"
-	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/drift"
 )
 
@@ -104,7 +103,7 @@ func (a *app) driftScan(c *cobra.Command, f *driftScanFlags) (err error) {
 	}
 	defer conn.Close()
 	if f.repair {
-		client, err := commands.New(conn)
+		client, err := a.commandClient(c.Context(), conn)
 		if err != nil {
 			return err
 		}

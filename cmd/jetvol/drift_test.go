@@ -1,7 +1,9 @@
 package main
 
 import (
+	"io"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/jetvol/jetvol/backends"
@@ -69,4 +71,36 @@ func awaitListed(t *testing.T, names ...string) {
 		}
 	}
 	jetvol(t, "drift", "list").want(t, exitSucceeded, names...)
+}
+
+// What is printed of a plan is pasted into a shell: each argument has to come back out of it.
+func TestArgumentsText_EveryVerbOfPlans_ReadsBack(t *testing.T) {
+	for verb, c := range map[volume.Verb]struct {
+		args volume.Args
+		want map[string]string
+	}{
+		volume.VerbAdopt: {
+			volume.Args{Backend: "ceph-ssd", ID: "default.db-01.7"},
+			map[string]string{"backend": "ceph-ssd", "volume-id": "default.db-01.7", "id": ""},
+		},
+		volume.VerbReconcile: {volume.Args{Believe: volume.BelieveBackend}, map[string]string{"believe": "backend"}},
+		volume.VerbResize:    {volume.Args{Size: 2 * volume.GiB}, map[string]string{"size": "2GiB"}},
+		volume.VerbDetach:    {volume.Args{Node: "n1"}, map[string]string{"node": "n1"}},
+		volume.VerbAttach:    {volume.Args{Node: "n1", Mode: volume.ReadOnly}, map[string]string{"node": "n1", "mode": "read-only"}},
+		volume.VerbDelete:    {},
+	} {
+		a := &app{stdout: io.Discard, stderr: io.Discard}
+		command, _, err := a.rootCommand().Find([]string{"volume", string(verb)})
+		if err != nil || command.Name() != string(verb) {
+			t.Fatalf("%s: got %v, %v", verb, command, err)
+		}
+		if err := command.ParseFlags(strings.Fields(argumentsText(c.args))); err != nil {
+			t.Errorf("%s: %v", verb, err)
+		}
+		for name, want := range c.want {
+			if got := command.Flags().Lookup(name).Value.String(); got != want {
+				t.Errorf("%s --%s: got %q, want %q", verb, name, got, want)
+			}
+		}
+	}
 }

@@ -65,9 +65,11 @@ func (a *app) quotaGetCommand() *cobra.Command {
 func (a *app) quotaListCommand() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
-		Use:               "list",
-		Aliases:           []string{"ls"},
-		Short:             "List the projects that have a quota",
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the projects that have a quota",
+		Example: `  jetvol quota list
+  jetvol quota list --json`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -166,7 +166,7 @@ func newService(ctx context.Context, conn *nats.Conn, f *workerFlags, log zerolo
 	if s.queries, err = s.serveQueries(log); err != nil {
 		return s, err
 	}
-	s.sweeps, err = newSweeping(ctx, conn, &f.sweep, s.worker, s.id, s.backends, s.registry, log)
+	s.sweeps, err = newSweeping(ctx, conn, &f.sweep, s.worker, s.id, s.backends, s.registry, s.tracing.Tracer(), log)
 	if err != nil || f.metrics == "" {
 		return s, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/drift"
+	"github.com/jetvol/jetvol/internal/telemetry"
 	"github.com/jetvol/jetvol/worker"
 )
 
@@ -45,7 +46,7 @@ type sweeping struct {
 // sweeps.
 func newSweeping(
 	ctx context.Context, conn *nats.Conn, f *sweepFlags, w *worker.Worker, id string,
-	b *served, registerer prometheus.Registerer, log zerolog.Logger,
+	b *served, registerer prometheus.Registerer, tracer *telemetry.Tracer, log zerolog.Logger,
 ) (*sweeping, error) {
 	if f.interval == 0 {
 		return nil, nil
@@ -54,7 +55,7 @@ func newSweeping(
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
-	client, err := commands.New(conn)
+	client, err := tracedClient(conn, tracer)
 	if err != nil {
 		return nil, err
 	}

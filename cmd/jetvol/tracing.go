@@ -23,7 +23,12 @@ func (a *app) commandClient(ctx context.Context, conn *nats.Conn, options ...com
 	if err := a.startTracing(ctx); err != nil {
 		return nil, err
 	}
-	if tracer := a.tracing.Tracer(); tracer != nil {
+	return tracedClient(conn, a.tracing.Tracer(), options...)
+}
+
+// tracedClient returns a client whose commands are traced, if there is a tracer.
+func tracedClient(conn *nats.Conn, tracer *telemetry.Tracer, options ...commands.Option) (*commands.Client, error) {
+	if tracer != nil {
 		options = append(options, commands.WithTrace(func(ctx context.Context, command volume.Command) (string, func(error)) {
 			_, span := tracer.Publish(ctx, command)
 			return span.TraceParent(), span.End

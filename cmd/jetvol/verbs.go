@@ -88,7 +88,7 @@ func verbSpecs() []verbSpec {
 		{
 			volume.VerbAdopt, "adopt NAME", "Make a record of a volume that only a backend has",
 			`  jetvol volume adopt db-01
-  jetvol volume adopt db-01 --backend ceph-ssd --id default.db-01.1 --validate-only`,
+  jetvol volume adopt db-01 --backend ceph-ssd --volume-id default.db-01.1 --validate-only`,
 			func(c *cobra.Command, args *volume.Args) {
 				c.Flags().StringVar(&args.Backend, "backend", "", "backend that has the volume (default the worker's)")
 				c.Flags().StringVar((*string)(&args.ID), "volume-id", "", "refuse an object of another id")

@@ -22,7 +22,7 @@ var situations = map[string]situation{
 	"Volume stuck attaching": stuckAttaching,
 	"Who holds it":           heldVolume,
 	"Orphans after a crash":  orphan,
-	"Quota wrong":            plainServer,
+	"Quota wrong":            wrongLedger,
 	"Poison command":         plainServer,
 	"Lost quorum":            lostQuorum,
 	"Disk full":              diskFull,
@@ -116,6 +116,14 @@ func stuckAttaching(t *testing.T) (*server, []func(*testing.T)) {
 	s.shell(t, "jetvol volume create db-01 --size 1MiB")
 	s.shell(t, `nats pub volume.command.default.db-01.attach '{"node":"node-1"}'`)
 	s.shell(t, awaiting("nats kv get volumes default.db-01 --raw", `'"state":"attaching"'`))
+	return s, nil
+}
+
+// wrongLedger has a ledger that somebody has edited: it counts a volume that there is not.
+func wrongLedger(t *testing.T) (*server, []func(*testing.T)) {
+	s := startServer(t)
+	s.shell(t, "jetvol volume create db-01 --size 1MiB && jetvol quota set default --volumes 2")
+	s.shell(t, `nats kv get quotas default --raw | sed 's/"volumes":1,/"volumes":2,/' | nats kv put quotas default`)
 	return s, nil
 }
 

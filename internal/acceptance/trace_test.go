@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,34 @@ func TestTrace_KillInTheBackendCall_NextWorkerIsInTheSameTrace(t *testing.T) {
 			t.Errorf("event %s: got traceparent %q, want %q of the span that made it", stored.Data.ID, stored.Data.TraceParent, want)
 		}
 	}
+}
+
+// A sweep finds that a volume is lost, and the command line repairs it: both publish commands.
+func TestTrace_SweepAndRepair_BeginTraces(t *testing.T) {
+	collector := otlptest.Start(t)
+	collector.Setenv(t)
+	s := startServer(t, "--id", "w1", "--reconcile-interval", "100ms")
+	s.shell(t, "jetvol volume create db-01 --size 4MiB")
+	for _, file := range filesOf(t, s, "default.db-01") {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, collector, "w1", "publish volume.command")
+	s.shell(t, awaiting("jetvol drift show db-01", "error"))
+	s.shell(t, "jetvol drift repair db-01 --believe backend --yes")
+	const created, repaired = 1, 2 // by a reconcile and a delete
+	collector.Await(t, "publish volume.command of drift repair", func(spans []otlptest.Span) bool {
+		return len(published(spans)) == created+repaired
+	})
+	s.stop(t)
+}
+
+// published returns the spans of what the command line published.
+func published(spans []otlptest.Span) []otlptest.Span {
+	return slices.DeleteFunc(slices.Clone(spans), func(s otlptest.Span) bool {
+		return s.Name != "publish volume.command" || s.Resource["service.instance.id"] != ""
+	})
 }
 
 func TestTrace_CollectorThatHangs_ProgramsDoTheirWorkAndEnd(t *testing.T) {

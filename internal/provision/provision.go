@@ -175,7 +175,8 @@ func (o Options) keep(wanted, existing jetstream.StreamConfig) jetstream.StreamC
 	if o.Replicas == 0 {
 		wanted.Replicas = existing.Replicas
 	}
-	if o.OutcomeRetention == 0 && wanted.Name == "KV_"+kv.OutcomesBucket {
+	if o.OutcomeRetention == 0 && wanted.Name == "KV_"+kv.OutcomesBucket ||
+		wanted.Name == events.StreamName && existing.MaxAge >= events.LeastRetention {
 		keepRetention(&wanted, existing)
 	}
 	return wanted

@@ -72,6 +72,29 @@ func TestApply_Twice(t *testing.T) {
 	}
 }
 
+// Events may age out behind checkpoints of an audit, but not while somebody still needs them.
+func TestApply_RetentionOfEvents_LeftUnlessTooShort(t *testing.T) {
+	js := natstest.Start(t).JetStream(t)
+	apply(t, js, provision.Options{})
+	for _, c := range []struct {
+		age  time.Duration
+		left bool
+	}{{events.LeastRetention, true}, {90 * 24 * time.Hour, true}, {events.LeastRetention - time.Second, false}} {
+		config := configOf(t, js, events.StreamName)
+		config.MaxAge = c.age
+		if _, err := js.UpdateStream(testContext(t), config); err != nil {
+			t.Fatal(err)
+		}
+		if fatal := apply(t, js, provision.Options{}).Fatal(); (fatal == nil) != c.left {
+			t.Errorf("%s: got %v, want it left: %v", c.age, fatal, c.left)
+		}
+		apply(t, js, provision.Options{Update: true})
+		if got := configOf(t, js, events.StreamName).MaxAge; (got == c.age) != c.left {
+			t.Errorf("%s: got %s after an update, want it left: %v", c.age, got, c.left)
+		}
+	}
+}
+
 func TestApply_MakesWhatIsMissing(t *testing.T) {
 	js := natstest.Start(t).JetStream(t)
 	apply(t, js, provision.Options{})

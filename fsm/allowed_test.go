@@ -15,7 +15,9 @@ func TestAllowed_EveryTriple_AgreesWithNext(t *testing.T) {
 	for _, facts := range slices.Clone(seen) {
 		believed := facts
 		believed.Believed = true
-		seen = append(seen, believed)
+		stranger := facts
+		stranger.Stranger = true
+		seen = append(seen, believed, stranger)
 		for _, policy := range volume.RecordOnlyPolicies() {
 			facts.RecordOnly = policy
 			seen = append(seen, facts)

@@ -28,14 +28,14 @@ func (n Image) Validate() error {
 	return nil
 }
 
-// releasedPrefix begins the names of [ReleasedImage].
-const releasedPrefix = "released-"
+// ReleasedPrefix begins the names of [ReleasedImage].
+const ReleasedPrefix = "released-"
 
 // ReleasedImage is what a backend keeps a volume as that jetvol has let go of, if nobody said
 // another name: "released-" and the ID of its life, so that no two share one. One that is
 // too long ends with '_' and the first half of the SHA-256 of the ID in hex.
 func ReleasedImage(id ID) Image {
-	name := releasedPrefix + string(id)
+	name := ReleasedPrefix + string(id)
 	if len(name) <= MaxImageLength {
 		return Image(name)
 	}

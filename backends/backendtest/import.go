@@ -67,9 +67,10 @@ var importCases = []testCase{
 		s.imported(importer, ref, name, small)
 	}},
 	{"Release_WhileAttached_IsBlocked", func(s *subject) {
-		importer := s.importer()
-		ref, attachment := s.attached()
-		s.blocked(importer.Release(s.ctx, ref, s.image(ref)), "release while attached", nodeBlocker(nodeA))
+		importer, ref := s.importer(), s.created("a", small)
+		attachment, err := s.driver.Attach(s.ctx, ref, nodeB, volume.ReadWrite)
+		s.ok(err, "attach")
+		s.blocked(importer.Release(s.ctx, ref, s.image(ref)), "release while attached", nodeBlocker(nodeB))
 		s.has(ref, small, &attachment)
 	}},
 	{"Release_WithSnapshot_IsBlocked", func(s *subject) {

@@ -46,7 +46,7 @@ type JournalEntry struct {
 	Node   volume.Node  `json:"node,omitempty"`
 
 	Snapshot volume.SnapshotName `json:"snapshot,omitempty"`
-	Source   string              `json:"source,omitempty"` // of a clone: <project>.<name>@<snapshot>
+	Source   string              `json:"source,omitempty"`  // of a clone: <project>.<name>@<snapshot>
 	Foreign  volume.Image        `json:"foreign,omitempty"` // the file that was made of the image, or the image of
 }
 

@@ -50,7 +50,7 @@ func (d *driver) release(c *conn, ref backends.Ref, name string) error {
 	if err := c.setForeign(h.id, ref, volume.Image(name)); err != nil {
 		return err
 	}
-	if err := c.rename(imageName(ref.Key), name); err != nil {
+	if err := c.rename(h.id, imageName(ref.Key), name); err != nil {
 		return err
 	}
 	return d.released(c, ref, name)
@@ -161,7 +161,7 @@ func (d *driver) moveIn(c *conn, ref backends.Ref, name string, h header) error 
 	if err := c.setForeign(h.id, ref, volume.Image(name)); err != nil {
 		return err
 	}
-	return c.rename(name, own)
+	return c.rename(h.id, name, own)
 }
 
 // foreignName refuses the names that are jetvol's.
@@ -175,11 +175,17 @@ func foreignName(name volume.Image) error {
 	return nil
 }
 
-// rename calls rbd_rename.
-func (c *conn) rename(from, to string) error {
+// rename calls rbd_rename, which needs librbd's lock; see conn.edit.
+func (c *conn) rename(id, from, to string) error {
+	if _, err := c.shutOutDead(id); err != nil {
+		return err
+	}
 	err := rbd.GetImage(c.io, from).Rename(to)
-	if is(err, syscall.EEXIST) {
+	switch {
+	case is(err, syscall.EEXIST):
 		return taken(to)
+	case is(err, syscall.EROFS):
+		return backends.Errorf(volume.Busy, "client with librbd's lock does not answer: %w", err)
 	}
 	return err
 }

@@ -25,9 +25,11 @@ var renames = map[string]struct {
 	here bool // the object is still there
 	make func(c *conn, own, name, id string) error
 }{
-	"the new name leads to it":       {true, func(c *conn, _, name, id string) error { return leadTo(c, name, id) }},
-	"the old name still leads to it": {false, func(c *conn, own, name, id string) error { return errors.Join(c.rename(own, name), leadTo(c, own, id)) }},
-	"it is renamed and still marked": {false, func(c *conn, own, name, _ string) error { return c.rename(own, name) }},
+	"the new name leads to it": {true, func(c *conn, _, name, id string) error { return leadTo(c, name, id) }},
+	"the old name still leads to it": {false, func(c *conn, own, name, id string) error {
+		return errors.Join(c.rename(id, own, name), leadTo(c, own, id))
+	}},
+	"it is renamed and still marked": {false, func(c *conn, own, name, id string) error { return c.rename(id, own, name) }},
 }
 
 // halfReleased is a volume whose Release was killed there.

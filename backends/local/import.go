@@ -189,10 +189,12 @@ func (d *Driver) rename(from, to string) error {
 	d.dir.step()
 	fd := int(at.Fd())
 	err = unix.Renameat2(fd, from, fd, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, fs.ErrExist) {
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		return d.taken(to)
-	}
-	if err != nil {
+	case errors.Is(err, unix.EINVAL): // the file system has no RENAME_NOREPLACE
+		return backends.Errorf(volume.FailedPrecondition, "directory %s: %w", d.dir.path, os.NewSyscallError("renameat2", err))
+	case err != nil:
 		return d.dir.fault(os.NewSyscallError("renameat2", err))
 	}
 	return d.dir.sync()

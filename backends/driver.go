@@ -140,6 +140,7 @@ type Capabilities struct {
 	Snapshot bool `json:"snapshot"`
 	Clone    bool `json:"clone"`
 	Usage    bool `json:"usage"`
+	Import   bool `json:"import"`
 }
 
 // CapabilitiesOf reports the optional interfaces that d implements.
@@ -151,9 +152,10 @@ func CapabilitiesOf(d Driver) Capabilities {
 	_, snapshot := d.(Snapshotter)
 	_, clone := d.(Cloner)
 	_, usage := d.(UsageReporter)
+	_, imports := d.(Importer)
 	return Capabilities{
 		Resize: resize, List: list, Fence: fence, Evict: evict,
-		Snapshot: snapshot, Clone: clone, Usage: usage,
+		Snapshot: snapshot, Clone: clone, Usage: usage, Import: imports,
 	}
 }
 

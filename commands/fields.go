@@ -35,7 +35,8 @@ var shapes = map[volume.Verb]shape{
 	volume.VerbRestore:        {required: []string{"snapshot"}},
 	volume.VerbFlatten:        {},
 
-	volume.VerbAdopt: {optional: []string{"backend", "id"}},
+	volume.VerbAdopt:    {optional: []string{"backend", "id"}},
+	volume.VerbUnmanage: {optional: []string{"name"}},
 }
 
 // commonFields are those of every verb: the preconditions.
@@ -60,6 +61,7 @@ var setters = map[string]func(*volume.Command, json.RawMessage) error{
 	"read_only":     setReadOnly,
 	"id":            setID,
 	"believe":       setBelieve,
+	"name":          setName,
 	"if_state":      setIfState,
 	"if_generation": setIfGeneration,
 	"deadline":      setDeadline,
@@ -211,6 +213,13 @@ func setBelieve(draft *volume.Command, raw json.RawMessage) (err error) {
 		return fmt.Errorf("side %q: want %q", "", volume.BelieveBackend)
 	}
 	return draft.Args.Believe.Validate()
+}
+
+func setName(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Name, err = text[volume.Image](raw); err != nil {
+		return err
+	}
+	return draft.Args.Name.Validate()
 }
 
 func setIfState(draft *volume.Command, raw json.RawMessage) (err error) {

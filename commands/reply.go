@@ -21,6 +21,8 @@ type Reply struct {
 	Eviction *volume.Eviction `json:"eviction,omitempty"`
 	// Snapshot is the one that the command was about, with its id if the command made it.
 	Snapshot *volume.Snapshot `json:"snapshot,omitempty"`
+	// Image is the name under which the backend keeps what an unmanage has given away.
+	Image volume.Image `json:"image,omitempty"`
 	// Retryable says that the same request may succeed later, under a new command ID:
 	// the old one has got its answer.
 	Retryable bool `json:"retryable"`
@@ -42,6 +44,7 @@ func NewReply(key volume.Key, outcome volume.Outcome, repeat bool) Reply {
 		Failure:    outcome.Failure,
 		Eviction:   outcome.Eviction,
 		Snapshot:   outcome.Snapshot,
+		Image:      outcome.Image,
 		Retryable:  outcome.Failure != nil && outcome.Failure.Class.Retryable(),
 		Repeat:     repeat,
 	}

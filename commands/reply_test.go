@@ -32,11 +32,13 @@ func TestReply_TellsTheOutcome(t *testing.T) {
 		{volume.Outcome{Result: volume.Failed, State: volume.StateError, Generation: 9, Failure: busy}, true, "delete volume default.db-01: in use: backend_busy"},
 		{volume.Outcome{Result: volume.Rejected, Failure: inUse}, false, "delete snapshot db-01@monday: clones need it: snapshot_in_use"},
 		{volume.Outcome{Result: volume.Succeeded, State: volume.StateAvailable, Generation: 4, Snapshot: monday}, false, ""},
+		{volume.Outcome{Result: volume.Succeeded, State: volume.StateDeleted, Generation: 4, Image: "web-disk"}, false, ""},
 		{volume.Outcome{Result: volume.Failed, State: volume.StateAvailable, Failure: busy, Snapshot: &volume.Snapshot{Name: "monday"}}, true, "delete volume default.db-01: in use: backend_busy"},
 	} {
 		test.outcome.CommandID, test.outcome.Eviction = "order-1", evictions[test.outcome.Result]
 		reply := NewReply(key, test.outcome, true)
-		if reply.Key() != key || !reply.Repeat || reply.Retryable != test.retryable || reply.Snapshot != test.outcome.Snapshot {
+		if reply.Key() != key || !reply.Repeat || reply.Retryable != test.retryable || reply.Snapshot != test.outcome.Snapshot ||
+			reply.Image != test.outcome.Image {
 			t.Errorf("%+v: got %+v", test.outcome, reply)
 		}
 		data, err := json.Marshal(reply)

@@ -56,6 +56,14 @@ func (c *Client) Adopt(ctx context.Context, key volume.Key, backend string, id v
 	return c.Do(ctx, Request{Key: key, Verb: volume.VerbAdopt, Args: volume.Args{Backend: backend, ID: id}})
 }
 
+// Unmanage ends jetvol's part in an available volume and keeps its data: the backend has it
+// under the name then, or under [volume.ReleasedImage] if the name is empty, which the reply
+// tells as Image. It is refused for a volume with snapshots ([volume.ErrHasSnapshots]), for a
+// clone ([volume.ErrIsAClone]), and by a backend that cannot ([volume.ErrBackendUnsupported]).
+func (c *Client) Unmanage(ctx context.Context, key volume.Key, name volume.Image) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbUnmanage, Args: volume.Args{Name: name}})
+}
+
 // NodeGone takes a volume from a node that is dead or does not answer: the backend fences
 // the node first. The reason is required and stays in the volume's events.
 func (c *Client) NodeGone(ctx context.Context, key volume.Key, node volume.Node, reason string) (Reply, error) {

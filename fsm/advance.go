@@ -54,6 +54,7 @@ var (
 	refusable = []volume.Verb{
 		volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbDelete,
 		volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
+		volume.VerbUnmanage,
 	}
 )
 
@@ -92,6 +93,8 @@ var doneEvents = map[volume.Verb]volume.Event{
 	volume.VerbDeleteSnapshot: volume.EventPruned,
 	volume.VerbRestore:        volume.EventRestored,
 	volume.VerbFlatten:        volume.EventFlattened,
+
+	volume.VerbUnmanage: volume.EventDeleted,
 }
 
 // Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment
@@ -105,7 +108,7 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	op := *record.Op
 	op.NextRetryAt, op.Failure = time.Time{}, nil
 	next.Op = &op
-	event := doneEvents[op.Verb]
+	event, reason := doneEvents[op.Verb], ""
 	switch op.Verb {
 	case volume.VerbAttach:
 		if attachment == nil {
@@ -130,13 +133,20 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 		next.Size = cmp.Or(op.Snapshot.Size, record.Size)
 	case volume.VerbFlatten:
 		next.Source = volume.SnapshotKey{}
+	case volume.VerbUnmanage:
+		next.Attachments, reason = nil, released(record)
 	}
 	to, err := Next(record.State, event, Facts{RecordAttached: len(record.Attachments) > 0})
 	if err != nil {
 		return Decision{Record: record}, err
 	}
 	next.Drift = afterSuccess(record)
-	return fire(next, event, to, now, "").answer(outcomeOf(op, volume.Succeeded, nil)), nil
+	return fire(next, event, to, now, reason).answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// released says in words where the volume of an unmanage is.
+func released(record volume.Record) string {
+	return fmt.Sprintf("unmanaged: backend %s keeps it as %s", record.Backend, record.Op.Image)
 }
 
 // Evicted ends a node_gone well, where the backend is after it, which is asked because a
@@ -296,7 +306,7 @@ func believe(record volume.Record, seen Observation, to volume.State) volume.Rec
 func outcomeOf(op volume.Op, result volume.Result, failure *volume.Failure) volume.Outcome {
 	return volume.Outcome{
 		CommandID: op.CommandID, Digest: op.Digest, Verb: op.Verb, Result: result,
-		Failure: failure, Eviction: op.Eviction, Snapshot: op.Snapshot,
+		Failure: failure, Eviction: op.Eviction, Snapshot: op.Snapshot, Image: op.Image,
 	}
 }
 

@@ -31,6 +31,8 @@ const (
 	ActionRestore        Action = "restore"
 	ActionFlatten        Action = "flatten"
 
+	ActionRelease Action = "release" // give the object its foreign name
+
 	ActionObserve Action = "observe" // ask what it has; changes nothing
 )
 
@@ -80,6 +82,8 @@ var verbEvents = map[volume.Verb]func(volume.Record, volume.Args) volume.Event{
 	volume.VerbDeleteSnapshot: always(volume.EventPrune),
 	volume.VerbRestore:        always(volume.EventRestore),
 	volume.VerbFlatten:        always(volume.EventFlatten),
+
+	volume.VerbUnmanage: always(volume.EventDelete),
 }
 
 func always(event volume.Event) func(volume.Record, volume.Args) volume.Event {
@@ -98,6 +102,8 @@ var verbActions = map[volume.Verb]Action{
 	volume.VerbDeleteSnapshot: ActionDeleteSnapshot,
 	volume.VerbRestore:        ActionRestore,
 	volume.VerbFlatten:        ActionFlatten,
+
+	volume.VerbUnmanage: ActionRelease,
 }
 
 // Decide takes up a command. The record of a volume that does not exist has no ID; its
@@ -227,6 +233,8 @@ func begin(record volume.Record, command volume.Command, event volume.Event, to 
 		next.Op.Snapshot = &volume.Snapshot{Name: command.Args.Snapshot, ID: volume.NewID(record.Key, record.Generation+1), Size: record.Size}
 	case volume.VerbDeleteSnapshot, volume.VerbRestore:
 		next.Op.Snapshot = &volume.Snapshot{Name: command.Args.Snapshot, Size: command.SourceSize}
+	case volume.VerbUnmanage:
+		next.Op.Image = cmp.Or(command.Args.Name, volume.ReleasedImage(record.ID))
 	}
 	return fire(next, event, to, now, "").with(verbActions[command.Verb])
 }
@@ -257,6 +265,7 @@ func fire(record volume.Record, event volume.Event, to volume.State, now time.Ti
 		Failure:         record.Op.Failure,
 		Eviction:        record.Op.Eviction,
 		Snapshot:        record.Op.Snapshot,
+		Image:           record.Op.Image,
 		Reason:          reason,
 		Time:            now,
 		TraceParent:     record.Op.TraceParent,

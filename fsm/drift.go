@@ -107,7 +107,7 @@ var disproved = map[volume.Verb][]volume.DriftKind{
 // afterSuccess returns what is left of the record's drift once its operation has succeeded.
 func afterSuccess(record volume.Record) *volume.Drift {
 	op := record.Op
-	if record.Drift == nil || op.Verb == volume.VerbCreate || op.Verb == volume.VerbDelete {
+	if record.Drift == nil || op.Verb == volume.VerbCreate || op.Verb == volume.VerbDelete || op.Verb == volume.VerbUnmanage {
 		return nil
 	}
 	gone := append([]volume.DriftKind{volume.DriftGhost, volume.DriftOwner}, disproved[op.Verb]...)

@@ -47,13 +47,15 @@ func (c *chain) accepts(command volume.Command) volume.Code {
 	verb := command.Verb
 	writes := verb == volume.VerbResize || verb == volume.VerbSnapshot
 	switch {
-	case verb == volume.VerbDelete && c.count > 0:
+	case (verb == volume.VerbDelete || verb == volume.VerbUnmanage) && c.count > 0:
 		return volume.ErrHasSnapshots
+	case verb == volume.VerbUnmanage && !c.source.IsZero():
+		return volume.ErrIsAClone
 	case c.view && (writes || verb == volume.VerbRestore):
 		return volume.ErrReadOnlyVolume
 	case verb == volume.VerbFlatten && c.source.IsZero():
 		return volume.ErrNotAClone
-	case c.half != "" && (writes || verb == volume.VerbAttach):
+	case c.half != "" && (writes || verb == volume.VerbAttach || verb == volume.VerbUnmanage):
 		return volume.ErrHalfRestored
 	case c.view && verb == volume.VerbAttach && command.Args.Mode != volume.ReadOnly:
 		return volume.ErrReadOnlyVolume

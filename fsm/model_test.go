@@ -52,6 +52,8 @@ func (m *model) accepts(c volume.Command) volume.Code {
 		volume.VerbDeleteSnapshot: {volume.StateAvailable, volume.StateAttached},
 		volume.VerbRestore:        {volume.StateAvailable},
 		volume.VerbFlatten:        {volume.StateAvailable, volume.StateAttached},
+
+		volume.VerbUnmanage: {volume.StateAvailable},
 	}
 	for _, state := range allowed[c.Verb] {
 		if m.state == state {
@@ -87,7 +89,7 @@ func (m *model) act(op *volume.Op) {
 	switch op.Verb {
 	case volume.VerbCreate:
 		m.back.Present, m.back.Size = true, sizeOf(op.Args)
-	case volume.VerbDelete:
+	case volume.VerbDelete, volume.VerbUnmanage:
 		m.back, m.kept = absent, nil
 	case volume.VerbRestore:
 		m.back.Present, m.back.Size = true, keptSize
@@ -112,7 +114,7 @@ func (m *model) done(op *volume.Op) {
 	switch op.Verb {
 	case volume.VerbCreate:
 		m.state, m.size = volume.StateAvailable, sizeOf(op.Args)
-	case volume.VerbDelete:
+	case volume.VerbDelete, volume.VerbUnmanage:
 		m.state, m.exists, m.nodes = volume.StateDeleted, false, holders{}
 	case volume.VerbAttach:
 		m.nodes[op.Args.Node] = op.Args.Mode
@@ -161,7 +163,7 @@ func (m *model) believe(ifAbsent volume.State) {
 
 // settle is the end of an operation that was cancelled.
 func (m *model) settle(verb volume.Verb, node volume.Node) {
-	ifAbsent := map[volume.Verb]volume.State{volume.VerbCreate: volume.StatePending, volume.VerbDelete: volume.StateDeleted}
+	ifAbsent := map[volume.Verb]volume.State{volume.VerbCreate: volume.StatePending, volume.VerbDelete: volume.StateDeleted, volume.VerbUnmanage: volume.StateDeleted}
 	if verb == volume.VerbAttach && m.strange(append(m.nodes.names(), node)) {
 		m.state, m.wanted = volume.StateError, append(m.nodes.names(), node)
 		return

@@ -149,6 +149,9 @@ func Settle(record volume.Record, seen Observation, now time.Time) (Decision, er
 		return Decision{Record: record}, err
 	}
 	next, reason := record, ""
+	if op.Verb == volume.VerbUnmanage && to == volume.StateDeleted { // it was done before it was cancelled
+		reason = released(record)
+	}
 	if strange {
 		drift.FoundAt = now
 		next.Drift, reason = drift, drift.String()

@@ -135,6 +135,7 @@ func TestSettle_DecisionTable(t *testing.T) {
 		{volume.VerbAttach, volume.StateError, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbDetach, volume.StateError, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbDelete, volume.StateDeleted, volume.StateAvailable, volume.StateAttached},
+		{volume.VerbUnmanage, volume.StateDeleted, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbResize, volume.StateError, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbSnapshot, volume.StateError, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbDeleteSnapshot, volume.StateError, volume.StateAvailable, volume.StateAttached},

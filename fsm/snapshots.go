@@ -10,12 +10,15 @@ import (
 // writes are the verbs that change what is in a volume, or keep it for later.
 var writes = []volume.Verb{volume.VerbResize, volume.VerbSnapshot, volume.VerbRestore}
 
+// wholeOnly are the verbs that hand on what is in a volume, which may not be of two times.
+var wholeOnly = []volume.Verb{volume.VerbAttach, volume.VerbSnapshot, volume.VerbResize, volume.VerbUnmanage}
+
 // checkSnapshots refuses what the volume's snapshots, or its being one, do not allow.
 // Whether a snapshot of a name exists is not in the record: the worker looks that up.
 func checkSnapshots(record volume.Record, command volume.Command) error {
 	verb := command.Verb
 	switch {
-	case verb == volume.VerbDelete && record.Snapshots > 0:
+	case (verb == volume.VerbDelete || verb == volume.VerbUnmanage) && record.Snapshots > 0:
 		return refuse(record, command, volume.ErrHasSnapshots, "snapshots of it: %d; delete them first", record.Snapshots)
 	case verb == volume.VerbSnapshot && record.Snapshots >= volume.MaxSnapshots:
 		return refuse(record, command, volume.ErrTooManySnapshots, "it has %d snapshots already", record.Snapshots)
@@ -23,7 +26,9 @@ func checkSnapshots(record volume.Record, command volume.Command) error {
 		return refuse(record, command, volume.ErrReadOnlyVolume, "it is %s", view(record))
 	case verb == volume.VerbFlatten && record.Source.IsZero():
 		return refuse(record, command, volume.ErrNotAClone, "it shares nothing with a snapshot")
-	case record.HalfRestored != "" && (verb == volume.VerbAttach || verb == volume.VerbSnapshot || verb == volume.VerbResize):
+	case verb == volume.VerbUnmanage && !record.Source.IsZero():
+		return refuse(record, command, volume.ErrIsAClone, "it is a clone of %s, which it still needs: flatten it first", record.Source)
+	case record.HalfRestored != "" && slices.Contains(wholeOnly, verb):
 		return refuse(record, command, volume.ErrHalfRestored,
 			"the restore of snapshot %s did not end: restore it, or another one, again", record.HalfRestored)
 	}

@@ -84,16 +84,16 @@ var chains = map[string]func(*volume.Record){
 // chainVerdicts is what becomes of each verb for such a volume that is available: the event
 // that begins, or the code of the refusal.
 const chainVerdicts = `
-volume          delete         attach            read              resize            snapshot            delete_snapshot  restore           flatten
-plain           delete         attach            attach            extend            snapshot            prune            restore           not_a_clone
-clone           delete         attach            attach            extend            snapshot            prune            restore           flatten
-view            delete         read_only_volume  attach            read_only_volume  read_only_volume    prune            read_only_volume  flatten
-flattened_view  delete         read_only_volume  attach            read_only_volume  read_only_volume    prune            read_only_volume  not_a_clone
-one_snapshot    has_snapshots  attach            attach            extend            snapshot            prune            restore           not_a_clone
-nearly_full     has_snapshots  attach            attach            extend            snapshot            prune            restore           not_a_clone
-full            has_snapshots  attach            attach            extend            too_many_snapshots  prune            restore           not_a_clone
-half_restored   has_snapshots  half_restored     half_restored     half_restored     half_restored       prune            restore           not_a_clone
-half,_no_snapshot delete         half_restored     half_restored     half_restored     half_restored       prune            restore           not_a_clone
+volume          delete         attach            read              resize            snapshot            delete_snapshot  restore           flatten  unmanage
+plain           delete         attach            attach            extend            snapshot            prune            restore           not_a_clone  delete
+clone           delete         attach            attach            extend            snapshot            prune            restore           flatten  is_a_clone
+view            delete         read_only_volume  attach            read_only_volume  read_only_volume    prune            read_only_volume  flatten  is_a_clone
+flattened_view  delete         read_only_volume  attach            read_only_volume  read_only_volume    prune            read_only_volume  not_a_clone  delete
+one_snapshot    has_snapshots  attach            attach            extend            snapshot            prune            restore           not_a_clone  has_snapshots
+nearly_full     has_snapshots  attach            attach            extend            snapshot            prune            restore           not_a_clone  has_snapshots
+full            has_snapshots  attach            attach            extend            too_many_snapshots  prune            restore           not_a_clone  has_snapshots
+half_restored   has_snapshots  half_restored     half_restored     half_restored     half_restored       prune            restore           not_a_clone  has_snapshots
+half,_no_snapshot delete         half_restored     half_restored     half_restored     half_restored       prune            restore           not_a_clone  half_restored
 `
 
 func TestDecide_WhatAChainAllows(t *testing.T) {

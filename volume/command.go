@@ -48,6 +48,8 @@ type Args struct {
 
 	ID      ID   `json:"id,omitempty"`      // adopt: whose object it has to be; empty means any
 	Believe Side `json:"believe,omitempty"` // reconcile: who is right about a settled volume
+
+	Name Image `json:"name,omitempty"` // unmanage: what the backend is to keep it as; empty means [ReleasedImage]
 }
 
 // Preconditions refuse a command unless they hold when it is taken up.

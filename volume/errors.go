@@ -87,6 +87,7 @@ const (
 	ErrTooManySnapshots Code = "too_many_snapshots" // MaxSnapshots of the volume are there
 	ErrReadOnlyVolume   Code = "read_only_volume"   // it was made to be read only
 	ErrNotAClone        Code = "not_a_clone"        // there is nothing to flatten
+	ErrIsAClone         Code = "is_a_clone"         // it shares with a snapshot, which must not lose sight of it
 	ErrHalfRestored     Code = "half_restored"      // its content is of two times until a restore ends
 	ErrChainTooDeep     Code = "chain_too_deep"     // the backend's max_depth of clones of clones
 
@@ -134,6 +135,7 @@ var codeClasses = map[Code]Class{
 	ErrTooManySnapshots:    FailedPrecondition,
 	ErrReadOnlyVolume:      FailedPrecondition,
 	ErrNotAClone:           FailedPrecondition,
+	ErrIsAClone:            FailedPrecondition,
 	ErrHalfRestored:        FailedPrecondition,
 	ErrChainTooDeep:        FailedPrecondition,
 	ErrQuotaExceeded:       ResourceExhausted,

@@ -105,6 +105,8 @@ type Op struct {
 	Eviction *Eviction `json:"eviction,omitempty"`
 	// Snapshot is what the verb is about; nil for those that are not about one.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	// Image is what an unmanage has the backend keep the volume as; empty for every other verb.
+	Image Image `json:"image,omitempty"`
 }
 
 // Snapshot names the snapshot that an operation is about.
@@ -153,7 +155,7 @@ func (t Transition) Outcome() (Outcome, bool) {
 	return Outcome{
 		CommandID: t.CommandID, Digest: t.CommandDigest, Verb: t.Verb, Result: result,
 		State: state, Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
-		Snapshot: t.Snapshot,
+		Snapshot: t.Snapshot, Image: t.Image,
 	}, t.Final
 }
 
@@ -203,6 +205,8 @@ type Outcome struct {
 	Eviction *Eviction `json:"eviction,omitempty"`
 	// Snapshot is the one that the command was about, also if it failed.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	// Image is the name that an unmanage was to leave the volume under, also if it failed.
+	Image Image `json:"image,omitempty"`
 }
 
 // Exists reports whether the record is of a volume that lives: known to users, with
@@ -247,6 +251,8 @@ type Transition struct {
 	Eviction *Eviction `json:"eviction,omitempty"`
 	// Snapshot is told by the events of the verbs that are about one.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	// Image is told by the events of an unmanage: what the backend is to keep the volume as.
+	Image Image `json:"image,omitempty"`
 	// Progress is told by the event progress.
 	Progress *Progress `json:"progress,omitempty"`
 	// Final marks the event with which its command ended.

@@ -148,13 +148,14 @@ const (
 	VerbRestore        Verb = "restore"
 	VerbFlatten        Verb = "flatten"
 
-	VerbAdopt Verb = "adopt" // what the backend has under the name gets a record
+	VerbAdopt    Verb = "adopt"    // what the backend has under the name gets a record
+	VerbUnmanage Verb = "unmanage" // the backend keeps it under another name, and jetvol lets go
 )
 
 // Verbs returns every verb.
 func Verbs() []Verb {
 	return []Verb{
 		VerbCreate, VerbDelete, VerbAttach, VerbDetach, VerbResize, VerbReconcile, VerbCancel, VerbNodeGone,
-		VerbSnapshot, VerbDeleteSnapshot, VerbRestore, VerbFlatten, VerbAdopt,
+		VerbSnapshot, VerbDeleteSnapshot, VerbRestore, VerbFlatten, VerbAdopt, VerbUnmanage,
 	}
 }

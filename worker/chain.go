@@ -36,6 +36,8 @@ func (e *execution) resolve(ctx context.Context) error {
 		return e.resolveCreate(ctx)
 	case volume.VerbAdopt:
 		return e.resolveBackend()
+	case volume.VerbUnmanage:
+		return e.able("unmanage", func(c backends.Capabilities) bool { return c.Import })
 	case volume.VerbSnapshot:
 		return e.refuseTaken(ctx)
 	case volume.VerbDeleteSnapshot, volume.VerbRestore:
@@ -255,7 +257,7 @@ func beginAgain(err error) error {
 func (e *execution) settleChain(ctx context.Context, seen *fsm.Observation) error {
 	record := e.head.record
 	switch record.Op.Verb {
-	case volume.VerbCreate, volume.VerbDelete:
+	case volume.VerbCreate, volume.VerbDelete, volume.VerbUnmanage:
 		if !seen.Present {
 			return e.leaveClone(ctx)
 		}

@@ -159,6 +159,10 @@ func (h *hooked) Delete(ctx context.Context, ref backends.Ref) error {
 	return h.around(ctx, "delete", ref, func() error { return h.Driver.Delete(ctx, ref) })
 }
 
+func (h *hooked) Release(ctx context.Context, ref backends.Ref, name volume.Image) error {
+	return h.around(ctx, "release", ref, func() error { return h.Driver.Release(ctx, ref, name) })
+}
+
 func (h *hooked) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
 	return h.around(ctx, "resize", ref, func() error { return h.Driver.Resize(ctx, ref, size) })
 }

@@ -69,14 +69,24 @@ func (e *execution) flattenedBefore(ctx context.Context, backend *backends.Backe
 
 // delete removes the volume, and after that its entry if it is a clone.
 func (e *execution) delete(ctx context.Context, backend *backends.Backend) error {
+	return e.letGo(ctx, backend, func() error { return backend.Delete(ctx, refOf(e.head.record)) })
+}
+
+// release gives the volume away, and after that removes its entry if it was made as a view.
+func (e *execution) release(ctx context.Context, backend *backends.Backend) error {
 	record := e.head.record
-	err := backend.Delete(ctx, refOf(record))
+	return e.letGo(ctx, backend, func() error { return backend.Release(ctx, refOf(record), record.Op.Image) })
+}
+
+// letGo has the backend let go of the volume, and after that leaves the store.
+func (e *execution) letGo(ctx context.Context, backend *backends.Backend, how func() error) error {
+	err := how()
 	if blockedBySnapshots(err) {
 		// By the record there are none: they are left over from what was given up.
 		if _, err := e.settleSnapshots(ctx, backend); err != nil {
 			return err
 		}
-		err = backend.Delete(ctx, refOf(record))
+		err = how()
 	}
 	if err != nil {
 		return err

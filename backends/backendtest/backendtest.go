@@ -69,6 +69,7 @@ var suite = []ability{
 	{"clone", clones, cloneCases},
 	{"flatten", clones, flattenCases},
 	{"usage", func(c backends.Capabilities) bool { return c.Usage }, usageCases},
+	{"import", imports, importCases},
 	{"content", nothing, contentCases},
 	{"foreign", nothing, foreignCases},
 	{"watchers", nothing, watcherCases},

@@ -20,6 +20,7 @@ type Call struct {
 	Mode     volume.Mode         `json:"mode,omitempty"`
 	Snapshot volume.SnapshotName `json:"snapshot,omitempty"`
 	Target   backends.Ref        `json:"target,omitzero"` // of a clone, whose source is Ref
+	Image    volume.Image        `json:"image,omitempty"`
 }
 
 // Methods of calls that some cases treat in their own way.
@@ -61,12 +62,20 @@ var methods = map[string]struct {
 	"flatten": {clones, func(ctx context.Context, d backends.Driver, c Call) error {
 		return d.(backends.Cloner).Flatten(ctx, c.Ref)
 	}},
+	"release": {imports, func(ctx context.Context, d backends.Driver, c Call) error {
+		return d.(backends.Importer).Release(ctx, c.Ref, c.Image)
+	}},
+	"import": {imports, func(ctx context.Context, d backends.Driver, c Call) error {
+		_, err := d.(backends.Importer).Import(ctx, c.Ref, c.Image)
+		return err
+	}},
 }
 
 func nothing(backends.Capabilities) bool     { return true }
 func resizes(c backends.Capabilities) bool   { return c.Resize }
 func snapshots(c backends.Capabilities) bool { return c.Snapshot }
 func clones(c backends.Capabilities) bool    { return c.Clone }
+func imports(c backends.Capabilities) bool   { return c.Import }
 
 // Do makes the call. It returns InvalidArgument for an unknown method, Unsupported if d
 // is not able, and otherwise what the driver returns.
@@ -113,6 +122,8 @@ func script(able backends.Capabilities, ref, clone backends.Ref) []Call {
 		{Method: "restore", Ref: ref, Snapshot: name},
 		{Method: "flatten", Ref: clone},
 		{Method: methodDeleteSnapshot, Ref: ref, Snapshot: name},
+		{Method: "release", Ref: ref, Image: volume.ReleasedImage(ref.ID)},
+		{Method: "import", Ref: ref, Image: volume.ReleasedImage(ref.ID)},
 		{Method: methodDelete, Ref: ref},
 	}
 	if able.Clone {

@@ -104,6 +104,14 @@ var watcherCases = []testCase{
 		closeObject()
 		s.ok(s.snapshotter().Restore(s.ctx, ref, monday), "restore when the watcher is gone")
 	}},
+	{"Watched_Release_IsBlockedNamingTheWatcher", func(s *subject) {
+		importer, ref := s.importer(), s.created("a", small)
+		closeObject := s.watch(ref)
+		s.blockedByWatcher(importer.Release(s.ctx, ref, s.image(ref)), "release of a watched volume")
+		s.has(ref, small, nil)
+		closeObject()
+		s.ok(importer.Release(s.ctx, ref, s.image(ref)), "release when the watcher is gone")
+	}},
 	{"Watched_Snapshot_IsTaken", func(s *subject) {
 		snapshotter, ref := s.snapshotter(), s.created("a", small)
 		s.watch(ref)

@@ -110,6 +110,9 @@ func TestRun_PlantedFault_IsCaught(t *testing.T) {
 	for name, p := range onDisk() {
 		caught[name] = p.caught
 	}
+	for name, p := range importPlants {
+		caught[name] = p.caught
+	}
 	for name, by := range caught {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,6 +172,9 @@ func TestPlanted(t *testing.T) {
 func plantedHarness(t *testing.T, name string) (backendtest.Harness, error) {
 	onNull := &harness{store: null.New(null.Options{}), plant: func(d *null.Driver) backends.Driver { return d }}
 	whole := diskHarness{disk: newDisk(), plant: func(d *disk) backends.Driver { return d }}
+	if p, planted := importPlants[name]; planted {
+		return fileHarness{dir: t.TempDir(), plant: p.plant}, nil
+	}
 	if p, planted := plants[name]; planted {
 		onNull.plant = p.plant
 		return onNull, nil

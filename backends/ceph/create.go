@@ -153,7 +153,7 @@ func (c *conn) anything(name string) (header, error) {
 	if absent(err) {
 		// A removal has met a create in the middle. librbd removes what is listed only.
 		if id, err = c.named(name); err == nil {
-			err = c.enlist(name, id)
+			err = c.enlistUnlessForeign(name, id)
 		}
 	}
 	if err != nil {

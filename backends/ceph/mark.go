@@ -20,6 +20,7 @@ const (
 	volumeKey     = "jetvol.volume"
 	generationKey = "jetvol.generation" // of the transition that created the volume
 	schemaKey     = "jetvol.schema"     // of this mark
+	foreignKey    = "jetvol.foreign"    // the name that a Release gives, or an Import takes
 )
 
 // markSchema is raised when the meaning of the mark changes.
@@ -29,14 +30,21 @@ const markSchema = "1"
 type mark struct {
 	id     volume.ID
 	schema string
+	// foreign, if any, is the other name that the image may have: the pool's directory says
+	// which. Between two changes of a rename both lead to the image.
+	foreign string
 }
 
-func markKeys() []string { return []string{metadataPrefix + idKey, metadataPrefix + schemaKey} }
+func markKeys() []string {
+	return []string{metadataPrefix + idKey, metadataPrefix + schemaKey, metadataPrefix + foreignKey}
+}
 
 func parseMark(values map[string][]byte) mark {
 	return mark{
 		id:     volume.ID(values[metadataPrefix+idKey]),
 		schema: string(values[metadataPrefix+schemaKey]),
+
+		foreign: string(values[metadataPrefix+foreignKey]),
 	}
 }
 
@@ -60,17 +68,48 @@ func (m mark) key() (volume.Key, bool) {
 // image to let librbd do it takes three times as long as the create itself. It returns
 // ENOENT if the header is gone.
 func (c *conn) setMark(id string, ref backends.Ref) error {
+	return c.setMetadata(id, metadataOf(ref))
+}
+
+// setForeign notes the other name of the image besides its mark.
+func (c *conn) setForeign(id string, ref backends.Ref, name volume.Image) error {
+	values := metadataOf(ref)
+	values[metadataPrefix+foreignKey] = []byte(name)
+	return c.setMetadata(id, values)
+}
+
+func metadataOf(ref backends.Ref) map[string][]byte {
 	generation := string(ref.ID[strings.LastIndexByte(string(ref.ID), '.')+1:])
-	op := rados.CreateWriteOp()
-	defer op.Release()
-	op.AssertExists()
-	op.SetOmap(map[string][]byte{
+	return map[string][]byte{
 		metadataPrefix + idKey:         []byte(ref.ID),
 		metadataPrefix + projectKey:    []byte(ref.Key.Project),
 		metadataPrefix + volumeKey:     []byte(ref.Key.Name),
 		metadataPrefix + generationKey: []byte(generation),
 		metadataPrefix + schemaKey:     []byte(markSchema),
-	})
+	}
+}
+
+func (c *conn) setMetadata(id string, values map[string][]byte) error {
+	op := rados.CreateWriteOp()
+	defer op.Release()
+	op.AssertExists()
+	op.SetOmap(values)
+	return op.Operate(c.io, headerObject+id, rados.OperationNoFlag)
+}
+
+// clearMark takes the mark off in one operation.
+func (c *conn) clearMark(id string) error {
+	return c.clearMetadata(id, idKey, projectKey, volumeKey, generationKey, schemaKey, foreignKey)
+}
+
+func (c *conn) clearMetadata(id string, keys ...string) error {
+	for i := range keys {
+		keys[i] = metadataPrefix + keys[i]
+	}
+	op := rados.CreateWriteOp()
+	defer op.Release()
+	op.AssertExists()
+	op.RmOmapKeys(keys)
 	return op.Operate(c.io, headerObject+id, rados.OperationNoFlag)
 }
 

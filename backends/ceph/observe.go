@@ -34,6 +34,9 @@ func (d *driver) find(c *conn, key volume.Key) (header, error) {
 	if err == nil {
 		h, err = c.header(id)
 	}
+	if err == nil && h.mark.foreign != "" {
+		err = c.isListed(name, id)
+	}
 	switch {
 	case err != nil:
 	case h.parent && !h.mark.owns(key):

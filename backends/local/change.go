@@ -23,6 +23,9 @@ func (d *Driver) Delete(ctx context.Context, ref backends.Ref) error {
 	found, err := d.load(ref.Key)
 	switch {
 	case errors.Is(err, volume.NotFound):
+		if err := d.dir.discardImage(sidecarName(ref.Key)); err != nil { // of what was released
+			return err
+		}
 		return d.removeImage(ref.Key)
 	case err != nil:
 		return err
@@ -219,6 +222,7 @@ func (d *Driver) own(ref backends.Ref) (sidecar, error) {
 	if found.ID != ref.ID {
 		return sidecar{}, backends.Errorf(volume.FailedPrecondition, "another volume is here: %s, not %s", found.ID, ref.ID)
 	}
+	found.Foreign = "" // that was done, or given up: from the next change on a missing image is a lost one
 	return found, nil
 }
 

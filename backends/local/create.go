@@ -48,6 +48,10 @@ func (d *Driver) made(ref backends.Ref, size volume.Bytes) (bool, error) {
 
 // make makes an object that is not there, and whose image fill gives its content.
 func (d *Driver) make(ref backends.Ref, entry JournalEntry, fill func(*image) error) error {
+	// What a release left would be an object again as soon as there is an image.
+	if err := d.dir.discardImage(sidecarName(ref.Key)); err != nil {
+		return err
+	}
 	// What an unfinished restore of an earlier life left only takes space.
 	if err := d.dir.discardImage(restoredName(ref.Key)); err != nil {
 		return err

@@ -61,6 +61,22 @@
 // its predecessor may have been killed before doing that. Temporary files left behind
 // are removed by [Open].
 //
+// # Release and import
+//
+// A file of the directory that has none of the names above is foreign: no call looks at it
+// but these two. Both write the foreign name to the sidecar first. While it stands there, an
+// image that is missing means that there is no object, and not that one is lost, so that the
+// rename of the image, which replaces nothing (renameat2(2)), is their atomic step:
+//
+//   - Release renames the image to the foreign name and removes the sidecar. Killed between,
+//     the object is gone and the file is whole; a repeat, Create, Import or Delete removes
+//     the sidecar.
+//   - Import writes a sidecar of the file's size and renames the file to the image's name.
+//     Killed between, there is no object and the file is as it was.
+//
+// No call ever removes a foreign file. The file systems that [unix.Renameat2] lacks
+// RENAME_NOREPLACE on, NFS among them, refuse both.
+//
 // # Many processes
 //
 // Any number of processes may share the directory. While a call changes an object it

@@ -28,6 +28,9 @@ const (
 	ChangeSnapshot       Change = "snapshot"
 	ChangeDeleteSnapshot Change = "delete_snapshot"
 	ChangeRestore        Change = "restore"
+
+	ChangeRelease Change = "release"
+	ChangeImport  Change = "import"
 )
 
 // JournalEntry is one line of a journal: a change that really happened. A call that
@@ -43,7 +46,8 @@ type JournalEntry struct {
 	Node   volume.Node  `json:"node,omitempty"`
 
 	Snapshot volume.SnapshotName `json:"snapshot,omitempty"`
-	Source   string              `json:"source,omitempty"` // of a clone: <project>.<name>@<snapshot>
+	Source   string              `json:"source,omitempty"`  // of a clone: <project>.<name>@<snapshot>
+	Foreign  volume.Image        `json:"foreign,omitempty"` // the file that was made of the image, or the image of
 }
 
 // ReadJournal returns the entries of a journal in the order of their writing. What a

@@ -48,6 +48,9 @@ type sidecar struct {
 	Unfinished volume.SnapshotName `json:"unfinished,omitempty"`
 	// Restored says that the file of a restore, if there, is to take the image's place.
 	Restored bool `json:"restored,omitempty"`
+	// Foreign, if any, is the file that a Release is to make of the image, or an Import the
+	// image of. Without its image there is no object then.
+	Foreign volume.Image `json:"foreign,omitempty"`
 }
 
 func newSidecar(ref backends.Ref, size volume.Bytes) sidecar {
@@ -89,11 +92,16 @@ func (s sidecar) validate(key volume.Key) error {
 	if err := s.Size.ValidateSize(); err != nil {
 		return err
 	}
+	if s.Foreign != "" {
+		if err := s.Foreign.Validate(); err != nil {
+			return err
+		}
+	}
 	return cmp.Or(s.Attachments.Validate(), s.validateSnapshots())
 }
 
-// load reads the sidecar of a volume. It returns NotFound if there is none, Internal
-// naming the file if it is broken.
+// load reads the sidecar of a volume. It returns NotFound if there is none, or one whose
+// image is elsewhere, and Internal naming the file if it is broken.
 func (d *Driver) load(key volume.Key) (sidecar, error) {
 	name := sidecarName(key)
 	data, err := d.dir.read(name)
@@ -107,6 +115,15 @@ func (d *Driver) load(key volume.Key) (sidecar, error) {
 	if err != nil {
 		// The cause is text only: a damaged file is Internal, whatever is wrong in it.
 		return sidecar{}, backends.Errorf(volume.Internal, "file %s: %v", filepath.Join(d.dir.path, name), err)
+	}
+	if s.Foreign == "" {
+		return s, nil
+	}
+	switch here, err := d.dir.exists(imageName(key)); {
+	case err != nil:
+		return sidecar{}, err
+	case !here:
+		return sidecar{}, backends.Errorf(volume.NotFound, "no volume here: its image is %s, or was to be", s.Foreign)
 	}
 	return s, nil
 }

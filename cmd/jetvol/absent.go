@@ -21,6 +21,8 @@ var (
 	_ backends.Fencer  = absent{}
 	_ backends.Evictor = absent{}
 	_ backends.Cloner  = absent{}
+
+	_ backends.Importer = absent{}
 )
 
 func (a absent) err() error {
@@ -71,6 +73,12 @@ func (a absent) Flatten(context.Context, backends.Ref) error { return a.err() }
 
 func (a absent) Children(context.Context, backends.Ref, volume.SnapshotName) ([]volume.Key, error) {
 	return nil, a.err()
+}
+
+func (a absent) Release(context.Context, backends.Ref, volume.Image) error { return a.err() }
+
+func (a absent) Import(context.Context, backends.Ref, volume.Image) (volume.Bytes, error) {
+	return 0, a.err()
 }
 
 func (a absent) Health(context.Context) (backends.Health, error) { return backends.Health{}, a.err() }

@@ -96,6 +96,13 @@ func verbSpecs() []verbSpec {
 			aVolume,
 		},
 		{
+			volume.VerbUnmanage, "unmanage NAME", "Let go of a volume, whose data the backend keeps",
+			`  jetvol volume unmanage db-01
+  jetvol volume unmanage db-01 --as web-disk --yes`,
+			unmanageFlags,
+			aVolume,
+		},
+		{
 			volume.VerbNodeGone, "node-gone NAME --node NODE --reason TEXT", "Fence a node that is dead and take a volume from it",
 			`  jetvol volume node-gone db-01 --node node-1 --reason "rack 4 lost power"`,
 			nodeGoneArguments,
@@ -128,6 +135,18 @@ func attachFlags(c *cobra.Command, args *volume.Args) {
 	modes := []volume.Mode{volume.ReadWrite, volume.ReadOnly}
 	args.Mode = volume.ReadWrite
 	choice(c, &oneOf[volume.Mode]{&args.Mode, modes, "MODE"}, "mode", "read-write or read-only", words(modes))
+}
+
+func unmanageFlags(c *cobra.Command, args *volume.Args) {
+	var yes bool
+	c.Flags().StringVar((*string)(&args.Name), "as", "", "what the backend is to keep the volume as (default released-<volume id>)")
+	c.Flags().BoolVar(&yes, "yes", false, "do it")
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		if only, err := c.Flags().GetBool("validate-only"); err != nil || only || yes {
+			return err
+		}
+		return usagef("nothing was done: --yes lets go of the volume, which no command reaches then; --validate-only asks whether it could")
+	}
 }
 
 func nodeGoneArguments(c *cobra.Command, args *volume.Args) {
@@ -184,6 +203,9 @@ func commandLine(program string, request commands.Request) string {
 	}
 	if request.Args.Node != "" {
 		line += " --node " + string(request.Args.Node)
+	}
+	if request.Args.Name != "" {
+		line += " --as " + string(request.Args.Name)
 	}
 	if request.Args.Mode == volume.ReadOnly {
 		line += " --mode " + string(request.Args.Mode)

@@ -86,6 +86,9 @@ func (m model) allowsChain(c verify.Command, code volume.Code) (allowed, settled
 	if m.chain.readOnly && slices.Contains(writing, c.Verb) {
 		return code == volume.ErrReadOnlyVolume, true
 	}
+	if c.Verb == volume.VerbUnmanage {
+		return m.chain.allowsUnmanage(code), true
+	}
 	if allowed, settled = m.allowsHalf(c, code); settled {
 		return allowed, settled
 	}
@@ -133,6 +136,19 @@ func (c chain) allowsDelete(code volume.Code) bool {
 		return c.unknown || c.sure.size()+c.maybe.size() > 0
 	}
 	return code == "" && c.sure.size() == 0
+}
+
+// allowsUnmanage is for a volume that has to be whole, and nobody's source or clone.
+func (c chain) allowsUnmanage(code volume.Code) bool {
+	switch code {
+	case volume.ErrIsAClone:
+		return c.unknown || !c.source.IsZero()
+	case volume.ErrHalfRestored:
+		return c.half != no
+	case "":
+		return c.allowsDelete("") && c.half != yes && (c.unknown || c.loose || c.source.IsZero())
+	}
+	return c.allowsDelete(code)
 }
 
 func (c chain) allowsFlatten(code volume.Code) bool {
@@ -185,7 +201,7 @@ func givenUpInPlace(c verify.Command, code volume.Code) bool {
 	switch c.Verb {
 	case volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbFlatten:
 		return true
-	case volume.VerbRestore, volume.VerbDelete:
+	case volume.VerbRestore, volume.VerbDelete, volume.VerbUnmanage:
 		return code.Class() == volume.Busy || code.Class() == volume.FailedPrecondition
 	}
 	return false

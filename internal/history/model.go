@@ -151,6 +151,8 @@ var takenIn = map[volume.Verb][]volume.State{
 	volume.VerbDeleteSnapshot: {volume.StateAvailable, volume.StateAttached},
 	volume.VerbRestore:        {volume.StateAvailable},
 	volume.VerbFlatten:        {volume.StateAvailable, volume.StateAttached},
+
+	volume.VerbUnmanage: {volume.StateAvailable},
 }
 
 // allows reports whether the command can get that code here; the empty code says that it

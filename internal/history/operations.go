@@ -40,7 +40,7 @@ func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model
 		return m.detached(c.Args.Node)
 	case volume.VerbNodeGone:
 		return m.gone(c.Args.Node, from)
-	case volume.VerbDelete:
+	case volume.VerbDelete, volume.VerbUnmanage:
 		m.held, m.chain = holders{}, chain{}
 		return m, to == volume.StateDeleted
 	case volume.VerbResize:
@@ -166,4 +166,6 @@ var cancelledIn = map[volume.Verb][]volume.State{
 	volume.VerbNodeGone: {volume.StateAvailable, volume.StateAttached},
 	// A volume in error or pending may turn out to be there.
 	volume.VerbDelete: {volume.StateDeleted, volume.StateAvailable, volume.StateAttached},
+
+	volume.VerbUnmanage: {volume.StateDeleted, volume.StateAttached},
 }

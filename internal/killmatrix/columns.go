@@ -135,6 +135,7 @@ func columns() []column {
 		operation(volume.VerbCreate).named(clone).through(partReserve, partEnter),
 		refusable(volume.VerbDelete).through(partReserve, partUnlink),
 		refusable(volume.VerbDelete).named(deleteClone).through(partReserve, partUnlink),
+		refusable(volume.VerbUnmanage).through(partReserve, partUnlink),
 		refusable(volume.VerbAttach),
 		refusable(volume.VerbDetach),
 		refusable(volume.VerbResize).through(partReserve),

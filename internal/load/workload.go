@@ -20,6 +20,7 @@ var (
 	idle = []volume.Verb{
 		volume.VerbAttach, volume.VerbAttach, volume.VerbAttach, volume.VerbResize, volume.VerbDelete, volume.VerbDelete, volume.VerbReconcile,
 		volume.VerbSnapshot, volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
+		volume.VerbUnmanage,
 	}
 	held = []volume.Verb{
 		volume.VerbDetach, volume.VerbDetach, volume.VerbDetach, volume.VerbAttach, volume.VerbAttach, volume.VerbResize, volume.VerbReconcile,
@@ -42,6 +43,7 @@ var fitting = map[volume.State][]volume.Verb{
 var unfitting = []volume.Verb{
 	volume.VerbCreate, volume.VerbDelete, volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbReconcile,
 	volume.VerbNodeGone, volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten, volume.VerbAdopt,
+	volume.VerbUnmanage,
 }
 
 // workload makes up the requests of one client.

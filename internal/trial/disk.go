@@ -66,7 +66,7 @@ func readVolumes(ctx context.Context, dir string, e *verify.Evidence) (err error
 func readFiles(dir string) (verify.Files, error) {
 	files := verify.Files{
 		Data: map[volume.Key]volume.Bytes{}, Snapshots: map[volume.Key]map[volume.SnapshotName]volume.Bytes{},
-		Restored: map[volume.Key]volume.Bytes{},
+		Restored: map[volume.Key]volume.Bytes{}, Released: map[volume.Image]volume.Bytes{},
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -79,13 +79,18 @@ func readFiles(dir string) (verify.Files, error) {
 		if entry.Name() == local.FencesDir {
 			continue
 		}
-		if !isImage && !isRestored {
+		isReleased := strings.HasPrefix(entry.Name(), volume.ReleasedPrefix)
+		if !isImage && !isRestored && !isReleased {
 			others = append(others, entry.Name())
 			continue
 		}
 		info, err := entry.Info()
 		if err != nil {
 			return files, fmt.Errorf("read backend directory: %w", err)
+		}
+		if isReleased {
+			files.Released[volume.Image(entry.Name())] = volume.Bytes(info.Size())
+			continue
 		}
 		if isRestored {
 			files.Restored[restored] = volume.Bytes(info.Size())

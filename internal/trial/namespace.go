@@ -101,7 +101,7 @@ type image struct {
 func (n *Namespace) images(ctx context.Context) (verify.Files, error) {
 	files := verify.Files{
 		Data: map[volume.Key]volume.Bytes{}, Snapshots: map[volume.Key]map[volume.SnapshotName]volume.Bytes{},
-		Parents: map[volume.Key]volume.SnapshotKey{},
+		Parents: map[volume.Key]volume.SnapshotKey{}, Released: map[volume.Image]volume.Bytes{},
 	}
 	output, err := n.cluster.RBD(ctx, "ls", "--long", "--format", "json", n.Spec())
 	if err != nil {
@@ -112,6 +112,10 @@ func (n *Namespace) images(ctx context.Context) (verify.Files, error) {
 		return files, fmt.Errorf("rbd ls: %w", err)
 	}
 	for _, image := range images {
+		if strings.HasPrefix(image.Name, volume.ReleasedPrefix) {
+			files.Released[volume.Image(image.Name)] = image.Size
+			continue
+		}
 		key, err := volumeOf(image.Name)
 		if err != nil {
 			files.Stray = append(files.Stray, "image "+image.Name)

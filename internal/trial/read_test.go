@@ -16,6 +16,7 @@ func TestReadFiles_ImagesSnapshotsAndOthers_AreToldApart(t *testing.T) {
 	for name, size := range map[string]int{
 		"p.a.img": 1, "p.a.json": 9, "p.a@monday.img": 2, "p.a@friday.img": 3, "p.b.restored.img": 4,
 		"p.c.json": 9, "p.a@.img": 9, "p.a@Big.img": 9, ".p.a.json.tmp": 9,
+		"released-p.d.1": 5,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, size), 0o600); err != nil {
 			t.Fatal(err)
@@ -28,6 +29,7 @@ func TestReadFiles_ImagesSnapshotsAndOthers_AreToldApart(t *testing.T) {
 		Data:      map[volume.Key]volume.Bytes{a: 1},
 		Snapshots: map[volume.Key]map[volume.SnapshotName]volume.Bytes{a: {"monday": 2, "friday": 3}},
 		Restored:  map[volume.Key]volume.Bytes{b: 4},
+		Released:  map[volume.Image]volume.Bytes{"released-p.d.1": 5},
 		Stray:     []string{".p.a.json.tmp", "p.a@.img", "p.a@Big.img", "p.c.json"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {

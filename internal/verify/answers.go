@@ -148,7 +148,7 @@ func replyOf(t volume.Transition) commands.Reply {
 	outcome := volume.Outcome{
 		CommandID: t.CommandID, Verb: t.Verb, Result: resultOf(t),
 		Generation: t.Generation, VolumeID: t.VolumeID, Failure: t.Failure, Eviction: t.Eviction,
-		Snapshot: t.Snapshot,
+		Snapshot: t.Snapshot, Image: t.Image,
 	}
 	if t.VolumeID != "" { // a volume that never was has no state
 		outcome.State = t.To

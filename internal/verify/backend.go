@@ -37,6 +37,7 @@ func Backend(e Evidence) []Fault {
 		}
 	}
 	r.files(e.Files, objects, abandonedResizes(e.Transitions))
+	r.released(e.Files.Released, e.Transitions)
 	r.restored(e.Files.Restored, objects, abandonedRestores(e.Transitions))
 	return r.faults
 }

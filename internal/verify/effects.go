@@ -106,6 +106,9 @@ func operationsOf(transitions []volume.Transition) map[volume.ID][]*operation {
 			continue
 		}
 		if action, begins := beginnings[t.Event]; begins {
+			if t.Verb == volume.VerbUnmanage {
+				action = fsm.ActionRelease
+			}
 			operations[t.VolumeID] = append(operations[t.VolumeID], &operation{action: action, begin: t})
 			continue
 		}
@@ -133,7 +136,7 @@ func (op *operation) covers(moment time.Time) bool {
 
 // life checks all operations of one life of a volume.
 func (r *report) life(key volume.Key, id volume.ID, operations []*operation, effects map[fsm.Action]int, kills []Span) {
-	for _, once := range []fsm.Action{fsm.ActionCreate, fsm.ActionDelete} {
+	for _, once := range []fsm.Action{fsm.ActionCreate, fsm.ActionDelete, fsm.ActionRelease} {
 		if effects[once] > 1 {
 			r.add(Doubled, key, "%d effects %s of %s", effects[once], once, id)
 		}

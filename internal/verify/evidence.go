@@ -91,6 +91,8 @@ type Files struct {
 	Snapshots map[volume.Key]map[volume.SnapshotName]volume.Bytes
 	// Restored are the sizes of what was copied for a restore and did not get into its place.
 	Restored map[volume.Key]volume.Bytes
+	// Released are the sizes of what has a name of [volume.ReleasedImage].
+	Released map[volume.Image]volume.Bytes
 	// Parents are the snapshots that volumes still share content with. A backend whose
 	// clones are whole from the start has none.
 	Parents map[volume.Key]volume.SnapshotKey

@@ -161,7 +161,7 @@ func (h *history) act(action fsm.Action) *volume.Attachment {
 		}
 		effect.Node = args.Node
 		h.object.Attachments = h.object.Attachments.Without(args.Node)
-	case fsm.ActionDelete:
+	case fsm.ActionDelete, fsm.ActionRelease:
 		h.object, h.entries = nil, nil
 	case fsm.ActionFlatten:
 		h.cut()

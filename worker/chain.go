@@ -26,7 +26,7 @@ import (
 //     store offers to be cloned or restored is there.
 //
 // What remains when an operation is given up or cancelled in between is settled by
-// [execution.settleSnapshots]: what only one of the two has is removed there.
+// [execution.settleSnapshots].
 
 // resolve looks up what a command needs to know of snapshots before it is decided, and
 // refuses what the store knows to be impossible.

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/kv"
@@ -183,8 +184,9 @@ func (e *execution) cut(ctx context.Context) error {
 }
 
 // settleSnapshots makes the store and the backend agree on the volume's snapshots, and
-// returns how many there are. What only one of the two has was given up in between: nobody
-// was told that it is there, or somebody that it is not.
+// returns how many both have. An entry without its snapshot goes, and so does a snapshot
+// that was given up: nobody was told that it is there. Any other one that only the backend
+// has was made past jetvol, and is left alone.
 func (e *execution) settleSnapshots(ctx context.Context, backend *backends.Backend) (int, error) {
 	kept, err := e.keptSnapshots(ctx, backend)
 	if err != nil {
@@ -236,11 +238,25 @@ func (e *execution) settleSnapshotsWith(ctx context.Context, backend *backends.B
 		}
 	}
 	for name := range has {
+		if !givenUp(e.head.record, name) {
+			continue
+		}
 		if err := backend.DeleteSnapshot(ctx, refOf(e.head.record), name); err != nil {
 			return 0, err
 		}
 	}
 	return both, nil
+}
+
+// givenUp reports whether an operation on the snapshot is under way, or one that was to make it
+// has failed as far as the record remembers.
+func givenUp(record volume.Record, name volume.SnapshotName) bool {
+	if op := record.Op; op != nil && op.Snapshot != nil && op.Snapshot.Name == name && op.Verb != volume.VerbRestore {
+		return true
+	}
+	return slices.ContainsFunc(record.Outcomes, func(o volume.Outcome) bool {
+		return o.Verb == volume.VerbSnapshot && o.Result == volume.Failed && o.Snapshot != nil && o.Snapshot.Name == name
+	})
 }
 
 // dropEntry removes the entry of a snapshot that the backend does not have. Clones of it are

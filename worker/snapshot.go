@@ -82,7 +82,7 @@ func (e *execution) release(ctx context.Context, backend *backends.Backend) erro
 func (e *execution) letGo(ctx context.Context, backend *backends.Backend, how func() error) error {
 	err := how()
 	if blockedBySnapshots(err) {
-		// By the record there are none: they are left over from what was given up.
+		// By the record there are none. What was given up is not to be in the way.
 		if _, err := e.settleSnapshots(ctx, backend); err != nil {
 			return err
 		}

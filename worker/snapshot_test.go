@@ -308,11 +308,26 @@ func TestSnapshot_GivenUpAfterTheBackendMadeIt_IsNotTakenForTheNext(t *testing.T
 func TestDelete_SnapshotLeftOver_IsRemovedWithTheVolume(t *testing.T) {
 	s := start(t)
 	s.create("db-01", sMiB)
-	record := s.record("db-01")
-	_, err := s.backend.Driver.CreateSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, "left-over")
-	s.must(err)
+	s.leaveSnapshot("db-01", "left-over")
 	s.wantReply(s.verb("db-01", volume.VerbDelete), volume.Succeeded, volume.StateDeleted, "")
-	s.wantWitnesses("db-01", volume.EventCreate, volume.EventReady, volume.EventDelete, volume.EventDeleted)
+	s.wantWitnesses("db-01", volume.EventCreate, volume.EventReady,
+		volume.EventSnapshot, volume.EventError, volume.EventFail, volume.EventDelete, volume.EventDeleted)
+}
+
+// leaveSnapshot makes a snapshot whose command has failed, as a call does that comes late.
+func (s *system) leaveSnapshot(name string, snapshot volume.SnapshotName) {
+	s.t.Helper()
+	s.backend.hook(nil, func(call string, _ backends.Ref) error {
+		if call == "create_snapshot" {
+			return backends.Errorf(volume.Internal, "no answer")
+		}
+		return nil
+	})
+	s.wantReply(s.snapshot(name, snapshot), volume.Failed, volume.StateAvailable, volume.ErrBackendInternal)
+	s.backend.hook(nil, nil)
+	record := s.record(name)
+	_, err := s.backend.Driver.CreateSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, snapshot)
+	s.must(err)
 }
 
 func TestReconcile_StoreAndBackendDiffer_AgreeAfterIt(t *testing.T) {
@@ -323,12 +338,26 @@ func TestReconcile_StoreAndBackendDiffer_AgreeAfterIt(t *testing.T) {
 	record := s.record("db-01")
 	ref := backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}
 	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, ref, "store-only"))
-	_, err := s.backend.Driver.CreateSnapshot(s.ctx, ref, "backend-only")
+	_, err := s.backend.Driver.CreateSnapshot(s.ctx, ref, "by-hand")
 	s.must(err)
+	s.leaveSnapshot("db-01", "given-up")
 	s.must(s.store().BeginRemove(s.ctx, "default", snapshots.SnapshotKey("db-01", "both"), "nobody"))
 	s.wantReply(s.verb("db-01", volume.VerbReconcile), volume.Succeeded, volume.StateAvailable, "")
-	s.wantSnapshots("db-01", "both")
 	s.wantEntries("db-01@both")
+	if got := s.record("db-01").Snapshots; got != 1 {
+		t.Errorf("got %d snapshots, want 1", got)
+	}
+	kept, err := s.backend.Driver.ListSnapshots(s.ctx, ref)
+	s.must(err)
+	if len(kept) != 2 {
+		t.Errorf("got %+v at the backend, want both and by-hand", kept)
+	}
+	s.wantReply(s.deleteSnapshot("db-01", "both"), volume.Succeeded, volume.StateAvailable, "")
+	refused := s.verb("db-01", volume.VerbDelete)
+	s.wantReply(refused, volume.Failed, volume.StateAvailable, volume.ErrBackendPrecondition)
+	if got := refused.Failure.BlockedBy; len(got) != 1 || got[0].Name != "by-hand" {
+		t.Errorf("got blocked by %+v, want the snapshot by-hand", got)
+	}
 }
 
 func TestDeleteSnapshot_GivenUp_CanBeClonedAgain(t *testing.T) {

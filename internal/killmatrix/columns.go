@@ -102,7 +102,7 @@ func look(name string) column {
 
 // adoption is of a volume whose record was deleted when it was gone for a while.
 func adoption() column {
-	c := look(string(volume.VerbAdopt)).after(remakes, keeps).through(partAdopt)
+	c := look(string(volume.VerbAdopt)).after(remakes, keeps).through(partReserve, partAdopt)
 	c.verb, c.policy = volume.VerbAdopt, volume.RecordOnlyDelete
 	return c
 }
@@ -147,10 +147,10 @@ func columns() []column {
 		look("reconcile"),
 		look(repaired).after(remakes),
 		look(goneError).after(destroys).left(volume.RecordOnlyError),
-		look(goneDelete).after(destroys).left(volume.RecordOnlyDelete),
+		look(goneDelete).after(destroys).left(volume.RecordOnlyDelete).through(partReserve),
 		look(goneIgnore).after(destroys).left(volume.RecordOnlyIgnore),
 		look(differs).after(grows).left(""),
-		look(believed).after(grows, takes),
+		look(believed).after(grows, takes).through(partReserve),
 		adoption(),
 		elsewhere(),
 		{name: "cancel", verb: volume.VerbCancel, reaches: map[part]scenario{

@@ -21,7 +21,7 @@ func RecordOnlyPolicies() []RecordOnly {
 type Side string
 
 // BelieveBackend takes over what the backend has. It is the only side that can be asked
-// for: a reconcile changes nothing at a backend.
+// for: a reconcile leaves the volume at the backend as it is.
 const BelieveBackend Side = "backend"
 
 // Validate returns an [ErrInvalidArgument] unless s is [BelieveBackend] or empty.

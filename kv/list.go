@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 )
@@ -127,16 +128,27 @@ func (s store) fetch(ctx context.Context, filter string, start uint64, limit int
 	if pending == 0 {
 		return nil, nil
 	}
+	messages, err := fetchOnce(consumer, limit)
+	// In a cluster a new consumer may be announced before it listens.
+	for attempt := 1; errors.Is(err, nats.ErrNoResponders) && attempt < maxCurrentAttempts; attempt++ {
+		if err := rest(ctx, currentPause); err != nil {
+			return nil, err
+		}
+		messages, err = fetchOnce(consumer, limit)
+	}
+	if len(messages) == 0 && err == nil {
+		return nil, fmt.Errorf("%w: no message of %d announced ones", ErrUnavailable, pending)
+	}
+	return messages, err
+}
+
+func fetchOnce(consumer jetstream.Consumer, limit int) (messages []jetstream.Msg, err error) {
 	batch, err := consumer.FetchNoWait(limit)
 	if err != nil {
 		return nil, err
 	}
-	var messages []jetstream.Msg
 	for m := range batch.Messages() {
 		messages = append(messages, m)
-	}
-	if len(messages) == 0 && batch.Error() == nil {
-		return nil, fmt.Errorf("%w: no message of %d announced ones", ErrUnavailable, pending)
 	}
 	return messages, batch.Error()
 }

@@ -96,7 +96,7 @@ func TestWorker_OneBackendBroken_ServesTheOthers(t *testing.T) {
 	if log := p.stderr.String(); !strings.Contains(log, `"backend":"disk-b"`) || !strings.Contains(log, "backend not opened") {
 		t.Errorf("log: got %s, want the broken backend", log)
 	}
-	jetvol(t, "config", "check", file).want(t, exitUnavailable, "disk-a (default): driver local", ", ok, can ", "fence, list, ", "disk-b: driver local, broken")
+	jetvol(t, "config", "check", file).want(t, exitUnavailable, "disk-a (default): driver local", ", ok, can ", "fence, import, list, ", "disk-b: driver local, broken")
 }
 
 func TestWorker_AllBackendsBroken_Fails(t *testing.T) {

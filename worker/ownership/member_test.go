@@ -122,19 +122,15 @@ func (p *peer) leave() {
 	}
 }
 
-// awaitTold waits until the leases tell of every holder.
-func (p *peer) awaitTold(holder map[int]string) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), limit)
-	defer cancel()
-	p.await(ctx, func(leases map[string]ownership.Lease) bool {
-		for partition, id := range holder {
-			if !slices.Contains(leases[id].Partitions, partition) {
-				return false
-			}
+// tells reports whether the leases tell of every holder.
+func (p *peer) tells(holder map[int]string) bool {
+	leases := p.Leases()
+	for partition, id := range holder {
+		if !slices.Contains(leases[id].Partitions, partition) {
+			return false
 		}
-		return true
-	})
+	}
+	return true
 }
 
 // book keeps who holds what. It fails the test if two hold one partition at a time.
@@ -148,15 +144,17 @@ func newBook(t *testing.T) *book {
 	return &book{t: t, changes: make(chan change, 1024), holder: map[int]string{}}
 }
 
-// until reads changes until ok holds.
+// until reads changes until ok holds, of which it asks now and then also without any.
 func (b *book) until(ok func(load map[string]int) bool) {
 	b.t.Helper()
-	timeout := time.NewTimer(limit)
+	timeout, asking := time.NewTimer(limit), time.NewTicker(10*time.Millisecond)
 	defer timeout.Stop()
+	defer asking.Stop()
 	for !ok(b.load()) {
 		select {
 		case c := <-b.changes:
 			b.take(c)
+		case <-asking.C:
 		case <-timeout.C:
 			b.t.Fatalf("shares: got %v", b.load())
 		}
@@ -206,15 +204,16 @@ func shared(members int) func(map[string]int) bool {
 func TestMember_JoinAndDrain_PartitionsFollowAndNeverHaveTwoHolders(t *testing.T) {
 	g, b := newGroup(t), newBook(t)
 	var peers []*peer
+	settled := func(n int) func(map[string]int) bool {
+		return func(load map[string]int) bool { return shared(n)(load) && peers[0].tells(b.holder) }
+	}
 	for n := 1; n <= 8; n++ {
 		peers = append(peers, g.join(fmt.Sprintf("w%d", n), b.changes, func(c *ownership.Config) { c.TTL = limit }))
-		b.until(shared(n))
-		peers[0].awaitTold(b.holder)
+		b.until(settled(n))
 	}
 	for n := 7; n >= 1; n-- {
 		peers[n].leave()
-		b.until(shared(n))
-		peers[0].awaitTold(b.holder)
+		b.until(settled(n))
 	}
 	select {
 	case <-peers[0].Served():

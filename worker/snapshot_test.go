@@ -286,12 +286,7 @@ func TestSnapshot_GivenUpAfterTheBackendMadeIt_IsNotTakenForTheNext(t *testing.T
 	s := start(t)
 	s.create("db-01", sMiB)
 	s.write("db-01", "monday")
-	s.backend.hook(nil, func(call string, _ backends.Ref) error {
-		if call == "create_snapshot" {
-			return backends.Errorf(volume.Unavailable, "the answer is lost")
-		}
-		return nil
-	})
+	s.loseAnswers("create_snapshot")
 	s.wantReply(s.snapshot("db-01", "s1"), volume.Failed, volume.StateAvailable, volume.ErrBackendUnavailable)
 	s.wantEntries()
 	s.backend.hook(nil, nil)
@@ -308,8 +303,7 @@ func TestSnapshot_GivenUpAfterTheBackendMadeIt_IsNotTakenForTheNext(t *testing.T
 func TestDelete_SnapshotLeftOver_IsRemovedWithTheVolume(t *testing.T) {
 	s := start(t)
 	s.create("db-01", sMiB)
-	record := s.record("db-01")
-	_, err := s.backend.Driver.CreateSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, "left-over")
+	_, err := s.backend.Driver.CreateSnapshot(s.ctx, s.ref("db-01"), "left-over")
 	s.must(err)
 	s.wantReply(s.verb("db-01", volume.VerbDelete), volume.Succeeded, volume.StateDeleted, "")
 	s.wantWitnesses("db-01", volume.EventCreate, volume.EventReady, volume.EventDelete, volume.EventDeleted)
@@ -320,8 +314,7 @@ func TestReconcile_StoreAndBackendDiffer_AgreeAfterIt(t *testing.T) {
 	s.create("db-01", sMiB)
 	s.snapshot("db-01", "both")
 	s.snapshot("db-01", "store-only")
-	record := s.record("db-01")
-	ref := backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}
+	ref := s.ref("db-01")
 	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, ref, "store-only"))
 	_, err := s.backend.Driver.CreateSnapshot(s.ctx, ref, "backend-only")
 	s.must(err)

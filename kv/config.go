@@ -66,8 +66,8 @@ func LeasesConfig(replicas int) jetstream.StreamConfig {
 }
 
 // SnapshotsConfig returns the stream of the bucket of snapshots and clones, which are
-// changed several at a time ([Batch]). Deleted records leave markers that expire without
-// another one in their place: nobody watches this bucket.
+// changed several at a time ([Batch]). A marker that expires leaves no other one in its
+// place: nobody watches this bucket.
 func SnapshotsConfig(replicas int) jetstream.StreamConfig {
 	config := bucketConfig(SnapshotsBucket, replicas)
 	config.Description = "jetvol: snapshots and clones, by <project>.e.<volume>.<snapshot>"

@@ -65,6 +65,8 @@ var acceptance = []struct {
 	{"E6_Snapshot_OfClone_SharesItsParent", testSnapshotOfClone},
 	{"E6_Remove_InSteps", testRemoveInSteps},
 	{"E6_Remove_ByID", testRemoveByID},
+	{"E6_Remove_LinksLeftBehind_CountForNothing", testLinksLeftBehind},
+	{"E6_Remove_MarkersOfLinksExpire", testMarkersExpire},
 	{"E6_Flatten", testFlatten},
 	{"E6_SnapshotOfALaterLife", testSnapshotOfALaterLife},
 	{"Concurrent_ClonesOfOneParent", testFan},

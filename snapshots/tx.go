@@ -158,7 +158,9 @@ func (tx *Tx) addChange(b *kv.Batch, key Key) bool {
 		b.CompareAndSet(entryKey(tx.project, key), *is, was.revision)
 	}
 	if !from.IsZero() && from != to {
-		b.Clear(linkKey(tx.project, from, key))
+		// That of a link expires, or what the children of an entry cost would grow with all
+		// that it ever had. A link that comes back has no entry, and counts for nothing.
+		b.Clear(linkKey(tx.project, from, key), kv.TTL(kv.MarkerTTL))
 	}
 	if !to.IsZero() && (from != to || is.ID != was.entry.ID) {
 		b.Put(linkKey(tx.project, to, key), link{SchemaVersion: volume.SchemaVersion, ID: is.ID})

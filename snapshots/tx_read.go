@@ -98,7 +98,8 @@ func (tx *Tx) ancestors(ctx context.Context, e entry) ([]Info, error) {
 }
 
 // Children returns the keys of the entries whose parent is key, in their order; none
-// also if there is no such entry.
+// also if there is no such entry. After a crash of the server one may be told that is gone:
+// its entry says so.
 func (tx *Tx) Children(ctx context.Context, key Key) ([]Key, error) {
 	unlock, err := tx.lock(false)
 	if err != nil {

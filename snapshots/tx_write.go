@@ -222,11 +222,27 @@ func (tx *Tx) checkChildless(ctx context.Context, e entry) error {
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", e.Name, err)
 	}
-	if len(children) > 0 {
-		return &BlockedError{Key: e.Name, Children: children}
+	for i, child := range children {
+		needs, err := tx.standsOn(ctx, child, e.Name)
+		if err != nil {
+			return fmt.Errorf("remove %s: %w", e.Name, err)
+		}
+		if needs {
+			return &BlockedError{Key: e.Name, Children: children[i:]}
+		}
 	}
 	tx.guards[e.Name] = last
 	return nil
+}
+
+// standsOn reports whether the entry of a link is there and has the parent. A link without
+// one is a leftover: see [Tx.addChange].
+func (tx *Tx) standsOn(ctx context.Context, child, parent Key) (bool, error) {
+	if e, changed := tx.written[child]; changed {
+		return e != nil && e.Parent == parent, nil
+	}
+	found, err := tx.load(ctx, child)
+	return found.revision != 0 && found.entry.Parent == parent, err
 }
 
 // Update changes the labels of the entry info.Name at the paths given, as [fieldpath.ApplyLabels]

@@ -21,12 +21,7 @@ func TestDeleteSnapshot_GivenUpAfterTheBackendDeletedIt_IsGone(t *testing.T) {
 	s := start(t)
 	s.create("db-01", sMiB)
 	s.snapshot("db-01", "s1")
-	s.backend.hook(nil, func(call string, _ backends.Ref) error {
-		if call == "delete_snapshot" {
-			return backends.Errorf(volume.Unavailable, "the answer is lost")
-		}
-		return nil
-	})
+	s.loseAnswers("delete_snapshot")
 	s.wantReply(s.deleteSnapshot("db-01", "s1"), volume.Failed, volume.StateAvailable, volume.ErrBackendUnavailable)
 	s.backend.hook(nil, nil)
 	s.wantEntries()
@@ -41,8 +36,7 @@ func TestRestore_OfWhatTheBackendLost_LeavesTheVolumeAsItIs(t *testing.T) {
 	s.create("db-01", sMiB)
 	s.write("db-01", "monday")
 	s.snapshot("db-01", "s1")
-	record := s.record("db-01")
-	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, "s1"))
+	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, s.ref("db-01"), "s1"))
 	s.wantReply(s.restore("db-01", "s1"), volume.Failed, volume.StateAvailable, volume.ErrBackendNotFound)
 	s.wantReply(s.attach("db-01", "n1"), volume.Succeeded, volume.StateAttached, "")
 }
@@ -73,8 +67,7 @@ func TestReconcile_MissingSnapshotHasClones_NamesThem(t *testing.T) {
 	s.create("db-01", sMiB)
 	s.snapshot("db-01", "s1")
 	s.clone("copy", "db-01@s1")
-	record := s.record("db-01")
-	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, "s1"))
+	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, s.ref("db-01"), "s1"))
 	reply := s.verb("db-01", volume.VerbReconcile)
 	s.wantReply(reply, volume.Rejected, volume.StateAvailable, volume.ErrSnapshotInUse)
 	if got, want := blockers(reply), []volume.Blocker{{Kind: volume.BlockedByChild, Name: "copy"}}; !slices.Equal(got, want) {

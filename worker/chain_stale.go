@@ -8,8 +8,8 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// The store has no fence. A worker that was stopped, and does not know that it has been
-// replaced, may make its next step there late: enter a clone or mark a snapshot when that
+// A worker that was stopped, and does not know that it has been replaced, may make its next
+// step in the store until it is fenced there: enter a clone or mark a snapshot when that
 // operation, or that volume, is gone. What it leaves is told from what the records say, by
 // whoever meets it, and removed.
 
@@ -27,35 +27,51 @@ func (e *execution) children(ctx context.Context, key volume.SnapshotKey) (child
 		if err != nil || len(children) == volume.MaxBlockers {
 			return children, len(keys) - i, err
 		}
-		var stale bool
-		if stale, err = e.isStale(ctx, child); err == nil && !stale {
+		var needs bool
+		if needs, err = e.needs(ctx, child, keyOf(key)); err == nil && needs {
 			children = append(children, child)
 		}
 	}
 	return children, 0, err
 }
 
+// needs reports whether an entry stands on the parent and is that of a volume or of a
+// snapshot.
+func (e *execution) needs(ctx context.Context, key, parent snapshots.Key) (bool, error) {
+	info, found, err := e.statOf(ctx, key)
+	if err != nil || !found || info.Parent != parent {
+		return false, err
+	}
+	stale, err := e.stale(ctx, info)
+	return err == nil && !stale, err
+}
+
 // isStale reports whether the entry is not that of a volume, and removes it then. One that
 // is gone is none either.
 func (e *execution) isStale(ctx context.Context, key snapshots.Key) (bool, error) {
-	if key.Snapshot != "" {
-		return false, nil
-	}
-	var info snapshots.Info
-	err := e.asked(ctx, func(ctx context.Context) (err error) {
-		info, err = e.worker.chains.Stat(ctx, e.project(), key)
-		return err
-	})
-	if errors.Is(err, volume.ErrSnapshotNotFound) {
-		return true, nil // by now
-	}
-	if err != nil {
-		return false, err
+	info, found, err := e.statOf(ctx, key)
+	if err != nil || !found {
+		return err == nil, err
 	}
 	return e.stale(ctx, info)
 }
 
+// statOf returns an entry, if there is one by now.
+func (e *execution) statOf(ctx context.Context, key snapshots.Key) (info snapshots.Info, found bool, err error) {
+	err = e.asked(ctx, func(ctx context.Context) (err error) {
+		info, err = e.worker.chains.Stat(ctx, e.project(), key)
+		return err
+	})
+	if errors.Is(err, volume.ErrSnapshotNotFound) {
+		return info, false, nil
+	}
+	return info, err == nil, err
+}
+
 func (e *execution) stale(ctx context.Context, child snapshots.Info) (bool, error) {
+	if child.Name.Snapshot != "" {
+		return false, nil
+	}
 	record, err := e.recordOf(ctx, child.Name.Volume)
 	if err != nil || record.Exists() && record.State != volume.StatePending && string(record.ID) == child.ID {
 		return false, err

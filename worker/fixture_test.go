@@ -91,6 +91,24 @@ func (h *hooked) hook(before func(context.Context, string, backends.Ref) error, 
 	h.before, h.after = before, after
 }
 
+// ref names the volume's object as its owner does.
+func (s *system) ref(name string) backends.Ref {
+	s.t.Helper()
+	record := s.record(name)
+	return backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}
+}
+
+// loseAnswers lets the backend do what it is called for and the worker not hear of it, until
+// the next hook.
+func (s *system) loseAnswers(call string) {
+	s.backend.hook(nil, func(made string, _ backends.Ref) error {
+		if made == call {
+			return backends.Errorf(volume.Unavailable, "the answer is lost")
+		}
+		return nil
+	})
+}
+
 // gate makes the named call for a volume wait until release is closed or its context
 // ends. Each time it gets there it tells so on entered.
 func (s *system) gate(call, name string) (entered, release chan struct{}) {

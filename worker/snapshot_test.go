@@ -286,12 +286,7 @@ func TestSnapshot_GivenUpAfterTheBackendMadeIt_IsNotTakenForTheNext(t *testing.T
 	s := start(t)
 	s.create("db-01", sMiB)
 	s.write("db-01", "monday")
-	s.backend.hook(nil, func(call string, _ backends.Ref) error {
-		if call == "create_snapshot" {
-			return backends.Errorf(volume.Unavailable, "the answer is lost")
-		}
-		return nil
-	})
+	s.loseAnswers("create_snapshot")
 	s.wantReply(s.snapshot("db-01", "s1"), volume.Failed, volume.StateAvailable, volume.ErrBackendUnavailable)
 	s.wantEntries()
 	s.backend.hook(nil, nil)
@@ -325,8 +320,7 @@ func (s *system) leaveSnapshot(name string, snapshot volume.SnapshotName) {
 	})
 	s.wantReply(s.snapshot(name, snapshot), volume.Failed, volume.StateAvailable, volume.ErrBackendInternal)
 	s.backend.hook(nil, nil)
-	record := s.record(name)
-	_, err := s.backend.Driver.CreateSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, snapshot)
+	_, err := s.backend.Driver.CreateSnapshot(s.ctx, s.ref(name), snapshot)
 	s.must(err)
 }
 
@@ -335,8 +329,7 @@ func TestReconcile_StoreAndBackendDiffer_AgreeAfterIt(t *testing.T) {
 	s.create("db-01", sMiB)
 	s.snapshot("db-01", "both")
 	s.snapshot("db-01", "store-only")
-	record := s.record("db-01")
-	ref := backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}
+	ref := s.ref("db-01")
 	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, ref, "store-only"))
 	_, err := s.backend.Driver.CreateSnapshot(s.ctx, ref, "by-hand")
 	s.must(err)

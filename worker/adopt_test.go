@@ -152,7 +152,7 @@ func TestAdopt_ByAnotherWorker_FencesTheFormerOwner(t *testing.T) {
 	stop := s.startAnother(first)
 	s.create("v", volume.MiB)
 	s.gone("v")
-	stale := backends.Ref{Key: key("v"), ID: s.record("v").ID, Epoch: s.record("v").Owner.Epoch}
+	stale := s.ref("v")
 	s.must(stop())
 	s.startWorker()
 	s.wantReply(s.do(adopt("v", volume.Args{})), volume.Succeeded, volume.StateAvailable, "")
@@ -170,8 +170,7 @@ func TestAdopt_Clone_KeepsItsSource(t *testing.T) {
 	s := start(t)
 	s.create("db-01", sMiB)
 	s.snapshot("db-01", "s1")
-	source := s.record("db-01")
-	from := backends.Ref{Key: source.Key, ID: source.ID, Epoch: source.Owner.Epoch}
+	from := s.ref("db-01")
 	to := backends.Ref{Key: key("view"), ID: "default.view.5"}
 	s.must(s.backend.Driver.Clone(s.ctx, from, "s1", to, sMiB))
 	_, err := s.store().CreateView(s.ctx, "default", "view", snapshots.SnapshotKey("db-01", "s1"), string(to.ID), nil)

@@ -151,8 +151,7 @@ func TestWorker_Reconcile_Unreachable_ChangesNothing(t *testing.T) {
 func TestWorker_CancelledAttach_HeldElsewhere_IsDrifted(t *testing.T) {
 	s := start(t)
 	s.create("v", volume.MiB)
-	record := s.record("v")
-	_, err := s.backend.Driver.Attach(s.ctx, backends.Ref{Key: key("v"), ID: record.ID, Epoch: record.Owner.Epoch}, "n9", volume.ReadWrite)
+	_, err := s.backend.Driver.Attach(s.ctx, s.ref("v"), "n9", volume.ReadWrite)
 	must(t, err)
 	entered, _ := s.gate("attach", "v")
 	attach := s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}})
@@ -202,8 +201,7 @@ func TestWorker_Reconcile_SnapshotMissing_IsDriftedOnce(t *testing.T) {
 	s.create("db-01", sMiB)
 	s.snapshot("db-01", "s1")
 	s.snapshot("db-01", "s2")
-	record := s.record("db-01")
-	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}, "s1"))
+	s.must(s.backend.Driver.DeleteSnapshot(s.ctx, s.ref("db-01"), "s1"))
 	s.wantReply(s.verb("db-01", volume.VerbReconcile), volume.Succeeded, volume.StateAvailable, "")
 	if last := s.lastOf("db-01", ""); last.Event != volume.EventDrifted || last.Spec.Drift.String() != "snapshots: wanted 2, actual 1" {
 		t.Errorf("got %s, drift %q", last.Event, last.Spec.Drift)
@@ -243,8 +241,7 @@ func TestWorker_Reconcile_Gone_EntriesGoWithTheRecord(t *testing.T) {
 // destroy takes a volume and its snapshots from the backend, behind jetvol's back.
 func (s *system) destroy(name string) {
 	s.t.Helper()
-	record := s.record(name)
-	ref := backends.Ref{Key: record.Key, ID: record.ID, Epoch: record.Owner.Epoch}
+	record, ref := s.record(name), s.ref(name)
 	kept, err := s.backend.Driver.ListSnapshots(s.ctx, ref)
 	s.must(err)
 	for _, snapshot := range kept {

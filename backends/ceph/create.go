@@ -208,14 +208,3 @@ func hasData(image *rbd.Image, size volume.Bytes) (bool, error) {
 
 // stopIteration is any negative number: rbd_diff_iterate2 ends with it.
 const stopIteration = -int(syscall.ECANCELED)
-
-// look opens the image with the id for reading, which needs no lock and makes no watch
-// (rbd_open_by_id_read_only).
-func (c *conn) look(id string, f func(*rbd.Image) error) error {
-	image, err := rbd.OpenImageByIdReadOnly(c.io, id, rbd.NoSnapshot)
-	if err != nil {
-		return err
-	}
-	defer image.Close() //nolint:errcheck // nothing was written
-	return f(image)
-}

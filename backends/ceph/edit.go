@@ -3,7 +3,6 @@
 package ceph
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"syscall"
@@ -25,21 +24,18 @@ import (
 // command that it makes of that, so that it leaves the lock and returns EROFS: the call is
 // Busy then, and finds the client dead when it is repeated.
 
-// edit opens the image with the id for writing, which makes a watch that others see while
-// it lasts (rbd_open_by_id). Closing writes nothing: its failure undoes nothing.
-func (c *conn) edit(id string, f func(*rbd.Image) error) (err error) {
+// edit opens the image with the id for writing.
+func (c *conn) edit(id string, f func(*rbd.Image) error) error {
 	if _, err := c.shutOutDead(id); err != nil {
 		return err
 	}
-	image, err := rbd.OpenImageById(c.io, id, rbd.NoSnapshot)
-	if err != nil {
+	return c.alter(id, func(image *rbd.Image) error {
+		err := f(image)
+		if is(err, syscall.EROFS) {
+			return backends.Errorf(volume.Busy, "client with librbd's lock does not answer: %w", err)
+		}
 		return err
-	}
-	defer func() { err = cmp.Or(err, image.Close()) }()
-	if err = f(image); is(err, syscall.EROFS) {
-		return backends.Errorf(volume.Busy, "client with librbd's lock does not answer: %w", err)
-	}
-	return err
+	})
 }
 
 // shutOutDead shuts out who has librbd's lock and no watch, and reports whether anybody had.

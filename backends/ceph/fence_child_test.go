@@ -28,7 +28,7 @@ import (
 const childVariable = "JETVOL_CEPH_CHILD"
 
 var children = map[string]func(args []string) error{
-	"idle": idleChild, "inside": insideChild, "verb": verbChild, "flatten": flattenChild,
+	"idle": idleChild, "inside": insideChild, "verb": verbChild, "flatten": flattenChild, "glance": glanceChild,
 }
 
 // Epochs of the tests: a worker that is stopped or killed, and the one that follows.
@@ -99,14 +99,21 @@ type child struct {
 	status syscall.WaitStatus
 }
 
-// startChild starts a child of the given kind on the store.
-func startChild(t testing.TB, cfg Config, kind string, args ...string) *child {
+// childCommand is a child that is yet to be started.
+func childCommand(t testing.TB, cfg Config, kind string, args ...string) *exec.Cmd {
 	t.Helper()
 	encoded, err := json.Marshal(cfg)
 	must(t, err)
-	c := &child{Cmd: exec.Command(os.Args[0], append([]string{string(encoded)}, args...)...)}
+	process := exec.Command(os.Args[0], append([]string{string(encoded)}, args...)...)
 	// The race detector sleeps for a second at the end of a process, unless told not to.
-	c.Env = append(os.Environ(), childVariable+"="+kind, "GORACE=atexit_sleep_ms=0")
+	process.Env = append(os.Environ(), childVariable+"="+kind, "GORACE=atexit_sleep_ms=0")
+	return process
+}
+
+// startChild starts a child of the given kind on the store.
+func startChild(t testing.TB, cfg Config, kind string, args ...string) *child {
+	t.Helper()
+	c := &child{Cmd: childCommand(t, cfg, kind, args...)}
 	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	must(t, err)
 	c.Stderr = stderr

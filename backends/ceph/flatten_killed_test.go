@@ -56,18 +56,19 @@ func checksum(t *testing.T, d *driver, ref backends.Ref, name volume.SnapshotNam
 	t.Helper()
 	sum := sha256.New()
 	withConn(t, d, func(c *conn) error {
-		image, err := rbd.OpenImageReadOnly(c.io, imageName(ref.Key), string(name))
+		id, err := c.named(imageName(ref.Key))
 		if err != nil {
 			return err
 		}
-		defer image.Close()
-		size, err := image.GetSize()
-		data := make([]byte, objectSize)
-		for at := uint64(0); err == nil && at < size; at += uint64(objectSize) {
-			_, err = image.ReadAt(data, int64(at))
-			_, _ = sum.Write(data)
-		}
-		return err
+		return c.lookAt(id, string(name), func(image *rbd.Image) error {
+			size, err := image.GetSize()
+			data := make([]byte, objectSize)
+			for at := uint64(0); err == nil && at < size; at += uint64(objectSize) {
+				_, err = image.ReadAt(data, int64(at))
+				_, _ = sum.Write(data)
+			}
+			return err
+		})
 	})
 	return fmt.Sprintf("%x", sum.Sum(nil))
 }

@@ -48,11 +48,11 @@ func (h *harness) WriteContent(t testing.TB, ref backends.Ref, data []byte, offs
 func withImage(t testing.TB, d *driver, name string, f func(*rbd.Image) error) {
 	t.Helper()
 	withConn(t, d, func(c *conn) error {
-		image, err := rbd.OpenImage(c.io, name, rbd.NoSnapshot)
+		id, err := c.named(name)
 		if err != nil {
 			return err
 		}
-		return errors.Join(f(image), image.Close())
+		return c.alter(id, f)
 	})
 }
 
@@ -97,7 +97,7 @@ func (h *harness) Watch(t testing.TB, ref backends.Ref) (closeObject func()) {
 			image, err := rbd.OpenImage(c.io, imageName(ref.Key), rbd.NoSnapshot)
 			opened <- err
 			<-done
-			return errors.Join(err, image.Close())
+			return errors.Join(err, c.close(image))
 		})
 		if err != nil {
 			t.Errorf("watch: got %v, want no error", err)

@@ -63,7 +63,7 @@ func TestDelete_HalfImageWithADeadClientsWatch_IsNoSuccess(t *testing.T) {
 		ok(t, err, "open")
 		refused(t, d.Delete(t.Context(), ref), "delete while it is open", volume.Busy)
 		refused(t, d.Create(t.Context(), ref, small), "create while it is open", volume.Busy)
-		return image.Close()
+		return c.close(image)
 	})
 	ok(t, d.Delete(t.Context(), ref), "delete")
 	wantNothing(t, cluster, cfg, d)

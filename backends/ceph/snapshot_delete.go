@@ -83,13 +83,12 @@ func (c *conn) deleteHalf(h header, name volume.SnapshotName) error {
 }
 
 // childrenOf returns the clones of one snapshot.
-func (d *driver) childrenOf(c *conn, id string, name volume.SnapshotName) ([]dependant, error) {
-	image, err := rbd.OpenImageByIdReadOnly(c.io, id, string(name))
-	if err != nil {
-		return nil, err
-	}
-	defer image.Close() //nolint:errcheck // nothing was written
-	return d.children(c, image)
+func (d *driver) childrenOf(c *conn, id string, name volume.SnapshotName) (found []dependant, err error) {
+	err = c.lookAt(id, string(name), func(image *rbd.Image) (err error) {
+		found, err = d.children(c, image)
+		return err
+	})
+	return found, err
 }
 
 // sweep removes the snapshots that are in the trash for no reason: librbd puts each there

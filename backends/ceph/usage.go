@@ -55,13 +55,8 @@ func (c *conn) used(h header, listed []backends.Snapshot) (volume.Bytes, error) 
 
 // changed is the space of the objects that came or changed between two states.
 func (c *conn) changed(id, from string, to backends.Snapshot) (volume.Bytes, error) {
-	image, err := rbd.OpenImageByIdReadOnly(c.io, id, string(to.Name))
-	if err != nil {
-		return 0, err
-	}
-	defer image.Close() //nolint:errcheck // nothing was written
 	var sum uint64
-	err = image.DiffIterate(rbd.DiffIterateConfig{
+	diff := rbd.DiffIterateConfig{
 		SnapName:    from,
 		Length:      uint64(to.Size), //nolint:gosec // sizes are not negative
 		WholeObject: rbd.EnableWholeObject,
@@ -71,6 +66,7 @@ func (c *conn) changed(id, from string, to backends.Snapshot) (volume.Bytes, err
 			}
 			return 0
 		},
-	})
+	}
+	err := c.lookAt(id, string(to.Name), func(image *rbd.Image) error { return image.DiffIterate(diff) })
 	return volume.Bytes(sum), err
 }

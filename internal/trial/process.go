@@ -47,6 +47,9 @@ func Start(log io.Writer, ready, binary string, args ...string) (*Process, error
 	return p, nil
 }
 
+// Pid returns the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Ended is closed when the process is gone.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 

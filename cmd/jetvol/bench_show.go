@@ -60,15 +60,25 @@ func (t *benchTable) round(r bench.Round) {
 	c := r.CeilingLatency
 	fmt.Fprintf(t.to, ceilingRow, "  ceiling", "", "", "", "", "", c.P50, c.P99, c.P999,
 		r.CeilingCPU.Total(), r.CeilingCPU.Workers, r.CeilingCPU.Servers, r.CeilingCPU.Client, r.CeilingBytes)
+	if trips := r.RoundTrips; trips != nil {
+		fmt.Fprintf(t.to, "  its round trips by bare calls, p50 ms:")
+		for _, leg := range trips.Legs {
+			fmt.Fprintf(t.to, " %s %.3f,", leg.Name, leg.P50)
+		}
+		fmt.Fprintf(t.to, " sum %.3f; jetvol takes %.2f times as long\n", trips.Sum, trips.Ratio)
+	}
+}
+
+// spreadLine is a line of a summary.
+type spreadLine struct {
+	name, format string
+	value        bench.Spread
 }
 
 func (t *benchTable) summary(report bench.Report) {
 	for _, s := range report.Summary {
 		fmt.Fprintf(t.to, "\n%s, %d in flight, median of %d rounds (least to most):\n", s.Workload, s.InFlight, s.Rounds)
-		for _, line := range []struct {
-			name, format string
-			value        bench.Spread
-		}{
+		lines := []spreadLine{
 			{"commands/s", "%.0f", s.Throughput},
 			{"ceiling/s", "%.0f", s.Ceiling},
 			{"ratio to ceiling", "%.3f", s.Ratio},
@@ -77,8 +87,12 @@ func (t *benchTable) summary(report bench.Report) {
 			{"p99.9 ms", "%.2f", s.P999},
 			{"cpu s per 1000", "%.3f", s.CPU},
 			{"bytes per command", "%.0f", s.Bytes},
-		} {
-			fmt.Fprintf(t.to, "  %-18s "+line.format+" ("+line.format+" to "+line.format+")\n", line.name, line.value.Median, line.value.Min, line.value.Max)
+		}
+		if s.RoundTrips != nil {
+			lines = append(lines, spreadLine{"ratio to its round trips", "%.2f", *s.RoundTrips})
+		}
+		for _, line := range lines {
+			fmt.Fprintf(t.to, "  %-24s "+line.format+" ("+line.format+" to "+line.format+")\n", line.name, line.value.Median, line.value.Min, line.value.Max)
 		}
 	}
 	m := report.Machine

@@ -115,16 +115,21 @@ func (o Options) Validate() error {
 		return bad("workload %q: want one of %v", o.Workload, Workloads())
 	case o.Rate < 0 || o.BackendDelay < 0:
 		return bad("rate and backend-delay: want 0 or more")
-	case o.BackendDelay > 0 && o.Backend != null.DriverName:
-		return bad("backend-delay: only the backend null can be slowed")
 	case o.Workload.stays() && o.Volumes < slices.Max(o.InFlight):
 		return bad("volumes %d: want as many as commands are in flight, %d", o.Volumes, slices.Max(o.InFlight))
 	}
+	return o.validateBackend()
+}
+
+func (o Options) validateBackend() error {
 	if o.Backend == null.DriverName {
 		return nil
 	}
+	if o.BackendDelay > 0 {
+		return volume.Errorf(volume.ErrInvalidArgument, "backend-delay: only the backend null can be slowed")
+	}
 	if err := trial.CheckDriver(o.Backend); err != nil {
-		return bad("%w", err)
+		return volume.Errorf(volume.ErrInvalidArgument, "%w", err)
 	}
 	return nil
 }

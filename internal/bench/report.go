@@ -41,6 +41,8 @@ type Round struct {
 	// what their state says.
 	Bytes        float64 `json:"bytes_per_command"`
 	CeilingBytes float64 `json:"ceiling_bytes_per_command"`
+	// RoundTrips is there for creates one after another.
+	RoundTrips *RoundTrips `json:"round_trips,omitempty"`
 }
 
 // Spread is a median with the smallest and largest value.
@@ -64,6 +66,8 @@ type Summary struct {
 	P999       Spread   `json:"p999_ms"`
 	CPU        Spread   `json:"cpu_s_per_1000"` // of all processes
 	Bytes      Spread   `json:"bytes_per_command"`
+	// RoundTrips is the ratio to the sum of the round trips, if they were measured.
+	RoundTrips *Spread `json:"ratio_to_round_trips,omitempty"`
 }
 
 // Machine is where it was measured.
@@ -114,7 +118,7 @@ func summarise(rounds []Round) Summary {
 		}
 		return spread(values)
 	}
-	return Summary{
+	s := Summary{
 		Workload: rounds[0].Workload, InFlight: rounds[0].InFlight, Rate: rounds[0].Rate, Rounds: len(rounds),
 		Throughput: of(func(r Round) float64 { return r.Throughput }),
 		Ceiling:    of(func(r Round) float64 { return r.Ceiling }),
@@ -125,4 +129,9 @@ func summarise(rounds []Round) Summary {
 		CPU:        of(func(r Round) float64 { return r.CPU.Total() }),
 		Bytes:      of(func(r Round) float64 { return r.Bytes }),
 	}
+	if rounds[0].RoundTrips != nil {
+		trips := of(func(r Round) float64 { return r.RoundTrips.Ratio })
+		s.RoundTrips = &trips
+	}
+	return s
 }

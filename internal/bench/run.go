@@ -39,6 +39,7 @@ type run struct {
 	project volume.Project
 	sampler sampler
 	bare    *bareClient
+	tripper *tripper
 	jetvol  side
 	ceiling side
 }
@@ -133,6 +134,9 @@ func (r *run) startCeiling(ctx context.Context) error {
 	}
 	r.stage.closeLater(conn)
 	if r.bare, err = newBareClient(conn, js); err != nil {
+		return err
+	}
+	if r.tripper, err = newTripper(conn, r.conn, js, r.bare, r.project); err != nil {
 		return err
 	}
 	r.ceiling = side{
@@ -280,7 +284,13 @@ func (r *run) round(ctx context.Context, l load, n int) (Round, error) {
 		CPU: done.cpu, CeilingCPU: limit.cpu, Bytes: done.bytes, CeilingBytes: limit.bytes,
 	}
 	round.Ratio = ratio(round.Throughput, round.Ceiling)
-	return round, nil
+	if l.inFlight > 1 || l.rate > 0 || r.options.Workload != Create {
+		return round, nil
+	}
+	trips, err := r.tripper.measure(ctx, l.duration)
+	trips.Ratio = ratio(round.Latency.P50, trips.Sum)
+	round.RoundTrips = &trips
+	return round, err
 }
 
 // turn lets one side work for the load's duration, and compares what it left.

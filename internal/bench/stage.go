@@ -107,7 +107,7 @@ func (s *stage) startServers(ctx context.Context) error {
 }
 
 func (s *stage) startWorkers(ctx context.Context) error {
-	flags := []string{"worker", "--reconcile-interval", "0", "--log-level", "warn", "--replicas", strconv.Itoa(s.options.Servers)}
+	flags := []string{"--reconcile-interval", "0", "--log-level", "warn", "--replicas", strconv.Itoa(s.options.Servers)}
 	if s.options.Target != nil {
 		flags = flags[:len(flags)-2] // streams that are there have theirs
 	}
@@ -117,7 +117,7 @@ func (s *stage) startWorkers(ctx context.Context) error {
 	}
 	flags = append(append(flags, backend...), s.options.WorkerFlags...)
 	if s.workers, err = s.startAll(ctx, s.options.Workers, workerReady, func(i int) []string {
-		return append([]string{"--id", workerID(i)}, flags...)
+		return append([]string{"worker", "--id", workerID(i)}, flags...)
 	}); err != nil {
 		return fmt.Errorf("workers: %w, see %s", err, s.log.Name())
 	}

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,13 +27,12 @@ const (
 	priorityGroup = "worker"
 )
 
-// recordTries bounds how often a cluster may refuse a compare-and-set without cause.
-const recordTries = 6
-
 // orders is what a ceiling worker is told before a round.
 type orders struct {
 	Templates map[volume.Verb]Template `json:"templates"`
 	Delay     time.Duration            `json:"delay"` // in place of the backend's call
+	// Last is the verb after which a volume gets no more commands; empty if there is none.
+	Last volume.Verb `json:"last,omitempty"`
 }
 
 // ordersSubject is where the ceiling worker with that number takes [orders].
@@ -119,6 +117,9 @@ func (w *ceilingWorker) carryOut(msg jetstream.Msg) {
 		w.log.Error().Err(err).Str("volume", key).Str("verb", string(verb)).Msg("write")
 		reply = []byte(failedReply)
 	}
+	if verb == told.Last {
+		w.marks.Delete(key)
+	}
 	if to := msg.Headers().Get(commands.HeaderReply); to != "" {
 		if err := w.conn.Publish(to, reply); err != nil {
 			w.log.Error().Err(err).Msg("reply")
@@ -137,7 +138,7 @@ func (w *ceilingWorker) write(key string, t Template, delay time.Duration) error
 	m := found.(*mark)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var event jetstream.PubAckFuture
+	var event *publishing
 	for i, step := range t.Writes {
 		if step.Event == "" {
 			if i > 0 { // between the two records jetvol calls the backend
@@ -162,45 +163,29 @@ func (w *ceilingWorker) write(key string, t Template, delay time.Duration) error
 func (w *ceilingWorker) writeRecord(key string, step Write, m *mark) error {
 	msg := step.message(renaming.Replace("$KV." + kv.VolumesBucket + "." + key))
 	msg.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(m.revision, 10)}
-	for try := 1; ; try++ {
-		ack, err := w.js.PublishMsg(context.Background(), msg)
-		if err == nil {
-			m.revision = ack.Sequence
-			return nil
-		}
-		if api, refused := errors.AsType[*jetstream.APIError](err); !refused || try == recordTries || api.ErrorCode != codeInFlight {
-			return fmt.Errorf("record: %w", err)
-		}
+	// Waited for at once, and published without waiting all the same: it costs a little less.
+	p, err := w.publish(msg)
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
 	}
+	m.revision, err = p.wait()
+	return err
 }
 
-// codeInFlight is a cluster's refusal of a guard while another write is in flight.
-const codeInFlight jetstream.ErrorCode = 10164
-
-func (w *ceilingWorker) publishEvent(key string, step Write, m *mark) (jetstream.PubAckFuture, error) {
+func (w *ceilingWorker) publishEvent(key string, step Write, m *mark) (*publishing, error) {
 	msg := step.message("limits.tx." + key + "." + step.Event)
 	msg.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(m.event, 10)}
 	msg.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{"limits.event." + key + ".>"}
 	msg.Header[jetstream.ExpectedStreamHeader] = []string{renaming.Replace(step.Header.Get(jetstream.ExpectedStreamHeader))}
-	future, err := w.js.PublishMsgAsync(msg, jetstream.WithStallWait(stallWait))
-	if err != nil {
-		return nil, fmt.Errorf("event %s: %w", step.Event, err)
-	}
-	return future, nil
+	return w.publish(msg)
 }
 
 // settle waits for an event, if there is one.
-func (m *mark) settle(event jetstream.PubAckFuture) error {
-	if event == nil {
-		return nil
+func (m *mark) settle(event *publishing) (err error) {
+	if event != nil {
+		m.event, err = event.wait()
 	}
-	select {
-	case ack := <-event.Ok():
-		m.event = ack.Sequence
-		return nil
-	case err := <-event.Err():
-		return fmt.Errorf("event: %w", err)
-	}
+	return err
 }
 
 // message returns the write as a message, whose header may be changed.

@@ -134,6 +134,17 @@ func (o Options) validateBackend() error {
 	return nil
 }
 
+// last is the verb that ends what the workload does to a volume; empty if nothing does.
+func (w Workload) last() volume.Verb {
+	switch w {
+	case Create:
+		return volume.VerbCreate
+	case Life, Mixed:
+		return volume.VerbDelete
+	}
+	return ""
+}
+
 // stays reports whether the workload is about many volumes that are there all the time.
 func (w Workload) stays() bool { return w == Attach || w == Many }
 

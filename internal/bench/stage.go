@@ -72,13 +72,12 @@ func (s *stage) startServers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
 	o := natsproc.Options{Dir: s.place.Path("nats"), Log: s.output(), SyncAlways: s.options.Sync == SyncAlways}
-	url := ""
 	if s.options.Servers == 1 {
 		one, err := natsproc.Start(ctx, o)
 		if err != nil {
 			return err
 		}
-		s.servers, url = []*natsproc.Process{one}, one.URL()
+		s.servers = []*natsproc.Process{one}
 		s.endings = append(s.endings, one.Kill)
 	} else {
 		cluster, err := natsproc.StartCluster(ctx, s.options.Servers, o)
@@ -88,13 +87,9 @@ func (s *stage) startServers(ctx context.Context) error {
 		for i := range cluster.Size() {
 			s.servers = append(s.servers, cluster.Server(i))
 		}
-		url = cluster.URL()
 		s.endings = append(s.endings, cluster.Kill)
 	}
-	s.target = Target{
-		Connect: func(more ...nats.Option) (*nats.Conn, error) { return nats.Connect(url, more...) },
-		Flags:   []string{"--server", url},
-	}
+	s.target.Connect = func(more ...nats.Option) (*nats.Conn, error) { return nats.Connect(s.servers[0].URL(), more...) }
 	if s.options.Servers == 1 {
 		return nil
 	}
@@ -145,7 +140,7 @@ func (s *stage) backendFlags(ctx context.Context) ([]string, error) {
 func (s *stage) startAll(ctx context.Context, number int, ready string, args func(i int) []string) ([]*trial.Process, error) {
 	var started []*trial.Process
 	for i := range number {
-		p, err := trial.Start(s.output(), ready, s.options.Program, append(args(i), s.target.Flags...)...)
+		p, err := trial.Start(s.output(), ready, s.options.Program, append(args(i), s.flags(i)...)...)
 		if err != nil {
 			return started, err
 		}
@@ -197,11 +192,25 @@ func (s *stage) startCeiling(ctx context.Context, js jetstream.JetStream) error 
 	if err := mirror(ctx, js); err != nil {
 		return err
 	}
+	if len(s.servers) > 1 {
+		if err := align(ctx, js); err != nil {
+			return err
+		}
+	}
 	var err error
 	s.ceiling, err = s.startAll(ctx, s.options.Workers, CeilingReady, func(i int) []string {
 		return []string{"bench", "ceiling-worker", "--index", strconv.Itoa(i), "--of", strconv.Itoa(s.options.Workers)}
 	})
 	return err
+}
+
+// flags make process i connect. In a cluster a worker and that of the ceiling connect to the
+// same server, and both clients to the first.
+func (s *stage) flags(i int) []string {
+	if s.options.Target != nil {
+		return s.target.Flags
+	}
+	return []string{"--server", s.servers[i%len(s.servers)].URL()}
 }
 
 func (s *stage) connect(name string) (*nats.Conn, jetstream.JetStream, error) {

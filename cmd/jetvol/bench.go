@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/mattn/go-isatty"
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -85,12 +84,17 @@ func (a *app) bench(c *cobra.Command, f *benchFlags) error {
 	if err := o.Validate(); err != nil {
 		return &usageError{cause: err}
 	}
-	table := newBenchTable(a.stdout)
-	if f.json != "-" {
-		o.Each = table.round
+	progress := newProgressLine(a.stderr, f.progress)
+	o.Tell = progress.tell
+	table := &benchTable{to: a.stdout}
+	o.Each = func(r bench.Round) {
+		progress.clear()
+		if f.json != "-" {
+			table.round(r)
+		}
 	}
-	o.Tell = a.benchProgress(f.progress)
 	report, err := bench.Run(c.Context(), o)
+	progress.clear()
 	if err != nil {
 		return err
 	}
@@ -134,15 +138,6 @@ func (c *connection) given(flags *pflag.FlagSet) []string {
 		}
 	})
 	return given
-}
-
-// benchProgress returns nil if nobody is to be told.
-func (a *app) benchProgress(wanted bool) func(string) {
-	file, isFile := a.stderr.(*os.File)
-	if !wanted && (!isFile || !isatty.IsTerminal(file.Fd())) {
-		return nil
-	}
-	return func(line string) { _, _ = a.stderr.Write([]byte("bench: " + line + "\n")) } // who has gone away cannot be told
 }
 
 func writeReport(path string, report bench.Report) (err error) {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"sync"
 
+	"github.com/mattn/go-isatty"
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
@@ -40,8 +43,6 @@ type benchTable struct {
 	to    io.Writer
 	begun bool
 }
-
-func newBenchTable(to io.Writer) *benchTable { return &benchTable{to: to} }
 
 // The columns of both tables, as wide as what stands in them.
 const (
@@ -97,4 +98,42 @@ func (t *benchTable) summary(report bench.Report) {
 	}
 	m := report.Machine
 	fmt.Fprintf(t.to, "\n%d CPUs, %s, nats-server %s\n", m.CPUs, m.Go, m.NATS)
+}
+
+// progressLine tells how far something is: on a terminal in one line, that changes, else in
+// one line after another, if that is wanted. It is safe for concurrent use.
+type progressLine struct {
+	to       io.Writer
+	wanted   bool
+	terminal bool
+	mu       sync.Mutex // guards to
+}
+
+// eraseLine takes away what stands in a terminal's line.
+const eraseLine = "\r\x1b[K"
+
+func newProgressLine(to io.Writer, wanted bool) *progressLine {
+	file, isFile := to.(*os.File)
+	terminal := isFile && isatty.IsTerminal(file.Fd())
+	return &progressLine{to: to, wanted: wanted || terminal, terminal: terminal}
+}
+
+func (p *progressLine) tell(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.terminal:
+		fmt.Fprint(p.to, eraseLine+"bench: "+line)
+	case p.wanted:
+		fmt.Fprintln(p.to, "bench: "+line)
+	}
+}
+
+// clear makes room for another line.
+func (p *progressLine) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.terminal {
+		fmt.Fprint(p.to, eraseLine)
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/internal/embednats"
 	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/volume"
@@ -36,23 +37,30 @@ func newLimits(t *testing.T) *limits {
 	t.Cleanup(cancel)
 	server := natstest.Start(t)
 	js := server.JetStream(t)
-	_, err := provision.Apply(ctx, js, provision.Options{})
-	must(t, err)
-	for partition := range commands.Partitions { // as a worker makes them
-		_, err := js.CreateConsumer(ctx, commands.StreamName, jetstream.ConsumerConfig{
-			Durable: consumerName(partition), FilterSubject: commands.PartitionFilter(partition), AckPolicy: jetstream.AckExplicitPolicy,
-			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{priorityGroup}, PinnedTTL: 3 * time.Second,
-		})
-		must(t, err)
-	}
+	original(ctx, t, js, 1)
 	must(t, mirror(ctx, js))
 	l := &limits{js: js}
+	var err error
 	l.bare, err = newBareClient(js.Conn(), js)
 	must(t, err)
 	l.bare.templates.Store(&templates)
 	l.source = newSource(Options{Workload: Life}, testProject, l.bare)
 	serve(t, server.JetStream(t).Conn(), js.Conn())
 	return l
+}
+
+// original makes jetvol's streams, and its consumers as a worker does.
+func original(ctx context.Context, t *testing.T, js jetstream.JetStream, replicas int) {
+	t.Helper()
+	_, err := provision.Apply(ctx, js, provision.Options{Replicas: replicas})
+	must(t, err)
+	for partition := range commands.Partitions {
+		_, err := js.CreateConsumer(ctx, commands.StreamName, jetstream.ConsumerConfig{
+			Durable: consumerName(partition), FilterSubject: commands.PartitionFilter(partition), AckPolicy: jetstream.AckExplicitPolicy,
+			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{priorityGroup}, PinnedTTL: 3 * time.Second,
+		})
+		must(t, err)
+	}
 }
 
 // serve runs the ceiling's worker and gives it the templates.
@@ -161,6 +169,22 @@ func TestVerify_SomethingIsMissing_IsTold(t *testing.T) {
 	}
 }
 
+// The bench itself has to look, and to fail.
+func TestRun_CommandAnsweredAndNotStored_FailsTheTurn(t *testing.T) {
+	l := newLimits(t)
+	r := run{js: l.js, project: testProject, bare: l.bare}
+	ceiling := side{source: l.source, rename: renaming.Replace}
+	must(t, l.source.step(t.Context()))
+	must(t, r.settle(t.Context(), &ceiling))
+	l.source.counts.sent(volume.VerbCreate)
+	l.source.counts.ended(volume.VerbCreate)
+	soon, cancel := context.WithTimeout(t.Context(), 3*settlePause)
+	defer cancel()
+	if r.settle(soon, &ceiling) == nil {
+		t.Error("the turn ends well")
+	}
+}
+
 // What is written past the workers is on the server, too.
 func TestCounted_CommandNobodyTakes_IsCounted(t *testing.T) {
 	l := newLimits(t)
@@ -190,6 +214,32 @@ func TestCeiling_GuardRefused_IsToldAsFailure(t *testing.T) {
 	must(t, err)
 	if err := l.source.step(t.Context()); err == nil || !strings.Contains(err.Error(), errCeilingFailed.Error()) {
 		t.Errorf("got %v, want %v", err, errCeilingFailed)
+	}
+}
+
+// Where a leader is decides how far a write goes.
+func TestAlign_Cluster_LeadersStandWhereJetvolsDo(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testLimit)
+	defer cancel()
+	cluster := natstest.StartCluster(t, 3)
+	js := cluster.JetStream(t)
+	original(ctx, t, js, 3)
+	must(t, mirror(ctx, js))
+	must(t, align(ctx, js))
+	for _, name := range mirrored {
+		want, err := embednats.LeaderOf(ctx, js, name)
+		must(t, err)
+		if got, err := embednats.LeaderOf(ctx, js, renaming.Replace(name)); err != nil || got == "" || got != want {
+			t.Errorf("stream %s: got leader %q, %v, want %q", renaming.Replace(name), got, err, want)
+		}
+	}
+	for partition := range commands.Partitions {
+		want, err := embednats.ConsumerLeaderOf(ctx, js, commands.StreamName, consumerName(partition))
+		must(t, err)
+		got, err := embednats.ConsumerLeaderOf(ctx, js, renaming.Replace(commands.StreamName), consumerName(partition))
+		if err != nil || got == "" || got != want {
+			t.Errorf("partition %d: got leader %q, %v, want %q", partition, got, err, want)
+		}
 	}
 }
 

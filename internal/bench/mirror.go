@@ -95,6 +95,14 @@ func unmirror(ctx context.Context, js jetstream.JetStream) error {
 	return nil
 }
 
+// unmirrorAtEnd deletes them whatever has become of the run. What jetvol has stored stays, as
+// it does for everybody.
+func unmirrorAtEnd(js jetstream.JetStream) error {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	return unmirror(ctx, js)
+}
+
 // counted returns what the server has about a project: of jetvol, or with the names of the
 // ceiling.
 func counted(ctx context.Context, js jetstream.JetStream, project volume.Project, rename func(string) string) (stored, error) {

@@ -65,7 +65,6 @@ func Run(ctx context.Context, o Options) (_ Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	defer func() { err = errors.Join(err, r.close()) }()
 	return r.measure(ctx)
 }
 
@@ -130,14 +129,6 @@ func pids(processes []*trial.Process) []int {
 		all = append(all, p.Pid())
 	}
 	return all
-}
-
-// close takes the ceiling's streams away. What jetvol has stored stays, as it does for
-// everybody.
-func (r *run) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
-	return unmirror(ctx, r.js)
 }
 
 func (r *run) measure(ctx context.Context) (Report, error) {

@@ -189,6 +189,7 @@ func (s *stage) shared(reply query.WorkersReply) bool {
 
 // startCeiling makes the ceiling's streams and starts its processes.
 func (s *stage) startCeiling(ctx context.Context, js jetstream.JetStream) error {
+	s.endings = append(s.endings, func() error { return unmirrorAtEnd(js) })
 	if err := mirror(ctx, js); err != nil {
 		return err
 	}

@@ -87,6 +87,7 @@ func (t *benchTable) summary(report bench.Report) {
 			{"p99 ms", "%.2f", s.P99},
 			{"p99.9 ms", "%.2f", s.P999},
 			{"cpu s per 1000", "%.3f", s.CPU},
+			{"ceiling's", "%.3f", s.CeilingCPU},
 			{"bytes per command", "%.0f", s.Bytes},
 		}
 		if s.RoundTrips != nil {

@@ -64,8 +64,10 @@ type Summary struct {
 	P50        Spread   `json:"p50_ms"`
 	P99        Spread   `json:"p99_ms"`
 	P999       Spread   `json:"p999_ms"`
-	CPU        Spread   `json:"cpu_s_per_1000"` // of all processes
-	Bytes      Spread   `json:"bytes_per_command"`
+	// CPU is of all processes, and on a busy machine steadier than the throughput.
+	CPU        Spread `json:"cpu_s_per_1000"`
+	CeilingCPU Spread `json:"ceiling_cpu_s_per_1000"`
+	Bytes      Spread `json:"bytes_per_command"`
 	// RoundTrips is the ratio to the sum of the round trips, if they were measured.
 	RoundTrips *Spread `json:"ratio_to_round_trips,omitempty"`
 }
@@ -127,6 +129,7 @@ func summarise(rounds []Round) Summary {
 		P99:        of(func(r Round) float64 { return r.Latency.P99 }),
 		P999:       of(func(r Round) float64 { return r.Latency.P999 }),
 		CPU:        of(func(r Round) float64 { return r.CPU.Total() }),
+		CeilingCPU: of(func(r Round) float64 { return r.CeilingCPU.Total() }),
 		Bytes:      of(func(r Round) float64 { return r.Bytes }),
 	}
 	if rounds[0].RoundTrips != nil {

@@ -14,6 +14,7 @@ DIR      ?= jetvol-data
 TIMEOUT  ?= 20m
 FUZZTIME ?= 10s
 BENCH    ?= .
+BENCH_FLAGS ?=
 KILLS    ?= 100
 SEEDS    ?= 20
 SAMPLE   ?= 150
@@ -114,7 +115,11 @@ fuzz: need-go ## every fuzz target in turn, each for FUZZTIME=10s
 	echo "make fuzz: $$found targets passed"
 
 .PHONY: bench
-bench: need-go ## the benchmarks (BENCH=. chooses by name)
+bench: need-go build ## the speed against the ceiling in the same run, as ratios (BENCH_FLAGS='--workload life'; two minutes)
+	bin/jetvol bench $(BENCH_FLAGS)
+
+.PHONY: bench-go
+bench-go: need-go ## the Go benchmarks (BENCH=. chooses by name)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: audit-scale

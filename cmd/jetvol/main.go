@@ -21,6 +21,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jetvol/jetvol/internal/natsproc"
 	"github.com/jetvol/jetvol/internal/telemetry"
 )
 
@@ -28,6 +29,9 @@ import (
 var version string
 
 func main() {
+	if code, served := natsproc.Main(); served { // a server of `jetvol bench`
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal drains. From then on signals have their usual effect, so that the
 	// second one kills.

@@ -57,6 +57,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.auditCommand(),
 		a.deadCommand(),
 		a.doctorCommand(),
+		a.benchCommand(),
 		a.provisionCommand(),
 		a.configCommand(),
 		a.schemaCommand(),

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -21,7 +22,8 @@ const (
 	stopTimeout  = 45 * time.Second // more than its drain timeout
 )
 
-// Process is one process of the binary. Nothing but its methods and itself ends it.
+// Process is one process of the binary. Nothing ends it but its methods, itself, and on
+// Linux the end of the program that started it, however that ends.
 type Process struct {
 	cmd   *exec.Cmd
 	ready chan struct{} // closed when the ready line was printed
@@ -37,15 +39,31 @@ func Start(log io.Writer, ready, binary string, args ...string) (*Process, error
 	p.cmd = exec.Command(binary, args...) //nolint:noctx // killed by hand only: when it dies is evidence
 	p.cmd.Stdout = &readyWriter{to: output, prefix: []byte(ready), found: p.ready}
 	p.cmd.Stderr = output
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	dieWithParent(p.cmd.SysProcAttr)
+	started := make(chan error, 1)
+	go p.live(started)
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", binary, err)
 	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.ended)
-	}()
 	return p, nil
 }
+
+// live starts the process and waits for its end. The kernel lets a child die with the
+// thread that started it, so this one lives as long.
+func (p *Process) live(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err == nil {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}
+}
+
+// Pid returns the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Ended is closed when the process is gone.
 func (p *Process) Ended() <-chan struct{} { return p.ended }

@@ -1,0 +1,236 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/events"
+	"github.com/jetvol/jetvol/internal/trial"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
+)
+
+// warmUp bounds what is given before the first round and not measured.
+const warmUp = time.Second
+
+// run is one run with its two sides.
+type run struct {
+	options Options
+	stage   *stage
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	project volume.Project
+	sampler sampler
+	bare    *bareClient
+	tripper *tripper
+	jetvol  side
+	ceiling side
+}
+
+// Run measures. It returns [volume.ErrInvalidArgument] for options that make no sense, and
+// an error if a command fails, or if what the server has in the end is not what the
+// commands must have left. The directory is then kept, and the error names it.
+func Run(ctx context.Context, o Options) (_ Report, err error) {
+	if err := o.Validate(); err != nil {
+		return Report{}, err
+	}
+	o = o.withDefaults()
+	place, err := trial.NewPlace(o.Dir, "jetvol-bench-")
+	if err != nil {
+		return Report{}, volume.Errorf(volume.ErrInvalidArgument, "dir: %w", err)
+	}
+	defer func() {
+		if err == nil {
+			err = place.Remove()
+		} else {
+			err = fmt.Errorf("%w (directory %s is kept)", err, place.Base)
+		}
+	}()
+	o.tell("starting servers and workers in %s", place.Base)
+	s, err := newStage(ctx, o, place)
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	r, err := newRun(ctx, s)
+	if err != nil {
+		return Report{}, err
+	}
+	return r.measure(ctx)
+}
+
+func newRun(ctx context.Context, s *stage) (r *run, err error) {
+	const letters = 6
+	r = &run{options: s.options, stage: s, project: volume.Project("bench-" + strings.ToLower(rand.Text()[:letters]))}
+	if r.conn, r.js, err = s.connect("jetvol bench client"); err != nil {
+		return nil, err
+	}
+	s.closeLater(r.conn)
+	r.sampler = sampler{conn: r.conn, js: r.js}
+	to, err := r.giver()
+	if err != nil {
+		return nil, err
+	}
+	volumes := "KV_" + kv.VolumesBucket
+	r.jetvol = side{
+		name: "jetvol", source: newSource(s.options, r.project, to), rename: func(name string) string { return name },
+		streams: []string{commands.StreamName, events.StreamName, volumes, "KV_" + kv.OutcomesBucket}, pids: pids(s.workers),
+	}
+	if err := r.startCeiling(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *run) giver() (carrier, error) {
+	if r.options.Workload == Hot {
+		return newInOrder(r.conn, r.js)
+	}
+	client, err := commands.New(r.conn)
+	return throughClient{client}, err
+}
+
+func (r *run) startCeiling(ctx context.Context) error {
+	if err := r.stage.startCeiling(ctx, r.js); err != nil {
+		return fmt.Errorf("ceiling: %w", err)
+	}
+	conn, js, err := r.stage.connect("jetvol bench ceiling client")
+	if err != nil {
+		return err
+	}
+	r.stage.closeLater(conn)
+	if r.bare, err = newBareClient(conn, js); err != nil {
+		return err
+	}
+	if r.tripper, err = newTripper(conn, r.conn, js, r.bare, r.project); err != nil {
+		return err
+	}
+	r.ceiling = side{
+		name: "ceiling", source: newSource(r.options, r.project, r.bare), rename: renaming.Replace, pids: pids(r.stage.ceiling),
+	}
+	for _, name := range mirrored {
+		r.ceiling.streams = append(r.ceiling.streams, renaming.Replace(name))
+	}
+	return nil
+}
+
+func pids(processes []*trial.Process) []int {
+	var all []int
+	for _, p := range processes {
+		all = append(all, p.Pid())
+	}
+	return all
+}
+
+func (r *run) measure(ctx context.Context) (Report, error) {
+	report := Report{Machine: thisMachine(r.conn.ConnectedServerVersion())}
+	if err := r.prepare(ctx); err != nil {
+		return report, err
+	}
+	for _, inFlight := range r.options.InFlight {
+		rounds, err := r.rounds(ctx, inFlight)
+		if err != nil {
+			return report, err
+		}
+		report.Rounds = append(report.Rounds, rounds...)
+		report.Summary = append(report.Summary, summarise(rounds))
+	}
+	return report, nil
+}
+
+// prepare makes the volumes of the workload, on both sides.
+func (r *run) prepare(ctx context.Context) error {
+	r.options.tell("preparing volumes")
+	if err := r.jetvol.source.prepare(ctx, r.options.Volumes); err != nil {
+		return err
+	}
+	// The ceiling needs to know what a create looks like, whatever the workload is.
+	key := r.jetvol.source.newKey()
+	created, err := r.sample(ctx, key, []deed{createIt})
+	if err != nil {
+		return err
+	}
+	if err := r.command(ctx, created); err != nil {
+		return err
+	}
+	return r.ceiling.source.prepare(ctx, r.options.Volumes)
+}
+
+// sample has the deeds done by jetvol and returns what passed.
+func (r *run) sample(ctx context.Context, key volume.Key, deeds []deed) (map[volume.Verb]Template, error) {
+	templates, err := r.sampler.take(ctx, key, deeds)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range deeds {
+		r.jetvol.source.counts.sent(d.verb)
+		r.jetvol.source.counts.ended(d.verb)
+	}
+	return templates, nil
+}
+
+// command tells the ceiling's processes what to write from now on. Verbs that are not
+// named stay as they are.
+func (r *run) command(ctx context.Context, templates map[volume.Verb]Template) error {
+	all := map[volume.Verb]Template{}
+	if known := r.bare.templates.Load(); known != nil {
+		for verb, t := range *known {
+			all[verb] = t
+		}
+	}
+	for verb, t := range templates {
+		all[verb] = t
+	}
+	r.bare.templates.Store(&all)
+	data, err := json.Marshal(orders{Templates: all, Delay: r.options.BackendDelay, Last: r.options.Workload.last()})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for i := range r.options.Workers {
+		if _, err := r.conn.RequestWithContext(ctx, ordersSubject(i), data); err != nil {
+			return fmt.Errorf("orders to ceiling worker %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (r *run) rounds(ctx context.Context, inFlight int) ([]Round, error) {
+	var rounds []Round
+	l := load{inFlight: inFlight, rate: r.options.Rate, duration: r.options.Duration}
+	for n := range r.options.Rounds + 1 { // the first warms up
+		key, deeds := r.jetvol.source.sample()
+		templates, err := r.sample(ctx, key, deeds)
+		if err != nil {
+			return rounds, err
+		}
+		if err := r.command(ctx, templates); err != nil {
+			return rounds, err
+		}
+		if l.duration = r.options.Duration; n == 0 {
+			l.duration = min(warmUp, l.duration)
+		}
+		round, err := r.round(ctx, l, n)
+		if err != nil {
+			return rounds, fmt.Errorf("%s, %d in flight, round %d: %w", r.options.Workload, inFlight, n, err)
+		}
+		if n == 0 {
+			continue
+		}
+		rounds = append(rounds, round)
+		if r.options.Each != nil {
+			r.options.Each(round)
+		}
+	}
+	return rounds, nil
+}

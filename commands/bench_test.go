@@ -16,15 +16,15 @@ var sent = []struct {
 	payload                string
 	decode, digest, encode int // allocations
 }{
-	{"create", volume.VerbCreate, `{"size":1073741824}`, 45, 4, 50},
-	{"create-labels", volume.VerbCreate, `{"size":"10GiB","backend":"local","labels":{"team":"db","tier":"1"}}`, 126, 8, 134},
-	{"clone", volume.VerbCreate, `{"source":"db-01@monday","read_only":true}`, 64, 4, 70},
-	{"attach", volume.VerbAttach, `{"node":"n1","mode":"read-write"}`, 68, 3, 73},
-	{"detach", volume.VerbDetach, `{}`, 22, 3, 27},
-	{"delete", volume.VerbDelete, ``, 10, 3, 27},
-	{"resize", volume.VerbResize, `{"size":2147483648,"if_generation":2,"deadline":"2030-01-31T12:00:00Z"}`, 87, 4, 93},
-	{"snapshot", volume.VerbSnapshot, `{"snapshot":"monday"}`, 46, 3, 51},
-	{"node_gone", volume.VerbNodeGone, `{"node":"n1","reason":"lost power"}`, 68, 3, 73},
+	{"create", volume.VerbCreate, `{"size":1073741824}`, 19, 4, 27},
+	{"create-labels", volume.VerbCreate, `{"size":"10GiB","backend":"local","labels":{"team":"db","tier":"1"}}`, 113, 8, 124},
+	{"clone", volume.VerbCreate, `{"source":"db-01@monday","read_only":true}`, 23, 4, 32},
+	{"attach", volume.VerbAttach, `{"node":"n1","mode":"read-write"}`, 23, 3, 31},
+	{"detach", volume.VerbDetach, `{}`, 11, 3, 19},
+	{"delete", volume.VerbDelete, ``, 7, 3, 19},
+	{"resize", volume.VerbResize, `{"size":2147483648,"if_generation":2,"deadline":"2030-01-31T12:00:00Z"}`, 30, 4, 39},
+	{"snapshot", volume.VerbSnapshot, `{"snapshot":"monday"}`, 18, 3, 26},
+	{"node_gone", volume.VerbNodeGone, `{"node":"n1","reason":"lost power"}`, 23, 3, 31},
 }
 
 func commandWorks(t testing.TB) []alloctest.Work {

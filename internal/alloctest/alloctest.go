@@ -5,6 +5,7 @@ package alloctest
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 )
 
@@ -84,13 +85,13 @@ func (w Work) check(got float64) error {
 }
 
 // planted keeps what is allocated to exceed a bound, so that the compiler cannot leave it out.
-var planted *[64]byte
+var planted atomic.Pointer[[64]byte]
 
 // measure returns how often one run allocates on average, with extra allocations planted.
 func (w Work) measure(extra int) (allocs float64, err error) {
 	allocs = testing.AllocsPerRun(runs, func() {
 		for range extra {
-			planted = new([64]byte)
+			planted.Store(new([64]byte))
 		}
 		if fault := w.Do(); fault != nil {
 			err = fault

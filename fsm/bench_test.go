@@ -15,17 +15,17 @@ var taken = []struct {
 	state  volume.State
 	allocs int
 }{
-	{volume.VerbCreate, volume.StatePending, 16},
-	{volume.VerbDelete, volume.StateAvailable, 12},
-	{volume.VerbAttach, volume.StateAvailable, 12},
-	{volume.VerbDetach, volume.StateAttached, 12},
-	{volume.VerbResize, volume.StateAvailable, 12},
-	{volume.VerbNodeGone, volume.StateAttached, 13},
-	{volume.VerbSnapshot, volume.StateAvailable, 14},
-	{volume.VerbDeleteSnapshot, volume.StateAvailable, 13},
-	{volume.VerbRestore, volume.StateAvailable, 13},
-	{volume.VerbFlatten, volume.StateAvailable, 12},
-	{volume.VerbUnmanage, volume.StateAvailable, 13},
+	{volume.VerbCreate, volume.StatePending, 14},
+	{volume.VerbDelete, volume.StateAvailable, 10},
+	{volume.VerbAttach, volume.StateAvailable, 10},
+	{volume.VerbDetach, volume.StateAttached, 10},
+	{volume.VerbResize, volume.StateAvailable, 10},
+	{volume.VerbNodeGone, volume.StateAttached, 11},
+	{volume.VerbSnapshot, volume.StateAvailable, 12},
+	{volume.VerbDeleteSnapshot, volume.StateAvailable, 11},
+	{volume.VerbRestore, volume.StateAvailable, 11},
+	{volume.VerbFlatten, volume.StateAvailable, 10},
+	{volume.VerbUnmanage, volume.StateAvailable, 11},
 	{volume.VerbReconcile, volume.StateAvailable, 0},
 	{volume.VerbAdopt, volume.StatePending, 0},
 }
@@ -70,12 +70,12 @@ func ends(t testing.TB) []alloctest.Work {
 		return alloctest.Work{Name: "end=" + name, Allocs: allocs, Do: func() error { _, err := decide(); return err }}
 	}
 	return []alloctest.Work{
-		of("ready", 11, func() (fsm.Decision, error) { return fsm.Succeed(creating, nil, epoch) }),
-		of("attached", 16, func() (fsm.Decision, error) { return fsm.Succeed(attaching, on("n1"), epoch) }),
-		of("error", 11, func() (fsm.Decision, error) { return fsm.Fail(creating, errBusy, policy, epoch) }),
-		of("retry", 9, func() (fsm.Decision, error) { return fsm.Retry(failed, epoch) }),
-		of("fail", 11, func() (fsm.Decision, error) { return fsm.GiveUp(failed, epoch) }),
-		of("rejected", 20, func() (fsm.Decision, error) { return fsm.Reject(record, refused, why, epoch), nil }),
+		of("ready", 9, func() (fsm.Decision, error) { return fsm.Succeed(creating, nil, epoch) }),
+		of("attached", 13, func() (fsm.Decision, error) { return fsm.Succeed(attaching, on("n1"), epoch) }),
+		of("error", 9, func() (fsm.Decision, error) { return fsm.Fail(creating, errBusy, policy, epoch) }),
+		of("retry", 7, func() (fsm.Decision, error) { return fsm.Retry(failed, epoch) }),
+		of("fail", 9, func() (fsm.Decision, error) { return fsm.GiveUp(failed, epoch) }),
+		of("rejected", 16, func() (fsm.Decision, error) { return fsm.Reject(record, refused, why, epoch), nil }),
 	}
 }
 

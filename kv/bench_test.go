@@ -48,9 +48,9 @@ func lived(t testing.TB, answers int) volume.Record {
 func recordWorks(t testing.TB) []alloctest.Work {
 	var works []alloctest.Work
 	for _, of := range []struct{ answers, encode, decode int }{
-		{0, 27, 73},
-		{1, 22, 72},
-		{fsm.MaxOutcomes - 1, 22, 160},
+		{0, 27, 70},
+		{1, 22, 70},
+		{fsm.MaxOutcomes - 1, 22, 158},
 	} {
 		record := lived(t, of.answers)
 		data, err := kv.EncodeRecord(record)

@@ -65,7 +65,7 @@ func laneWorks(t testing.TB) []alloctest.Work {
 	ending.stopTaking()
 	there := &lane{tenure: serving, key: d.laneKey()}
 	return []alloctest.Work{
-		{Name: "do=decode", Allocs: 23, Do: func() error {
+		{Name: "do=decode", Allocs: 22, Do: func() error {
 			meta, err := msg.Metadata()
 			if err != nil {
 				return err

@@ -114,6 +114,7 @@ func TestDecode_HostilePayloads(t *testing.T) {
 		"twice behind a quote":   {volume.VerbNodeGone, `{"reason":"a\":\\","node":"n1","node":"n2"}`, volume.ErrInvalidPayload},
 		"twice by an escape":     {volume.VerbAttach, `{"node":"n1","\u006eode":"n2"}`, volume.ErrInvalidPayload},
 		"twice within a member":  {volume.VerbCreate, `{"size":1,"labels":{"a":"b","a":"c"}}`, volume.ErrInvalidPayload},
+		"twice, both objects":    {volume.VerbCreate, `{"size":1,"labels":{},"labels":{"a":"b"}}`, volume.ErrInvalidPayload},
 		"long size":              {volume.VerbCreate, `{"size":"` + long + `"}`, volume.ErrInvalidSize},
 		"size of 60,000 digits":  {volume.VerbCreate, `{"size":` + strings.Repeat("9", 60_000) + `}`, volume.ErrInvalidSize},
 		"long node":              {volume.VerbAttach, `{"node":"` + long + `"}`, volume.ErrInvalidArgument},

@@ -99,7 +99,7 @@ func parseObject(data []byte) (map[string]json.RawMessage, error) {
 	if err := json.Unmarshal(data, &object); err != nil {
 		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: %w", err)
 	}
-	if isFlat(data, len(object)) {
+	if namesOnce(data, object) {
 		return object, nil
 	}
 	tokens := json.NewDecoder(bytes.NewReader(data))
@@ -110,12 +110,32 @@ func parseObject(data []byte) (map[string]json.RawMessage, error) {
 	return object, nil
 }
 
-// isFlat reports whether a valid JSON object holds no object or array, and has as many
-// members as it has names, so that none is named twice. Most payloads are like this, and
-// [checkValue] allocates more than all the rest of their decoding.
-func isFlat(object []byte, names int) bool {
-	members, quoted := 0, false
-	for i := 1; i < len(object); i++ {
+// namesOnce reports whether a valid JSON object, with the given members, names none twice,
+// nor do the objects in it. It gives up, with false, on arrays and on what is nested deeper
+// than any good payload: that and what to say of it is for [checkValue], which allocates
+// more than all the rest of the decoding.
+func namesOnce(object []byte, members map[string]json.RawMessage) bool {
+	if countMembers(object) != len(members) {
+		return false
+	}
+	for _, value := range members {
+		switch value[0] {
+		case '[':
+			return false
+		case '{':
+			var inner map[string]json.RawMessage
+			if err := json.Unmarshal(value, &inner); err != nil || countMembers(value) != len(inner) || bytes.ContainsAny(value[1:], "{[") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// countMembers returns how many members a valid JSON object has, whatever their names.
+func countMembers(object []byte) int {
+	members, depth, quoted := 0, 0, false
+	for i := 0; i < len(object); i++ {
 		switch char := object[i]; {
 		case quoted && char == '\\':
 			i++ // what is escaped may be a quote
@@ -123,12 +143,14 @@ func isFlat(object []byte, names int) bool {
 			quoted = !quoted
 		case quoted:
 		case char == '{' || char == '[':
-			return false
-		case char == ':':
+			depth++
+		case char == '}' || char == ']':
+			depth--
+		case char == ':' && depth == 1:
 			members++
 		}
 	}
-	return members == names
+	return members
 }
 
 // checkValue reads the next value and returns a [volume.ErrInvalidPayload] if it is

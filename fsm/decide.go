@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jetvol/jetvol/volume"
@@ -248,7 +249,7 @@ func fire(record volume.Record, event volume.Event, to volume.State, now time.Ti
 	next.Generation = record.Generation + 1
 	next.UpdatedAt = now
 	t := volume.Transition{
-		ID:              fmt.Sprintf("%s/%d", record.Key, next.Generation),
+		ID:              record.Key.String() + "/" + strconv.FormatUint(next.Generation, 10),
 		Key:             record.Key,
 		VolumeID:        next.ID,
 		Event:           event,
@@ -271,7 +272,7 @@ func fire(record volume.Record, event volume.Event, to volume.State, now time.Ti
 		TraceParent:     record.Op.TraceParent,
 		Spec:            next.Spec,
 	}
-	next.Outbox = append(slices.Clone(record.Outbox), t)
+	next.Outbox = append(slices.Clip(record.Outbox), t) // clipped, so that it is a list of its own
 	return Decision{Record: next, Transition: &next.Outbox[len(next.Outbox)-1]}
 }
 
@@ -290,7 +291,7 @@ func (d Decision) answer(outcome volume.Outcome) Decision {
 	if op := d.Record.Op; op != nil && op.CommandID == outcome.CommandID { // another's operation goes on
 		d.Record.Op = nil
 	}
-	d.Record.Outcomes = append(slices.Clone(d.Record.Outcomes), outcome)
+	d.Record.Outcomes = append(slices.Clip(d.Record.Outcomes), outcome)
 	d.Outcome = &outcome
 	if d.Transition != nil {
 		d.Transition.Final = true
@@ -377,8 +378,8 @@ func Reject(record volume.Record, command volume.Command, why error, now time.Ti
 	next.CommandSequence = command.Sequence
 	next.UpdatedAt = now
 	failure := volume.NewFailure(why)
-	next.Outbox = append(slices.Clone(record.Outbox), volume.Transition{
-		ID:              fmt.Sprintf("%s/rejected/%s", record.Key, command.ID),
+	next.Outbox = append(slices.Clip(record.Outbox), volume.Transition{
+		ID:              record.Key.String() + "/rejected/" + string(command.ID),
 		Key:             record.Key,
 		VolumeID:        record.ID,
 		Event:           volume.EventRejected,

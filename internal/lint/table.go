@@ -106,6 +106,8 @@ var table = map[string]rule{
 	"internal/lint":      {layer: program, only: none, outside: none},
 
 	"internal/reconciletest": {layer: storage, forTests: true},
+
+	"internal/alloctest": {layer: vocabulary, only: none, outside: none, forTests: true},
 }
 
 // reserved modules may be imported by the listed packages only; tests may import those

@@ -23,14 +23,14 @@ by a lost record or brought by another jetvol. Each is a command ` + "`adopt`" +
 
 --all takes the orphans that workers have found (jetvol drift list --kind orphan), or with
 --config or --dir those that are found there now. With --dry-run the workers are only asked
-whether they would.`
+whether they would; so they are for --all without --yes, with exit code 6.`
 
 type adoptFlags struct {
 	nodeScope
 	backendSource
+	consent
 	backend string
 	all     bool
-	dryRun  bool
 	actor   string
 	asJSON  bool
 	wait    time.Duration
@@ -43,7 +43,7 @@ func (a *app) adoptCommand() *cobra.Command {
 		Short: "Take volumes that only a backend has into records",
 		Long:  adoptLong,
 		Example: `  jetvol adopt db-07 db-08 --backend ceph-ssd --dry-run
-  jetvol adopt --all --backend ceph-ssd`,
+  jetvol adopt --all --backend ceph-ssd --yes`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, args []string) error { return a.adopt(c, &f, args) },
 	}
@@ -53,7 +53,7 @@ func (a *app) adoptCommand() *cobra.Command {
 	flags.StringVar(&f.backend, "backend", "", "backend that has the volumes")
 	required(command, "backend")
 	flags.BoolVar(&f.all, "all", false, "all orphans of the backend")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only ask whether they would be taken")
+	f.registerAsking(command, "--all")
 	flags.StringVar(&f.actor, "actor", "", "who asks, for the events (default user@host)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one reply as JSON per line")
 	flags.DurationVar(&f.wait, "wait", defaultWait, "how long to wait for all commands; 0 is for ever")
@@ -154,7 +154,7 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 	}
 	for _, request := range wanted {
 		request.Actor = actor
-		reply, err := adoptOne(ctx, client, request, f.dryRun)
+		reply, err := adoptOne(ctx, client, request, f.shows(f.all))
 		if reply.Outcome == "" {
 			return errors.Join(table.Flush(), err)
 		}
@@ -171,10 +171,16 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 			return err
 		}
 	}
-	if err := table.Flush(); err != nil || refused == 0 {
+	if err := table.Flush(); err != nil {
 		return err
 	}
-	return fmt.Errorf("%d of %d volumes not adopted: %w", refused, len(wanted), volume.FailedPrecondition)
+	switch {
+	case refused > 0:
+		return fmt.Errorf("%d of %d volumes not adopted: %w", refused, len(wanted), volume.FailedPrecondition)
+	case f.shows(f.all) && len(wanted) > 0:
+		return f.shown("adopts these volumes")
+	}
+	return nil
 }
 
 // adoptOne asks first, so that a refusal leaves no event.

@@ -88,10 +88,12 @@ func verbSpecs() []verbSpec {
 		{
 			volume.VerbAdopt, "adopt NAME", "Make a record of a volume that only a backend has",
 			`  jetvol volume adopt db-01
-  jetvol volume adopt db-01 --backend ceph-ssd --volume-id default.db-01.1 --dry-run`,
+  jetvol volume adopt db-01 --backend ceph-ssd --volume-id default.db-01.1 --dry-run
+  jetvol volume adopt web-01 --backend ceph-ssd --image web-disk`,
 			func(c *cobra.Command, args *volume.Args) {
 				c.Flags().StringVar(&args.Backend, "backend", "", "backend that has the volume (default the worker's)")
 				c.Flags().StringVar((*string)(&args.ID), "volume-id", "", "refuse an object of another id")
+				c.Flags().StringVar((*string)(&args.Image), "image", "", "what the backend has as, and jetvol never made, that is to become the volume")
 			},
 			aVolume,
 		},
@@ -195,6 +197,9 @@ func commandLine(program string, request commands.Request) string {
 	}
 	if request.Args.Node != "" {
 		line += " --node " + string(request.Args.Node)
+	}
+	if request.Args.Image != "" {
+		line += " --image " + string(request.Args.Image)
 	}
 	if request.Args.Name != "" {
 		line += " --as " + string(request.Args.Name)

@@ -36,7 +36,7 @@ var shapes = map[volume.Verb]shape{
 	volume.VerbRestore:        {required: []string{"snapshot"}},
 	volume.VerbFlatten:        {},
 
-	volume.VerbAdopt:    {optional: []string{"backend", "id"}},
+	volume.VerbAdopt:    {optional: []string{"backend", "id", "image"}},
 	volume.VerbUnmanage: {optional: []string{"name"}},
 }
 
@@ -67,6 +67,7 @@ var setters = map[string]func(*volume.Command, json.RawMessage) error{
 	"id":            setID,
 	"believe":       setBelieve,
 	"name":          setName,
+	"image":         setImage,
 	"if_state":      setIfState,
 	"if_generation": setIfGeneration,
 	"deadline":      setDeadline,
@@ -236,6 +237,13 @@ func setName(draft *volume.Command, raw json.RawMessage) (err error) {
 		return err
 	}
 	return draft.Args.Name.Validate()
+}
+
+func setImage(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Image, err = text[volume.Image](raw); err != nil {
+		return err
+	}
+	return draft.Args.Image.Validate()
 }
 
 func setIfState(draft *volume.Command, raw json.RawMessage) (err error) {

@@ -33,6 +33,7 @@ const (
 	ActionFlatten        Action = "flatten"
 
 	ActionRelease Action = "release" // give the object its foreign name
+	ActionImport  Action = "import"  // take in what has one
 
 	ActionObserve Action = "observe" // ask what it has; changes nothing
 )
@@ -58,12 +59,8 @@ func (d Decision) Stores() bool {
 
 // verbEvents says which event a verb fires, by the record where that depends on it.
 var verbEvents = map[volume.Verb]func(volume.Record, volume.Args) volume.Event{
-	volume.VerbCreate: func(r volume.Record, _ volume.Args) volume.Event {
-		if r.State == volume.StateDeleted {
-			return volume.EventRecreate
-		}
-		return volume.EventCreate
-	},
+	volume.VerbCreate: creation,
+	volume.VerbAdopt:  creation, // of an image
 	volume.VerbDelete: func(r volume.Record, _ volume.Args) volume.Event {
 		if r.State == volume.StatePending || r.State == volume.StateError {
 			return volume.EventDiscard
@@ -87,6 +84,13 @@ var verbEvents = map[volume.Verb]func(volume.Record, volume.Args) volume.Event{
 	volume.VerbUnmanage: always(volume.EventDelete),
 }
 
+func creation(r volume.Record, _ volume.Args) volume.Event {
+	if r.State == volume.StateDeleted {
+		return volume.EventRecreate
+	}
+	return volume.EventCreate
+}
+
 func always(event volume.Event) func(volume.Record, volume.Args) volume.Event {
 	return func(volume.Record, volume.Args) volume.Event { return event }
 }
@@ -105,6 +109,7 @@ var verbActions = map[volume.Verb]Action{
 	volume.VerbFlatten:        ActionFlatten,
 
 	volume.VerbUnmanage: ActionRelease,
+	volume.VerbAdopt:    ActionImport,
 }
 
 // Decide takes up a command. The record of a volume that does not exist has no ID; its
@@ -112,8 +117,8 @@ var verbActions = map[volume.Verb]Action{
 // of the last transition the name ever had, from which generations go on.
 //
 // The decision's record is in progress and its action is to be carried out, except:
-//   - a reconcile and an adopt change nothing yet: their action is [ActionObserve], then
-//     [Reconcile] or [Adopt];
+//   - a reconcile, and an adopt of no image, change nothing yet: their action is
+//     [ActionObserve], then [Reconcile] or [Adopt];
 //   - a cancel is answered from the outcome of its target, which must have ended;
 //   - with validate_only there is an outcome and nothing to store.
 //
@@ -131,7 +136,9 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 		}
 		return Decision{Record: record, Action: ActionObserve}, nil
 	case volume.VerbAdopt: // also if it is only to be validated
-		return Decision{Record: record, Action: ActionObserve}, nil
+		if !command.TakesImage() {
+			return Decision{Record: record, Action: ActionObserve}, nil
+		}
 	}
 	eventFor, known := verbEvents[command.Verb]
 	if !known {
@@ -156,8 +163,9 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 // [*RejectedError]. [Decide] begins with it.
 func Admit(record volume.Record, command volume.Command, now time.Time) error {
 	creates := command.Verb == volume.VerbCreate || command.Verb == volume.VerbAdopt
-	// A pending volume may be created, and be reconciled with what the backend has.
-	inLife := record.Exists() && (record.State != volume.StatePending || command.Verb == volume.VerbAdopt)
+	// A pending volume may be created, or made of an image, and be reconciled with what the
+	// backend has.
+	inLife := record.Exists() && (record.State != volume.StatePending || command.Verb == volume.VerbAdopt && !command.TakesImage())
 	switch {
 	case creates && inLife:
 		return refuse(record, command, volume.ErrVolumeExists, "it exists with id %s", record.ID)
@@ -181,6 +189,8 @@ func checkArguments(record volume.Record, command volume.Command) error {
 	switch command.Verb {
 	case volume.VerbCreate:
 		return checkCreate(record, command)
+	case volume.VerbAdopt:
+		return checkImage(record, command)
 	case volume.VerbResize:
 		if err := command.Args.Size.ValidateSize(); err != nil {
 			return refuse(record, command, volume.ErrInvalidSize, "%v", err)
@@ -228,6 +238,11 @@ func begin(record volume.Record, command volume.Command, event volume.Event, to 
 			Source: command.Args.Source, ReadOnly: command.Args.ReadOnly,
 		}
 		next.CreatedAt = now
+	case volume.VerbAdopt:
+		next.ID = volume.NewID(record.Key, record.Generation+1)
+		next.Spec = volume.Spec{Size: command.Plan.Size, Backend: command.Backend}
+		next.CreatedAt = now
+		next.Op.Image = command.Args.Image
 	case volume.VerbNodeGone:
 		next.Op.Eviction = &volume.Eviction{Node: command.Args.Node, Reason: command.Args.Reason}
 	case volume.VerbSnapshot:
@@ -328,7 +343,7 @@ func invalidTransition(record volume.Record, command volume.Command, err error) 
 func valid(record volume.Record, command volume.Command) Decision {
 	return Decision{Record: record, Outcome: &volume.Outcome{
 		CommandID: command.ID, Digest: command.Digest(), Verb: command.Verb, Result: volume.Valid,
-		State: record.State, Generation: record.Generation, VolumeID: record.ID,
+		State: record.State, Generation: record.Generation, VolumeID: record.ID, Plan: command.Plan,
 	}}
 }
 

@@ -31,6 +31,8 @@ type Options struct {
 	OutcomeRetention time.Duration
 	// Update changes existing streams to the wanted settings where the server allows it.
 	Update bool
+	// DryRun changes nothing: the report tells what would be made and changed.
+	DryRun bool
 	// Patience is how long to wait for a cluster that has no leader or has not met all its
 	// servers, at each stream. 0 means [DefaultPatience].
 	Patience time.Duration
@@ -132,6 +134,10 @@ func Apply(ctx context.Context, js jetstream.JetStream, o Options) (Report, erro
 
 func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstream.StreamConfig, report *Report) error {
 	existing, err := existingConfig(ctx, js, wanted.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && o.DryRun {
+		report.Created = append(report.Created, wanted.Name)
+		return nil
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = js.CreateStream(ctx, wanted)
 		if err == nil {
@@ -158,8 +164,10 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 			return err
 		}
 		wanted.Metadata = existing.Metadata
-		if _, err := js.UpdateStream(ctx, wanted); err != nil {
-			return fmt.Errorf("update: %w", err)
+		if !o.DryRun {
+			if _, err := js.UpdateStream(ctx, wanted); err != nil {
+				return fmt.Errorf("update: %w", err)
+			}
 		}
 		report.Updated = append(report.Updated, wanted.Name)
 		return nil

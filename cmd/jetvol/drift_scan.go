@@ -96,6 +96,9 @@ func (a *app) driftScan(c *cobra.Command, f *driftScanFlags) (err error) {
 	if f.rate <= 0 {
 		return usagef("rate %g: want more than 0", f.rate)
 	}
+	if f.file == "" && f.dir == "" {
+		fmt.Fprintln(a.stderr, "only the records are read: --config or --dir says where the backends are")
+	}
 	opened, err := f.open(c.Context())
 	if err != nil {
 		return err

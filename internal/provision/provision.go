@@ -52,10 +52,17 @@ type Difference struct {
 
 // String returns `stream VOLUME_EVENTS: deny_purge is false, wanted true`.
 func (d Difference) String() string {
-	return fmt.Sprintf("stream %s: %s is %v, wanted %v", d.Stream, d.Field, text(d.Existing), text(d.Wanted))
+	return fmt.Sprintf("stream %s: %s is %v, wanted %v", d.Stream, d.Field, d.Text(d.Existing), d.Text(d.Wanted))
 }
 
-func text(v any) string {
+// durations are the settings that the server keeps in nanoseconds.
+var durations = map[string]bool{"max_age": true, "duplicate_window": true, "subject_delete_marker_ttl": true}
+
+// Text returns a value of the setting as JSON, or as a duration like 2m0s.
+func (d Difference) Text(v any) string {
+	if number, is := v.(float64); is && durations[d.Field] {
+		return time.Duration(number).String()
+	}
 	encoded, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)

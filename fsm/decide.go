@@ -163,11 +163,8 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 // [*RejectedError]. [Decide] begins with it.
 func Admit(record volume.Record, command volume.Command, now time.Time) error {
 	creates := command.Verb == volume.VerbCreate || command.Verb == volume.VerbAdopt
-	// A pending volume may be created, or made of an image, and be reconciled with what the
-	// backend has.
-	inLife := record.Exists() && (record.State != volume.StatePending || command.Verb == volume.VerbAdopt && !command.TakesImage())
 	switch {
-	case creates && inLife:
+	case creates && inLife(record, command):
 		return refuse(record, command, volume.ErrVolumeExists, "it exists with id %s", record.ID)
 	case !creates && command.Verb != volume.VerbCancel && !record.Exists():
 		return refuse(record, command, volume.ErrVolumeNotFound, "no such volume")
@@ -179,6 +176,13 @@ func Admit(record volume.Record, command volume.Command, now time.Time) error {
 		return refuse(record, command, volume.ErrPreconditionFailed, "if_generation %d does not hold, it is %d", *command.IfGeneration, record.Generation)
 	}
 	return nil
+}
+
+// inLife reports whether the volume lives for a command that makes one. A pending one may be
+// created, or made of an image, and be reconciled with what the backend has.
+func inLife(record volume.Record, command volume.Command) bool {
+	looks := command.Verb == volume.VerbAdopt && !command.TakesImage()
+	return record.Exists() && (record.State != volume.StatePending || looks)
 }
 
 // checkArguments refuses what the state allows but this volume does not.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jetvol/jetvol/backends"
+	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -55,6 +56,14 @@ func (e *execution) lookError(ctx context.Context, err error) error {
 		return backendError(err)
 	}
 	return nil
+}
+
+// cross takes a volume over the border of what jetvol looks after, in or out.
+func (e *execution) cross(ctx context.Context, backend *backends.Backend, action fsm.Action) error {
+	if action == fsm.ActionImport {
+		return e.takeIn(ctx, backend)
+	}
+	return e.release(ctx, backend)
 }
 
 // takeIn makes the image the volume. It may have grown since it was looked at: the record

@@ -129,12 +129,17 @@ var (
 // imports reports whether the command takes in an image that jetvol never made.
 func imports(c verify.Command) bool { return c.Verb == volume.VerbAdopt && c.Args.Image != "" }
 
+// livesFor reports whether the volume lives for a command that makes one.
+func (m model) livesFor(c verify.Command) bool {
+	looks := c.Verb == volume.VerbAdopt && !imports(c)
+	return m.exists() && (looks || m.state != volume.StatePending)
+}
+
 // admission returns why a command is refused without a look at its verb's own rules.
 func (m model) admission(c verify.Command) volume.Code {
-	adopts := c.Verb == volume.VerbAdopt && !imports(c)
-	makes := adopts || imports(c) || c.Verb == volume.VerbCreate
+	makes := c.Verb == volume.VerbAdopt || c.Verb == volume.VerbCreate
 	switch {
-	case makes && m.exists() && (adopts || m.state != volume.StatePending):
+	case makes && m.livesFor(c):
 		return volume.ErrVolumeExists
 	case !makes && c.Verb != volume.VerbCancel && !m.exists():
 		return volume.ErrVolumeNotFound

@@ -13,15 +13,11 @@ import (
 func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model, bool) {
 	from := m.state
 	m.state = to
-	switch c.Verb {
-	case volume.VerbReconcile:
+	switch {
+	case c.Verb == volume.VerbReconcile:
 		return m.reconciled(c, from, steps)
-	case volume.VerbAdopt:
-		if imports(c) {
-			break
-		}
-		m.held = holders{unknown: to == volume.StateAttached}
-		return m, steps == 1 && slices.Contains(inUse, to)
+	case c.Verb == volume.VerbAdopt && !imports(c):
+		return m.adopted(to, steps)
 	}
 	if steps < 2 || steps%2 != 0 && !slices.Contains(long, c.Verb) {
 		return m, false
@@ -52,6 +48,12 @@ func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model
 	default:
 		return m.chained(c, from)
 	}
+}
+
+// adopted returns the volume after what the backend had of it got a record: one transition.
+func (m model) adopted(to volume.State, steps uint64) (model, bool) {
+	m.held = holders{unknown: to == volume.StateAttached}
+	return m, steps == 1 && slices.Contains(inUse, to)
 }
 
 // detached returns the volume after its node has gone, from which it is available or still

@@ -59,6 +59,11 @@ var sabotages = map[string]edit{
 		"	if err := backend.DeleteSnapshot(ctx, ref, name); err != nil {\n		return err\n	}\n	if _, err",
 		"	if listed, _ := backend.ListSnapshots(ctx, ref); len(listed) > 0 {\n		return nil\n	}\n	if _, err",
 	},
+	"import-not-repeatable": {
+		"backends/local/import.go",
+		"	return found.Size, d.dir.sync()\n",
+		"	return 0, backends.Errorf(volume.AlreadyExists, \"it is here\")\n",
+	},
 	"no-reset": {
 		"worker/partition.go",
 		"	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {",

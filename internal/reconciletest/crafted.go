@@ -106,15 +106,16 @@ func (c *crafted) fail(class volume.Class) {
 func (c *crafted) giveUp() { c.decide(fsm.GiveUp) }
 
 // How a record gets into the states of the table.
-func isCreating(c *crafted) { c.begin(volume.VerbCreate, volume.Args{Size: volume.MiB}) }
-func isImporting(c *crafted) {
-	c.begin(volume.VerbAdopt, volume.Args{Image: volume.ReleasedImage(volume.NewID(c.record.Key, 99))})
-}
+func isCreating(c *crafted)  { c.begin(volume.VerbCreate, volume.Args{Size: volume.MiB}) }
 func isAvailable(c *crafted) { isCreating(c); c.succeed() }
 func isAttached(c *crafted)  { isAttaching(c); c.succeed() }
 func isDetaching(c *crafted) { isAttached(c); c.begin(volume.VerbDetach, volume.Args{}) }
 func isDeleting(c *crafted)  { isAvailable(c); c.begin(volume.VerbDelete, volume.Args{}) }
 func isError(c *crafted)     { isDetaching(c); c.fail(volume.Internal); c.giveUp() }
+
+func isImporting(c *crafted) {
+	c.begin(volume.VerbAdopt, volume.Args{Image: volume.ReleasedImage(volume.NewID(c.record.Key, 99))})
+}
 
 func isAttaching(c *crafted) {
 	isAvailable(c)

@@ -23,7 +23,7 @@ by a lost record or brought by another jetvol. Each is a command ` + "`adopt`" +
 
 --all takes the orphans that workers have found (jetvol drift list --kind orphan), or with
 --config or --dir those that are found there now. With --dry-run the workers are only asked
-whether they would.
+whether they would; so they are for --all without --yes, with exit code 6.
 
 --image takes in what jetvol never made, or has let go of: the backend renames and marks the
 image and keeps its data. Not before the image was looked at, and the project's quota has a
@@ -32,10 +32,10 @@ place for it, is anything changed; --dry-run tells what would be.`
 type adoptFlags struct {
 	nodeScope
 	backendSource
+	consent
 	backend string
 	image   string
 	all     bool
-	dryRun  bool
 	actor   string
 	asJSON  bool
 	wait    time.Duration
@@ -48,7 +48,7 @@ func (a *app) adoptCommand() *cobra.Command {
 		Short: "Take volumes that only a backend has into records, or an image as a volume",
 		Long:  adoptLong,
 		Example: `  jetvol adopt db-07 db-08 --backend ceph-ssd --dry-run
-  jetvol adopt --all --backend ceph-ssd
+  jetvol adopt --all --backend ceph-ssd --yes
   jetvol adopt web-01 --image web-disk --backend ceph-ssd --dry-run`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, args []string) error { return a.adopt(c, &f, args) },
@@ -59,7 +59,7 @@ func (a *app) adoptCommand() *cobra.Command {
 	flags.StringVar(&f.backend, "backend", "", "backend that has the volumes (default with --image the worker's)")
 	flags.StringVar(&f.image, "image", "", "what the backend has as that is to become the volume")
 	flags.BoolVar(&f.all, "all", false, "all orphans of the backend")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only ask whether they would be taken")
+	f.registerAsking(command, "--all")
 	flags.StringVar(&f.actor, "actor", "", "who asks, for the events (default user@host)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one reply as JSON per line")
 	flags.DurationVar(&f.wait, "wait", defaultWait, "how long to wait for all commands; 0 is for ever")
@@ -179,7 +179,7 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 	refused := 0
 	for _, request := range wanted {
 		request.Actor = cmp.Or(f.actor, defaultActor())
-		reply, err := adoptOne(ctx, client, request, f.dryRun)
+		reply, err := adoptOne(ctx, client, request, f.shows(f.all))
 		if reply.Outcome == "" {
 			return errors.Join(table.Flush(), err)
 		}
@@ -196,10 +196,16 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 			return err
 		}
 	}
-	if err := table.Flush(); err != nil || refused == 0 {
+	if err := table.Flush(); err != nil {
 		return err
 	}
-	return fmt.Errorf("%d of %d volumes not adopted: %w", refused, len(wanted), volume.FailedPrecondition)
+	switch {
+	case refused > 0:
+		return fmt.Errorf("%d of %d volumes not adopted: %w", refused, len(wanted), volume.FailedPrecondition)
+	case f.shows(f.all) && len(wanted) > 0:
+		return f.shown("adopts these volumes")
+	}
+	return nil
 }
 
 // adoptOne asks first, so that a refusal leaves no event.

@@ -70,7 +70,7 @@ func awaitListed(t *testing.T, names ...string) {
 			}
 		}
 	}
-	jetvol(t, "drift", "list").want(t, exitSucceeded, names...)
+	jetvol(t, "drift", "list").want(t, exitFailed, names...)
 }
 
 // What is printed of a plan is pasted into a shell: each argument has to come back out of it.

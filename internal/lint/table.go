@@ -70,7 +70,7 @@ var table = map[string]rule{
 	"quotas": {layer: engine, peers: []string{"worker/ownership"}, tests: []string{"internal/provision", "worker", "backends/null"}},
 
 	"drift":   {layer: systems, tests: []string{"internal/provision"}},
-	"doctor":  {layer: systems},
+	"doctor":  {layer: systems, peers: []string{"drift"}},
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},
 	"rollout": {layer: systems, tests: []string{"internal/provision"}},

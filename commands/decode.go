@@ -57,16 +57,21 @@ func Decode(msg Incoming) (Envelope, error) {
 }
 
 func readID(envelope *Envelope, msg Incoming) error {
-	envelope.ID = volume.DerivedCommandID(msg.Sequence, msg.StoredAt.UnixNano())
 	id := volume.CommandID(msg.Header.Get(HeaderID))
 	if id == "" {
+		envelope.ID = derivedID(msg)
 		return nil
 	}
 	if err := id.Validate(); err != nil {
+		envelope.ID = derivedID(msg)
 		return err
 	}
 	envelope.ID = id
 	return nil
+}
+
+func derivedID(msg Incoming) volume.CommandID {
+	return volume.DerivedCommandID(msg.Sequence, msg.StoredAt.UnixNano())
 }
 
 func readReply(envelope *Envelope, msg Incoming) error {

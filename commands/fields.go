@@ -47,6 +47,15 @@ func fieldsOf(verb volume.Verb) []string {
 	return slices.Concat(shapes[verb].required, shapes[verb].either, shapes[verb].optional, commonFields)
 }
 
+// fields are the same of every verb.
+var fields = func() map[volume.Verb][]string {
+	all := make(map[volume.Verb][]string, len(shapes))
+	for verb := range shapes {
+		all[verb] = fieldsOf(verb)
+	}
+	return all
+}()
+
 // setters reads each field into a command.
 var setters = map[string]func(*volume.Command, json.RawMessage) error{
 	"size":          setSize,

@@ -53,6 +53,7 @@ func NewPublisher(ctx context.Context, js jetstream.JetStream) (*Publisher, erro
 type Pending struct {
 	publisher  *Publisher
 	transition volume.Transition
+	encoded    []byte // the transition; nil if it was not encoded yet
 	after      uint64
 	future     jetstream.PubAckFuture
 	sequence   uint64
@@ -62,7 +63,12 @@ type Pending struct {
 // Start publishes t without waiting. The event belongs directly behind the volume's
 // event with stream sequence after; 0 if the volume has none yet.
 func (p *Publisher) Start(t volume.Transition, after uint64) (*Pending, error) {
-	pending := &Pending{publisher: p, transition: t, after: after}
+	return p.StartEncoded(t, nil, after)
+}
+
+// StartEncoded is [Publisher.Start] with the transition as [ChainEncoded] has encoded it.
+func (p *Publisher) StartEncoded(t volume.Transition, encoded []byte, after uint64) (*Pending, error) {
+	pending := &Pending{publisher: p, transition: t, encoded: encoded, after: after}
 	return pending, pending.send()
 }
 
@@ -73,7 +79,7 @@ func (p *Publisher) Published(sequence uint64) *Pending {
 }
 
 func (d *Pending) send() error {
-	data, err := Encode(d.transition)
+	data, err := d.encode()
 	if err != nil {
 		return err
 	}
@@ -93,6 +99,13 @@ func (d *Pending) send() error {
 	return nil
 }
 
+func (d *Pending) encode() ([]byte, error) {
+	if d.encoded == nil {
+		return Encode(d.transition)
+	}
+	return encodeAround(&d.transition, d.encoded)
+}
+
 // Done reports the event's stream sequence if it is known without waiting.
 func (d *Pending) Done() (sequence uint64, ok bool) {
 	if d.known || d.future == nil {
@@ -104,6 +117,7 @@ func (d *Pending) Done() (sequence uint64, ok bool) {
 		// gofail: var eventFoundStored string
 		// killAt(eventFoundStored, stepOf(&d.transition), d.transition.CommandID)
 
+		d.forget()
 		return d.sequence, true
 	default:
 		return 0, false
@@ -135,6 +149,7 @@ func (d *Pending) answer(ctx context.Context) error {
 			// gofail: var eventStored string
 			// killAt(eventStored, stepOf(&d.transition), d.transition.CommandID)
 
+			d.forget()
 			return nil
 		case err := <-future.Err():
 			if !refused(err) && pause(ctx) != nil {
@@ -146,6 +161,13 @@ func (d *Pending) answer(ctx context.Context) error {
 		}
 	}
 	return d.lookUp(ctx)
+}
+
+// forget lets go of all but the sequence: who remembers many volumes remembers the pending of
+// each, and nats.go's future holds the message too.
+func (d *Pending) forget() {
+	d.publisher, d.future, d.encoded = nil, nil, nil
+	d.transition = volume.Transition{}
 }
 
 // lookUp finds out what stands behind `after`, and publishes again if nothing does.
@@ -160,6 +182,7 @@ func (d *Pending) lookUp(ctx context.Context) error {
 		return fmt.Errorf("publish event %s after sequence %d: found %s: %w", d.transition.ID, d.after, found.Data.ID, ErrConflict)
 	}
 	d.sequence, d.known = found.Sequence, true
+	d.forget()
 	return nil
 }
 

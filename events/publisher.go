@@ -52,8 +52,8 @@ func NewPublisher(ctx context.Context, js jetstream.JetStream) (*Publisher, erro
 // Pending is an event on its way to the stream. It is for one goroutine.
 type Pending struct {
 	publisher  *Publisher
-	transition volume.Transition
-	encoded    []byte // the transition; nil if it was not encoded yet
+	transition *volume.Transition // nil once it is known to be stored
+	encoded    []byte             // the transition; nil if it was not encoded yet
 	after      uint64
 	future     jetstream.PubAckFuture
 	sequence   uint64
@@ -68,7 +68,7 @@ func (p *Publisher) Start(t volume.Transition, after uint64) (*Pending, error) {
 
 // StartEncoded is [Publisher.Start] with the transition as [ChainEncoded] has encoded it.
 func (p *Publisher) StartEncoded(t volume.Transition, encoded []byte, after uint64) (*Pending, error) {
-	pending := &Pending{publisher: p, transition: t, encoded: encoded, after: after}
+	pending := &Pending{publisher: p, transition: &t, encoded: encoded, after: after}
 	return pending, pending.send()
 }
 
@@ -101,9 +101,9 @@ func (d *Pending) send() error {
 
 func (d *Pending) encode() ([]byte, error) {
 	if d.encoded == nil {
-		return Encode(d.transition)
+		return Encode(*d.transition)
 	}
-	return encodeAround(&d.transition, d.encoded)
+	return encodeAround(d.transition, d.encoded)
 }
 
 // Done reports the event's stream sequence if it is known without waiting.
@@ -115,7 +115,7 @@ func (d *Pending) Done() (sequence uint64, ok bool) {
 	case ack := <-d.future.Ok():
 		d.sequence, d.known = ack.Sequence, true
 		// gofail: var eventFoundStored string
-		// killAt(eventFoundStored, stepOf(&d.transition), d.transition.CommandID)
+		// killAt(eventFoundStored, stepOf(d.transition), d.transition.CommandID)
 
 		d.forget()
 		return d.sequence, true
@@ -147,7 +147,7 @@ func (d *Pending) answer(ctx context.Context) error {
 		case ack := <-future.Ok():
 			d.sequence, d.known = ack.Sequence, true
 			// gofail: var eventStored string
-			// killAt(eventStored, stepOf(&d.transition), d.transition.CommandID)
+			// killAt(eventStored, stepOf(d.transition), d.transition.CommandID)
 
 			d.forget()
 			return nil
@@ -166,8 +166,7 @@ func (d *Pending) answer(ctx context.Context) error {
 // forget lets go of all but the sequence: who remembers many volumes remembers the pending of
 // each, and nats.go's future holds the message too.
 func (d *Pending) forget() {
-	d.publisher, d.future, d.encoded = nil, nil, nil
-	d.transition = volume.Transition{}
+	d.publisher, d.transition, d.future, d.encoded = nil, nil, nil, nil
 }
 
 // lookUp finds out what stands behind `after`, and publishes again if nothing does.

@@ -175,13 +175,14 @@ func (d *Pending) lookUp(ctx context.Context) error {
 // does hold. One that can never hold, because `after` is not on the stream, is told.
 func (d *Pending) again(ctx context.Context) error {
 	last, ok, err := d.publisher.Last(ctx, d.transition.Key)
+	d.guard = d.after // that there was no event may have been a former leader's word
 	switch {
 	case err != nil:
 		return err
-	case !ok && d.guard > 0 && time.Since(d.started) < agedOutWait:
+	case !ok && d.after > 0 && time.Since(d.started) < agedOutWait:
 		d.guard = 0
 		return d.send()
-	case last.Sequence < d.guard:
+	case last.Sequence < d.after:
 		return fmt.Errorf("publish event %s after sequence %d: the volume's last event is at %d: %w",
 			d.transition.ID, d.after, last.Sequence, ErrConflict)
 	case pause(ctx) != nil:

@@ -64,6 +64,7 @@ func (a *app) benchCommand() *cobra.Command {
 	flags.IntVar(&o.Servers, "servers", 1, "to be started: 1, or 3 as a cluster with three replicas")
 	flags.IntVar(&o.Workers, "workers", bench.DefaultWorkers, "processes to be started")
 	flags.StringArrayVar(&o.WorkerFlags, "worker-flag", nil, "flag of `jetvol worker` in addition, such as --concurrency=64; may be repeated")
+	flags.IntVar(&o.Preload, "preload", 0, "volumes that are there before, of another project")
 	flags.IntVar(&o.Volumes, "volumes", 0, "of the workloads attach (default 1024) and many (default 20000)")
 	flags.IntSliceVar(&o.InFlight, "inflight", bench.DefaultInFlight(), "commands in flight; each number is measured")
 	flags.Float64Var(&o.Rate, "rate", 0, "commands a second, however long they take (default as many as go)")

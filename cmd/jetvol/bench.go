@@ -73,7 +73,7 @@ func (a *app) benchCommand() *cobra.Command {
 	flags.Uint64Var(&o.Seed, "seed", 1, "of random choices")
 	flags.StringVar(&f.json, "json", "", "write the report to this file, or to stdout for -")
 	flags.BoolVar(&f.progress, "progress", false, "tell on stderr how far it is, also if that is no terminal")
-	command.AddCommand(a.ceilingCommand())
+	command.AddCommand(a.ceilingCommand(), a.scaleCommand())
 	return command
 }
 
@@ -141,7 +141,7 @@ func (c *connection) given(flags *pflag.FlagSet) []string {
 	return given
 }
 
-func writeReport(path string, report bench.Report) (err error) {
+func writeReport(path string, report any) (err error) {
 	file, err := os.Create(path)
 	if err != nil {
 		return err

@@ -33,45 +33,50 @@ type run struct {
 	sampler sampler
 	// templates are what passed last for each verb. They are not changed but replaced.
 	templates map[volume.Verb]Template
-	bare    *bareClient
-	tripper *tripper
-	jetvol  side
-	ceiling side
+	bare      *bareClient
+	tripper   *tripper
+	jetvol    side
+	ceiling   side
 }
 
 // Run measures. It returns [volume.ErrInvalidArgument] for options that make no sense, and
 // an error if a command fails, or if what the server has in the end is not what the
 // commands must have left. The directory is then kept, and the error names it.
-func Run(ctx context.Context, o Options) (_ Report, err error) {
+func Run(ctx context.Context, o Options) (report Report, err error) {
 	if err := o.Validate(); err != nil {
 		return Report{}, err
 	}
 	o = o.withDefaults()
-	place, err := trial.NewPlace(o.Dir, "jetvol-bench-")
-	if err != nil {
-		return Report{}, volume.Errorf(volume.ErrInvalidArgument, "dir: %w", err)
-	}
-	defer func() {
-		if err == nil {
-			err = place.Remove()
-		} else {
-			err = fmt.Errorf("%w (directory %s is kept)", err, place.Base)
+	err = inPlace(o.Dir, func(place trial.Place) (err error) {
+		o.tell("starting servers and workers in %s", place.Base)
+		s, err := newStage(ctx, o, place)
+		if err != nil {
+			return err
 		}
-	}()
-	o.tell("starting servers and workers in %s", place.Base)
-	s, err := newStage(ctx, o, place)
+		defer func() { err = errors.Join(err, s.close()) }()
+		r, err := newRun(s, o)
+		if err == nil {
+			err = r.startCeiling(ctx)
+		}
+		if err == nil {
+			report, err = r.measure(ctx)
+		}
+		return err
+	})
+	return report, err
+}
+
+// inPlace calls do with a place in dir, in a temporary directory if that is empty. What do
+// leaves there is removed after a clean run; else the error names it.
+func inPlace(dir string, do func(trial.Place) error) error {
+	place, err := trial.NewPlace(dir, "jetvol-bench-")
 	if err != nil {
-		return Report{}, err
+		return volume.Errorf(volume.ErrInvalidArgument, "dir: %w", err)
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	r, err := newRun(s, o)
-	if err == nil {
-		err = r.startCeiling(ctx)
+	if err := do(place); err != nil {
+		return fmt.Errorf("%w (directory %s is kept)", err, place.Base)
 	}
-	if err != nil {
-		return Report{}, err
-	}
-	return r.measure(ctx)
+	return place.Remove()
 }
 
 // newRun makes the side of jetvol.
@@ -153,19 +158,23 @@ func (r *run) measure(ctx context.Context) (Report, error) {
 
 // prepare makes the volumes of the workload, on both sides.
 func (r *run) prepare(ctx context.Context) error {
-	r.options.tell("preparing volumes")
-	if err := r.jetvol.source.prepare(ctx, r.options.Volumes); err != nil {
-		return err
-	}
-	// The ceiling needs to know what a create looks like, whatever the workload is.
-	key := r.jetvol.source.newKey()
-	if err := r.sample(ctx, key, []deed{createIt}); err != nil {
+	if err := r.prepareJetvol(ctx); err != nil {
 		return err
 	}
 	if err := r.command(ctx); err != nil {
 		return err
 	}
 	return r.ceiling.source.prepare(ctx, r.options.Volumes)
+}
+
+// prepareJetvol makes the volumes of the workload. What a create looks like has to be known
+// whatever the workload is.
+func (r *run) prepareJetvol(ctx context.Context) error {
+	r.options.tell("preparing volumes")
+	if err := r.jetvol.source.prepare(ctx, r.options.Volumes); err != nil {
+		return err
+	}
+	return r.sample(ctx, r.jetvol.source.newKey(), []deed{createIt})
 }
 
 // sample has the deeds done by jetvol and keeps what passed. Verbs that are not among them

@@ -41,7 +41,7 @@ func TestFill_ManyVolumes_EventsAndRecordsProveEachOther(t *testing.T) {
 	}
 	records := kv.NewVolumes(js)
 	last, err := records.ByKey(ctx, preload.Key(volumes-1))
-	if err != nil || last.Value.State != volume.StateAvailable || last.Value.EventSequence != 2*volumes-1 || len(last.Value.Outbox) != 1 {
+	if err != nil || last.Value.State != volume.StateAvailable || last.Value.Backend != "null" || last.Value.EventSequence != 2*volumes-1 || len(last.Value.Outbox) != 1 {
 		t.Errorf("got %+v, %v, want an available volume whose last event is in the outbox", last, err)
 	}
 	last.Value.Size += volume.MiB

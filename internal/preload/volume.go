@@ -24,6 +24,7 @@ type Volume struct {
 // Created returns the volume that a create with these arguments has made, carried out by
 // the owner. It returns the error of [fsm.Decide] if the arguments do not allow that.
 func Created(create volume.Command, owner volume.Owner) (Volume, error) {
+	create.Backend = create.Args.Backend
 	v := Volume{Record: volume.Record{SchemaVersion: volume.SchemaVersion, Key: create.Key, State: volume.StatePending}}
 	decision, err := fsm.Decide(v.Record, create, owner.Since)
 	if err == nil {

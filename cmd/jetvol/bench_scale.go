@@ -12,7 +12,7 @@ import (
 
 const benchScaleLong = `Measures whether a command costs the same however many volumes there are. It starts two NATS
 servers with a worker each, one with --few volumes and one with --volumes, stored straight into
-their streams. The two take turns with creates, and then with attaches and detaches. Then a new
+their streams. The two take turns with attaches and detaches, and with creates. Then a new
 worker of the second server gets a command for each of --active volumes, and another one, and is
 looked at: its memory, and whether what it kept for each of them is gone.
 

@@ -19,6 +19,8 @@ const (
 	DefaultActive   = 100_000
 	scaleInFlight   = 64
 	scaleMinVolumes = 1
+	// scaleMany is how many volumes the workload many has: more than a worker remembers (4096).
+	scaleMany = 6000
 )
 
 // ScaleOptions say how many volumes [Scale] measures with. The zero value of a field that
@@ -69,7 +71,12 @@ func (o ScaleOptions) Validate() error {
 
 // options are those of one server and its worker.
 func (o ScaleOptions) options(w Workload, volumes int) Options {
+	commanded := DefaultVolumes
+	if w == Many {
+		commanded = min(scaleMany, max(o.Volumes, commanded))
+	}
 	return Options{
+		Volumes: commanded,
 		Program: o.Program, WorkerFlags: o.WorkerFlags, Preload: volumes, Workload: w, InFlight: []int{o.InFlight},
 		Rounds: o.Rounds, Duration: o.Duration, Tell: o.Tell, Log: o.Log,
 	}.withDefaults()
@@ -103,7 +110,7 @@ func (o ScaleOptions) measure(ctx context.Context, place trial.Place) (report Sc
 		return report, err
 	}
 	defer func() { err = errors.Join(err, many.stage.close()) }()
-	for _, w := range []Workload{Create, Attach} {
+	for _, w := range []Workload{Attach, Many, Create} { // creates make volumes more, so they come last
 		rounds, err := o.compare(ctx, w, few, many)
 		if err != nil {
 			return report, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/internal/preload"
+	"github.com/jetvol/jetvol/worker"
 )
 
 // watchEvery is how often the worker is looked at while it works.
@@ -156,22 +157,26 @@ func (x *activity) watch(ctx context.Context, d deed, done *atomic.Int64) (end f
 func (x *activity) rest(ctx context.Context) (Footprint, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
+	var last Footprint // that could be read
 	for {
 		now, err := x.arena.footprint(ctx)
-		if err == nil && now.rested(x.idle, x.options.InFlight) {
+		if err == nil {
+			last = now
+		}
+		if err == nil && now.rested(x.idle) {
 			return now, nil
 		}
 		if pause(ctx, settlePause) != nil {
-			return now, fmt.Errorf("the worker is not idle %s after %d commands: %d lanes, %d goroutines (%d before), %w",
-				settleTimeout, x.options.Active, now.Lanes, now.Goroutines, x.idle.Goroutines, errors.Join(err, ctx.Err()))
+			return last, fmt.Errorf("the worker is not idle %s after %d commands: %d lanes, %d goroutines (%d before), %w",
+				settleTimeout, x.options.Active, last.Lanes, last.Goroutines, x.idle.Goroutines, errors.Join(err, ctx.Err()))
 		}
 	}
 }
 
-// rested reports whether nothing is left of the work since idle but goroutines for at most so
-// many commands at once.
-func (f Footprint) rested(idle Footprint, atOnce int) bool {
-	return f.Lanes == 0 && f.Goroutines <= idle.Goroutines+atOnce
+// rested reports whether nothing is left of the work since idle but goroutines for as many
+// commands as a worker works on at once, which it may keep.
+func (f Footprint) rested(idle Footprint) bool {
+	return f.Lanes == 0 && f.Goroutines <= idle.Goroutines+worker.DefaultConcurrency
 }
 
 // count compares what the server has with what n commands to each of the active volumes

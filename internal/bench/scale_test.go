@@ -13,6 +13,7 @@ import (
 	"github.com/jetvol/jetvol/internal/preload"
 	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker"
 )
 
 func TestScaleOptions_WhatCannotBeMeasured_Refused(t *testing.T) {
@@ -52,13 +53,13 @@ func TestFootprint_LanesOrGoroutinesLeft_NotRested(t *testing.T) {
 	idle := Footprint{Goroutines: 100}
 	for name, left := range map[string]Footprint{
 		"a lane":              {Goroutines: 100, Lanes: 1},
-		"too many goroutines": {Goroutines: 109},
+		"too many goroutines": {Goroutines: 101 + worker.DefaultConcurrency},
 	} {
-		if left.rested(idle, 8) {
+		if left.rested(idle) {
 			t.Errorf("%s: rested", name)
 		}
 	}
-	if !(Footprint{Goroutines: 108}).rested(idle, 8) {
+	if !(Footprint{Goroutines: 100 + worker.DefaultConcurrency}).rested(idle) {
 		t.Error("no more goroutines than for all commands at once: not rested")
 	}
 }

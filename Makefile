@@ -21,6 +21,7 @@ SAMPLE   ?= 150
 CEPH_SAMPLE ?= 30
 ROUNDS   ?= 40
 RECORDS  ?= 1000000
+VOLUMES  ?= 1000000
 
 # go-ceph wants the name of the oldest release whose libraries it may meet: Debian 12's. What
 # it calls a preview is the progress of a flatten and its end; without that tag it has neither.
@@ -121,6 +122,10 @@ fuzz: need-go ## every fuzz target in turn, each for FUZZTIME=10s
 .PHONY: bench
 bench: need-go build ## the speed against the ceiling in the same run, as ratios (BENCH_FLAGS='--workload life'; two minutes)
 	bin/jetvol bench $(BENCH_FLAGS)
+
+.PHONY: scale
+scale: need-go build ## the cost of a command with VOLUMES=1000000 volumes against 1,000, and a worker after 100,000 (fifteen minutes)
+	bin/jetvol bench scale --volumes $(VOLUMES) $(BENCH_FLAGS)
 
 .PHONY: bench-go
 bench-go: need-go ## the Go benchmarks (BENCH=. chooses by name)

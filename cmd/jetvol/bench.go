@@ -64,6 +64,7 @@ func (a *app) benchCommand() *cobra.Command {
 	flags.IntVar(&o.Servers, "servers", 1, "to be started: 1, or 3 as a cluster with three replicas")
 	flags.IntVar(&o.Workers, "workers", bench.DefaultWorkers, "processes to be started")
 	flags.StringArrayVar(&o.WorkerFlags, "worker-flag", nil, "flag of `jetvol worker` in addition, such as --concurrency=64; may be repeated")
+	flags.IntVar(&o.Preload, "preload", 0, "volumes that are there before, of another project")
 	flags.IntVar(&o.Volumes, "volumes", 0, "of the workloads attach (default 1024) and many (default 20000)")
 	flags.IntSliceVar(&o.InFlight, "inflight", bench.DefaultInFlight(), "commands in flight; each number is measured")
 	flags.Float64Var(&o.Rate, "rate", 0, "commands a second, however long they take (default as many as go)")
@@ -72,7 +73,7 @@ func (a *app) benchCommand() *cobra.Command {
 	flags.Uint64Var(&o.Seed, "seed", 1, "of random choices")
 	flags.StringVar(&f.json, "json", "", "write the report to this file, or to stdout for -")
 	flags.BoolVar(&f.progress, "progress", false, "tell on stderr how far it is, also if that is no terminal")
-	command.AddCommand(a.ceilingCommand())
+	command.AddCommand(a.ceilingCommand(), a.scaleCommand())
 	return command
 }
 
@@ -140,7 +141,7 @@ func (c *connection) given(flags *pflag.FlagSet) []string {
 	return given
 }
 
-func writeReport(path string, report bench.Report) (err error) {
+func writeReport(path string, report any) (err error) {
 	file, err := os.Create(path)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -16,8 +15,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/internal/natstest"
+	"github.com/jetvol/jetvol/internal/preload"
 	"github.com/jetvol/jetvol/internal/provision"
-	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/query"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -64,20 +63,12 @@ type manyRecords struct {
 // sequences have gaps. One in a thousand is of another project.
 func (m *manyRecords) fill(n int) {
 	m.t.Helper()
-	const inFlight = 1000 // before one is waited for
+	w, err := preload.NewWriter(m.t.Context(), m.js)
+	if err != nil {
+		m.t.Fatal(err)
+	}
 	put := func(i int) {
-		record := scaleRecord(i)
-		data, err := json.Marshal(record)
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		subject := "$KV." + kv.VolumesBucket + "." + record.Key.String()
-		if i%inFlight == 0 {
-			_, err = m.js.Publish(m.t.Context(), subject, data)
-		} else {
-			err = m.js.Conn().Publish(subject, data)
-		}
-		if err != nil {
+		if err := w.Record(m.t.Context(), m.record(i)); err != nil {
 			m.t.Fatal(err)
 		}
 	}
@@ -87,25 +78,31 @@ func (m *manyRecords) fill(n int) {
 	for i := 0; i < n; i += 3 {
 		put(i)
 	}
-	put(0) // waits for all before it
+	if err := w.Flush(m.t.Context()); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
-func scaleRecord(i int) volume.Record {
+func scaleKey(i int) volume.Key {
 	key := volume.Key{Project: "default", Name: volume.Name(fmt.Sprintf("v-%07d", i))}
 	if i%1000 == 999 {
 		key.Project = "small"
 	}
-	id := volume.NewID(key, 1)
+	return key
+}
+
+// record is that of a volume of which the events have aged out.
+func (m *manyRecords) record(i int) volume.Record {
+	m.t.Helper()
 	now := time.Now().UTC()
-	return volume.Record{
-		SchemaVersion: volume.SchemaVersion, State: volume.StateAvailable, Generation: 2, Key: key, ID: id,
-		Spec:      volume.Spec{Size: volume.GiB, Backend: "null", Labels: volume.Labels{"team": "t" + strconv.Itoa(i%10)}},
-		CreatedAt: now, UpdatedAt: now, Owner: volume.Owner{Worker: "w1", Instance: "I", Epoch: 1, Since: now},
-		Outcomes: []volume.Outcome{{
-			CommandID: "c-1", Digest: "0123456789abcdef01234567", Verb: volume.VerbCreate, Result: volume.Succeeded,
-			State: volume.StateAvailable, Generation: 2, VolumeID: id,
-		}},
+	v, err := preload.Created(volume.Command{
+		ID: "c-1", Key: scaleKey(i), Verb: volume.VerbCreate, Actor: "alice",
+		Args: volume.Args{Size: volume.GiB, Backend: "null", Labels: volume.Labels{"team": "t" + strconv.Itoa(i%10)}},
+	}, volume.Owner{Worker: "w1", Instance: "I", Epoch: 1, Since: now})
+	if err != nil {
+		m.t.Fatal(err)
 	}
+	return v.Record
 }
 
 var workerReady = regexp.MustCompile(`(?m)^jetvol worker ready: `)
@@ -136,7 +133,7 @@ func (m *manyRecords) measureReads(stored int) {
 	m.t.Helper()
 	var gets []time.Duration
 	for i := range scaleGets {
-		key := scaleRecord(i * (stored / scaleGets)).Key
+		key := scaleKey(i * (stored / scaleGets))
 		began := time.Now()
 		got, err := m.client.Get(m.t.Context(), query.GetRequest{Project: key.Project, Volume: key.Name})
 		if err != nil || got.Volume.Key != key {

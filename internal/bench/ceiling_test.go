@@ -80,8 +80,8 @@ func serve(t *testing.T, conn, by *nats.Conn) {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	r := run{conn: by, bare: &bareClient{}, options: Options{Workers: 1}}
-	must(t, r.command(t.Context(), templates))
+	r := run{conn: by, bare: &bareClient{}, options: Options{Workers: 1}, templates: templates}
+	must(t, r.command(t.Context()))
 }
 
 // templates are as sampled ones, but short.
@@ -172,7 +172,7 @@ func TestVerify_SomethingIsMissing_IsTold(t *testing.T) {
 // The bench itself has to look, and to fail.
 func TestRun_CommandAnsweredAndNotStored_FailsTheTurn(t *testing.T) {
 	l := newLimits(t)
-	r := run{js: l.js, project: testProject, bare: l.bare}
+	r := run{js: l.js, project: testProject, templates: templates}
 	ceiling := side{source: l.source, rename: renaming.Replace}
 	must(t, l.source.step(t.Context()))
 	must(t, r.settle(t.Context(), &ceiling))

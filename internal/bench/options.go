@@ -79,6 +79,8 @@ type Options struct {
 	Backend      string
 	BackendDelay time.Duration // of each call of the null backend
 
+	// Preload is how many volumes of another project are stored before the workers start.
+	Preload  int
 	Workload Workload
 	Volumes  int // of attach and many
 	InFlight []int
@@ -113,8 +115,10 @@ func (o Options) Validate() error {
 		return bad("a given server has its own replicas and sync: leave servers and sync out")
 	case !slices.Contains(Workloads(), o.Workload):
 		return bad("workload %q: want one of %v", o.Workload, Workloads())
-	case o.Rate < 0 || o.BackendDelay < 0:
-		return bad("rate and backend-delay: want 0 or more")
+	case o.Rate < 0 || o.BackendDelay < 0 || o.Preload < 0:
+		return bad("rate, backend-delay and preload: want 0 or more")
+	case o.Preload > 0 && o.Target != nil:
+		return bad("preload: only a server of the bench's own is filled")
 	case o.Workload.stays() && o.Volumes < slices.Max(o.InFlight):
 		return bad("volumes %d: want as many as commands are in flight, %d", o.Volumes, slices.Max(o.InFlight))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -30,47 +31,58 @@ type run struct {
 	js      jetstream.JetStream
 	project volume.Project
 	sampler sampler
-	bare    *bareClient
-	tripper *tripper
-	jetvol  side
-	ceiling side
+	// templates are what passed last for each verb. They are not changed but replaced.
+	templates map[volume.Verb]Template
+	bare      *bareClient
+	tripper   *tripper
+	jetvol    side
+	ceiling   side
 }
 
 // Run measures. It returns [volume.ErrInvalidArgument] for options that make no sense, and
 // an error if a command fails, or if what the server has in the end is not what the
 // commands must have left. The directory is then kept, and the error names it.
-func Run(ctx context.Context, o Options) (_ Report, err error) {
+func Run(ctx context.Context, o Options) (report Report, err error) {
 	if err := o.Validate(); err != nil {
 		return Report{}, err
 	}
 	o = o.withDefaults()
-	place, err := trial.NewPlace(o.Dir, "jetvol-bench-")
-	if err != nil {
-		return Report{}, volume.Errorf(volume.ErrInvalidArgument, "dir: %w", err)
-	}
-	defer func() {
-		if err == nil {
-			err = place.Remove()
-		} else {
-			err = fmt.Errorf("%w (directory %s is kept)", err, place.Base)
+	err = inPlace(o.Dir, func(place trial.Place) (err error) {
+		o.tell("starting servers and workers in %s", place.Base)
+		s, err := newStage(ctx, o, place)
+		if err != nil {
+			return err
 		}
-	}()
-	o.tell("starting servers and workers in %s", place.Base)
-	s, err := newStage(ctx, o, place)
-	if err != nil {
-		return Report{}, err
-	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	r, err := newRun(ctx, s)
-	if err != nil {
-		return Report{}, err
-	}
-	return r.measure(ctx)
+		defer func() { err = errors.Join(err, s.close()) }()
+		r, err := newRun(s, o)
+		if err == nil {
+			err = r.startCeiling(ctx)
+		}
+		if err == nil {
+			report, err = r.measure(ctx)
+		}
+		return err
+	})
+	return report, err
 }
 
-func newRun(ctx context.Context, s *stage) (r *run, err error) {
+// inPlace calls do with a place in dir, in a temporary directory if that is empty. What do
+// leaves there is removed after a clean run; else the error names it.
+func inPlace(dir string, do func(trial.Place) error) error {
+	place, err := trial.NewPlace(dir, "jetvol-bench-")
+	if err != nil {
+		return volume.Errorf(volume.ErrInvalidArgument, "dir: %w", err)
+	}
+	if err := do(place); err != nil {
+		return fmt.Errorf("%w (directory %s is kept)", err, place.Base)
+	}
+	return place.Remove()
+}
+
+// newRun makes the side of jetvol.
+func newRun(s *stage, o Options) (r *run, err error) {
 	const letters = 6
-	r = &run{options: s.options, stage: s, project: volume.Project("bench-" + strings.ToLower(rand.Text()[:letters]))}
+	r = &run{options: o, stage: s, project: volume.Project("bench-" + strings.ToLower(rand.Text()[:letters]))}
 	if r.conn, r.js, err = s.connect("jetvol bench client"); err != nil {
 		return nil, err
 	}
@@ -82,11 +94,8 @@ func newRun(ctx context.Context, s *stage) (r *run, err error) {
 	}
 	volumes := "KV_" + kv.VolumesBucket
 	r.jetvol = side{
-		name: "jetvol", source: newSource(s.options, r.project, to), rename: func(name string) string { return name },
+		name: "jetvol", source: newSource(o, r.project, to), rename: func(name string) string { return name },
 		streams: []string{commands.StreamName, events.StreamName, volumes, "KV_" + kv.OutcomesBucket}, pids: pids(s.workers),
-	}
-	if err := r.startCeiling(ctx); err != nil {
-		return nil, err
 	}
 	return r, nil
 }
@@ -149,47 +158,47 @@ func (r *run) measure(ctx context.Context) (Report, error) {
 
 // prepare makes the volumes of the workload, on both sides.
 func (r *run) prepare(ctx context.Context) error {
-	r.options.tell("preparing volumes")
-	if err := r.jetvol.source.prepare(ctx, r.options.Volumes); err != nil {
+	if err := r.prepareJetvol(ctx); err != nil {
 		return err
 	}
-	// The ceiling needs to know what a create looks like, whatever the workload is.
-	key := r.jetvol.source.newKey()
-	created, err := r.sample(ctx, key, []deed{createIt})
-	if err != nil {
-		return err
-	}
-	if err := r.command(ctx, created); err != nil {
+	if err := r.command(ctx); err != nil {
 		return err
 	}
 	return r.ceiling.source.prepare(ctx, r.options.Volumes)
 }
 
-// sample has the deeds done by jetvol and returns what passed.
-func (r *run) sample(ctx context.Context, key volume.Key, deeds []deed) (map[volume.Verb]Template, error) {
+// prepareJetvol makes the volumes of the workload. What a create looks like has to be known
+// whatever the workload is.
+func (r *run) prepareJetvol(ctx context.Context) error {
+	r.options.tell("preparing volumes")
+	if err := r.jetvol.source.prepare(ctx, r.options.Volumes); err != nil {
+		return err
+	}
+	return r.sample(ctx, r.jetvol.source.newKey(), []deed{createIt})
+}
+
+// sample has the deeds done by jetvol and keeps what passed. Verbs that are not among them
+// stay as they are.
+func (r *run) sample(ctx context.Context, key volume.Key, deeds []deed) error {
 	templates, err := r.sampler.take(ctx, key, deeds)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, d := range deeds {
 		r.jetvol.source.counts.sent(d.verb)
 		r.jetvol.source.counts.ended(d.verb)
 	}
-	return templates, nil
+	r.templates = maps.Clone(r.templates)
+	if r.templates == nil {
+		r.templates = map[volume.Verb]Template{}
+	}
+	maps.Copy(r.templates, templates)
+	return nil
 }
 
-// command tells the ceiling's processes what to write from now on. Verbs that are not
-// named stay as they are.
-func (r *run) command(ctx context.Context, templates map[volume.Verb]Template) error {
-	all := map[volume.Verb]Template{}
-	if known := r.bare.templates.Load(); known != nil {
-		for verb, t := range *known {
-			all[verb] = t
-		}
-	}
-	for verb, t := range templates {
-		all[verb] = t
-	}
+// command tells the ceiling's processes what to write from now on.
+func (r *run) command(ctx context.Context) error {
+	all := r.templates
 	r.bare.templates.Store(&all)
 	data, err := json.Marshal(orders{Templates: all, Delay: r.options.BackendDelay, Last: r.options.Workload.last()})
 	if err != nil {
@@ -210,11 +219,10 @@ func (r *run) rounds(ctx context.Context, inFlight int) ([]Round, error) {
 	l := load{inFlight: inFlight, rate: r.options.Rate, duration: r.options.Duration}
 	for n := range r.options.Rounds + 1 { // the first warms up
 		key, deeds := r.jetvol.source.sample()
-		templates, err := r.sample(ctx, key, deeds)
-		if err != nil {
+		if err := r.sample(ctx, key, deeds); err != nil {
 			return rounds, err
 		}
-		if err := r.command(ctx, templates); err != nil {
+		if err := r.command(ctx); err != nil {
 			return rounds, err
 		}
 		if l.duration = r.options.Duration; n == 0 {

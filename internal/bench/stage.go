@@ -17,6 +17,8 @@ import (
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/internal/embednats"
 	"github.com/jetvol/jetvol/internal/natsproc"
+	"github.com/jetvol/jetvol/internal/preload"
+	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/internal/trial"
 	"github.com/jetvol/jetvol/query"
 )
@@ -61,6 +63,9 @@ func newStage(ctx context.Context, o Options, place trial.Place) (s *stage, err 
 	if err := s.startServers(ctx); err != nil {
 		return s, err
 	}
+	if err := s.preload(ctx); err != nil {
+		return s, fmt.Errorf("preload: %w", err)
+	}
 	return s, s.startWorkers(ctx)
 }
 
@@ -99,6 +104,23 @@ func (s *stage) startServers(ctx context.Context) error {
 	}
 	defer conn.Close()
 	return embednats.AwaitReplicas(ctx, js, s.options.Servers)
+}
+
+// preload stores volumes, and before them the streams, as a worker would make them.
+func (s *stage) preload(ctx context.Context) error {
+	n := s.options.Preload
+	if n == 0 {
+		return nil
+	}
+	conn, js, err := s.connect("jetvol bench preload")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := provision.Apply(ctx, js, provision.Options{Replicas: s.options.Servers}); err != nil {
+		return err
+	}
+	return preload.Fill(ctx, js, n, func(stored int) { s.options.tell("storing volumes: %d of %d", stored, n) })
 }
 
 func (s *stage) startWorkers(ctx context.Context) error {

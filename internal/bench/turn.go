@@ -97,7 +97,7 @@ func (r *run) settle(ctx context.Context, s *side) error {
 	for {
 		got, err := counted(ctx, r.js, r.project, s.rename)
 		if err == nil {
-			err = verify(&s.source.counts, *r.bare.templates.Load(), got)
+			err = verify(&s.source.counts, r.templates, got)
 		}
 		if err == nil {
 			return nil

@@ -96,6 +96,7 @@ var table = map[string]rule{
 	"internal/embednats": {layer: service, only: []string{"volume"}},
 	"internal/verify":    {layer: storage},
 	"internal/load":      {layer: engine},
+	"internal/preload":   {layer: engine, tests: []string{"internal/provision", "audit"}},
 	"internal/bench":     {layer: service, peers: []string{"internal/embednats", "internal/natsproc", "query"}},
 	"internal/trial":     {layer: engine, peers: []string{"audit", "quotas", "snapshots"}},
 	"internal/history":   {layer: engine},

@@ -1,0 +1,59 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+)
+
+// compare gives both arenas their turns with a workload, round by round. Who has the first
+// turn changes, so that what a machine does meanwhile is in neither's favour.
+func (o ScaleOptions) compare(ctx context.Context, w Workload, few, many *arena) ([]ScaleRound, error) {
+	var runs [2]*run
+	for i, a := range []*arena{few, many} {
+		var err error
+		if runs[i], err = newRun(a.stage, o.options(w, a.volumes)); err != nil {
+			return nil, err
+		}
+		runs[i].jetvol.name = fmt.Sprintf("%d volumes", a.volumes)
+		if err := runs[i].prepareJetvol(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", runs[i].jetvol.name, err)
+		}
+	}
+	var rounds []ScaleRound
+	l := load{inFlight: o.InFlight}
+	for n := range o.Rounds + 1 { // the first warms up
+		if l.duration = o.Duration; n == 0 {
+			l.duration = min(warmUp, l.duration)
+		}
+		var turns [2]ScaleTurn
+		for i := range runs {
+			at := (i + n) % len(runs)
+			var err error
+			if turns[at], err = runs[at].scaleTurn(ctx, l, n); err != nil {
+				return rounds, fmt.Errorf("%s, %s, round %d: %w", runs[at].jetvol.name, w, n, err)
+			}
+		}
+		if n == 0 {
+			continue
+		}
+		round := newScaleRound(w, n, turns[0], turns[1])
+		rounds = append(rounds, round)
+		if o.Each != nil {
+			o.Each(round)
+		}
+	}
+	return rounds, nil
+}
+
+// scaleTurn is a turn without its ceiling.
+func (r *run) scaleTurn(ctx context.Context, l load, n int) (ScaleTurn, error) {
+	key, deeds := r.jetvol.source.sample()
+	if err := r.sample(ctx, key, deeds); err != nil {
+		return ScaleTurn{}, err
+	}
+	m, err := r.turn(ctx, &r.jetvol, l, n)
+	if err != nil {
+		return ScaleTurn{}, err
+	}
+	return ScaleTurn{Commands: m.answered, Throughput: m.throughput(l.duration), Latency: latencyOf(m.latencies), CPU: m.cpu}, nil
+}

@@ -1,0 +1,79 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/jetvol/jetvol/internal/natstest"
+	"github.com/jetvol/jetvol/internal/preload"
+	"github.com/jetvol/jetvol/internal/provision"
+	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker"
+)
+
+func TestScaleOptions_WhatCannotBeMeasured_Refused(t *testing.T) {
+	for name, o := range map[string]ScaleOptions{
+		"more active than there are": {Volumes: 10, Active: 11},
+		"none":                       {Few: -1},
+		"no rounds":                  {Rounds: -1},
+	} {
+		if err := o.Validate(); !errors.Is(err, volume.ErrInvalidArgument) {
+			t.Errorf("%s: got %v, want an invalid argument", name, err)
+		}
+	}
+	if err := (ScaleOptions{Volumes: 10}).Validate(); err != nil {
+		t.Errorf("fewer volumes than are active by default: got %v", err)
+	}
+}
+
+// The counts decide the exit code, so what is missing or too much has to be found.
+func TestActivity_CommandsNotCarriedOut_AreMissed(t *testing.T) {
+	const volumes, active = 40, 10
+	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	defer cancel()
+	js := natstest.Start(t).JetStream(t)
+	_, err := provision.Apply(ctx, js, provision.Options{})
+	must(t, err)
+	must(t, preload.Fill(ctx, js, volumes, nil))
+	x := activity{arena: &arena{volumes: volumes}, run: &run{js: js}, options: ScaleOptions{Active: active}}
+	must(t, x.count(ctx, 0))
+	soon, stop := context.WithTimeout(ctx, 3*settlePause)
+	defer stop()
+	if x.count(soon, 1) == nil {
+		t.Error("commands that nobody gave: not missed")
+	}
+}
+
+func TestFootprint_LanesOrGoroutinesLeft_NotRested(t *testing.T) {
+	idle := Footprint{Goroutines: 100}
+	for name, left := range map[string]Footprint{
+		"a lane":              {Goroutines: 100, Lanes: 1},
+		"too many goroutines": {Goroutines: 101 + worker.DefaultConcurrency},
+	} {
+		if left.rested(idle) {
+			t.Errorf("%s: rested", name)
+		}
+	}
+	if !(Footprint{Goroutines: 100 + worker.DefaultConcurrency}).rested(idle) {
+		t.Error("no more goroutines than for all commands at once: not rested")
+	}
+}
+
+func TestReadGauges_MissingOne_IsAnError(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "# TYPE go_goroutines gauge\ngo_goroutines 7\n# TYPE jetvol_lanes gauge\njetvol_lanes 3\n")
+	}))
+	defer server.Close()
+	got, err := readGauges(t.Context(), server.URL, lanesMetric, goroutinesMetric)
+	if err != nil || !slices.Equal(got, []float64{3, 7}) {
+		t.Errorf("got %v, %v, want 3 and 7", got, err)
+	}
+	if _, err := readGauges(t.Context(), server.URL, lanesMetric, "jetvol_other"); err == nil {
+		t.Error("a gauge that is not there: got no error")
+	}
+}

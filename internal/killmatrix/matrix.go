@@ -134,9 +134,12 @@ func (r *run) do(ctx context.Context) error {
 	for n := range r.parallel {
 		group.Go(func() error { return r.lane(ctx, filepath.Join(r.base, fmt.Sprintf("lane-%d", n+1)), queue) })
 	}
-	ended := make(chan struct{})
-	go r.progress(ended)
-	defer close(ended)
+	ended, told := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		r.progress(ended)
+	}()
+	defer func() { close(ended); <-told }()
 	return group.Wait()
 }
 
@@ -221,8 +224,8 @@ func (r *run) progress(ended <-chan struct{}) {
 		case <-ticker.C:
 			r.mu.Lock()
 			count := tally(r.results)
-			r.mu.Unlock()
 			fmt.Fprintf(r.stderr, "killmatrix: %d of %d trials, %d kills, %d failures\n", count.trials, len(r.jobs), count.kills, count.failures)
+			r.mu.Unlock()
 		}
 	}
 }

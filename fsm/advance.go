@@ -56,6 +56,12 @@ var (
 		volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
 		volume.VerbUnmanage, volume.VerbAdopt,
 	}
+	// ownRefusals are those of one verb besides: a restore is refused also by not having the
+	// snapshot, or the volume; an adopt by not having the image, or another volume in its place.
+	ownRefusals = map[volume.Verb][]volume.Class{
+		volume.VerbRestore: {volume.NotFound},
+		volume.VerbAdopt:   {volume.NotFound, volume.AlreadyExists},
+	}
 )
 
 // ending returns the event with which a failed operation ends where the backend really is,
@@ -72,16 +78,10 @@ func ending(op volume.Op) volume.Event {
 	return ""
 }
 
-// refused reports whether the backend has refused the operation and has changed nothing. A
-// restore it also refuses by not having the snapshot, or the volume, and an adopt by not having
-// the image, or another volume in its place.
+// refused reports whether the backend has refused the operation and has changed nothing.
 func refused(op volume.Op) bool {
-	switch {
-	case op.Failure.Class == volume.NotFound && (op.Verb == volume.VerbRestore || op.Verb == volume.VerbAdopt),
-		op.Failure.Class == volume.AlreadyExists && op.Verb == volume.VerbAdopt:
-		return true
-	}
-	return slices.Contains(refusable, op.Verb) && slices.Contains(refusals, op.Failure.Class)
+	return slices.Contains(refusable, op.Verb) &&
+		(slices.Contains(refusals, op.Failure.Class) || slices.Contains(ownRefusals[op.Verb], op.Failure.Class))
 }
 
 // doneEvents are the events that end an operation well.

@@ -216,7 +216,7 @@ func testBatchMarkerExpires(t *testing.T, e batchEnv) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		last, _, err := e.items.Last(ctx, "expiring.>")
+		last, err := e.items.Last(ctx, "expiring.>")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -474,7 +474,7 @@ func testListCurrentMany(t *testing.T, e batchEnv) {
 	if _, err := b.Commit(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	last, _, err := e.items.Last(testContext(t), "many.*")
+	last, err := e.items.Last(testContext(t), "many.*")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,14 +16,14 @@ const (
 )
 
 // Last returns the revision of the last message under the keys that match filter, as
-// the leader has it, and whether that is a record; a marker has a revision too. 0 means
-// that there is nothing. Its cost does not depend on how many keys match.
-func (b *Bucket[T]) Last(ctx context.Context, filter string) (revision uint64, live bool, err error) {
+// the leader has it; a marker has a revision too. 0 means that there is nothing. Its cost
+// does not depend on how many keys match.
+func (b *Bucket[T]) Last(ctx context.Context, filter string) (revision uint64, err error) {
 	if err := validateFilter(filter); err != nil {
-		return 0, false, b.failed("last", filter, err)
+		return 0, b.failed("last", filter, err)
 	}
 	now, err := b.last(ctx, filter)
-	return now.revision, now.live, b.failed("last", filter, err)
+	return now.revision, b.failed("last", filter, err)
 }
 
 // ListCurrent returns all records whose keys match filter, by revision, and the revision
@@ -39,7 +39,7 @@ func (b *Bucket[T]) Last(ctx context.Context, filter string) (revision uint64, l
 func (b *Bucket[T]) ListCurrent(ctx context.Context, filter string) (entries []Entry[T], last uint64, err error) {
 	var lagging error
 	for range maxCurrentAttempts {
-		last, _, err := b.Last(ctx, filter)
+		last, err := b.Last(ctx, filter)
 		if err != nil || last == 0 {
 			return nil, 0, err
 		}
@@ -82,7 +82,7 @@ func (b *Bucket[T]) ListSince(
 	var lagging error
 	for range maxCurrentAttempts {
 		// Asked anew each time: the last message may have been a marker that has expired.
-		due, _, err := b.Last(ctx, filter)
+		due, err := b.Last(ctx, filter)
 		if err != nil {
 			return nil, nil, 0, err
 		}

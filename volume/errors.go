@@ -167,6 +167,10 @@ func (c Code) Class() Class {
 	return Internal
 }
 
+// Is reports whether target is the class of the code, so that errors.Is(err, class) holds of
+// an error that unwraps to a code.
+func (c Code) Is(target error) bool { return target == error(c.Class()) }
+
 // Codes returns every code with its class, in no particular order.
 func Codes() map[Code]Class {
 	all := make(map[Code]Class, len(codeClasses))
@@ -200,7 +204,7 @@ func (e *Error) Error() string { return e.Message + ": " + string(e.Code) }
 
 // Is reports whether target is e's code or that code's class.
 func (e *Error) Is(target error) bool {
-	return target == error(e.Code) || target == error(e.Code.Class())
+	return target == error(e.Code) || e.Code.Is(target)
 }
 
 // Unwrap returns what e was made from, or nil.

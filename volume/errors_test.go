@@ -33,6 +33,23 @@ var classes = []volume.Class{
 	volume.ResourceExhausted, volume.Unsupported, volume.Internal,
 }
 
+// bare is an error that is known by a code alone.
+type bare struct{ error }
+
+func (bare) Unwrap() error { return volume.ErrQuotaExceeded }
+
+func TestCode_OfAnErrorThatUnwrapsToIt_HasItsClass(t *testing.T) {
+	err := fmt.Errorf("create: %w", bare{io.EOF})
+	for _, class := range classes {
+		if got, want := errors.Is(err, class), class == volume.ResourceExhausted; got != want {
+			t.Errorf("errors.Is(%v, %s): got %v, want %v", err, class, got, want)
+		}
+	}
+	if !errors.Is(err, volume.ErrQuotaExceeded) || errors.Is(err, volume.ErrBackendExhausted) {
+		t.Error("got another code of the class, want its own only")
+	}
+}
+
 func TestClass_Retryable(t *testing.T) {
 	for i, class := range classes {
 		if got, want := class.Retryable(), i < 3; got != want {

@@ -13,6 +13,25 @@ import (
 // end is the decision with which an operation ends well.
 type end func(record volume.Record, now time.Time) (fsm.Decision, error)
 
+// backendCalls are the calls of the actions that end as [fsm.Succeed] says, without an
+// attachment.
+var backendCalls = map[fsm.Action]func(*execution, context.Context, *backends.Backend) error{
+	fsm.ActionCreate:         (*execution).create,
+	fsm.ActionDelete:         (*execution).delete,
+	fsm.ActionSnapshot:       (*execution).snapshot,
+	fsm.ActionDeleteSnapshot: (*execution).prune,
+	fsm.ActionRestore:        (*execution).restore,
+	fsm.ActionFlatten:        (*execution).flatten,
+	fsm.ActionRelease:        (*execution).release,
+	fsm.ActionImport:         (*execution).takeIn,
+	fsm.ActionResize: func(e *execution, ctx context.Context, backend *backends.Backend) error {
+		return backend.Resize(ctx, refOf(e.head.record), e.head.record.Op.Args.Size)
+	},
+	fsm.ActionDetach: func(e *execution, ctx context.Context, backend *backends.Backend) error {
+		return backend.Detach(ctx, refOf(e.head.record), fsm.DetachNode(e.head.record))
+	},
+}
+
 // act makes the backend call for the record's operation: step 6. Its errors carry the code
 // under which users are told.
 func (e *execution) act(ctx context.Context, action fsm.Action) (end, error) {
@@ -24,35 +43,18 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (end, error) {
 	if err := e.fence(ctx, backend); err != nil {
 		return nil, backendError(err)
 	}
-	ref, args := refOf(record), record.Op.Args
 	var attachment *volume.Attachment
 	// gofail: var beforeAct string
 	// killAt(beforeAct, "act", e.command.ID)
 
-	switch action {
-	case fsm.ActionCreate:
-		err = e.create(ctx, backend)
-	case fsm.ActionDelete:
-		err = e.delete(ctx, backend)
-	case fsm.ActionRelease, fsm.ActionImport:
-		err = e.cross(ctx, backend, action)
-	case fsm.ActionSnapshot:
-		err = e.snapshot(ctx, backend)
-	case fsm.ActionDeleteSnapshot:
-		err = e.prune(ctx, backend)
-	case fsm.ActionRestore:
-		err = e.restore(ctx, backend)
-	case fsm.ActionFlatten:
-		err = e.flatten(ctx, backend)
-	case fsm.ActionResize:
-		err = backend.Resize(ctx, ref, args.Size)
-	case fsm.ActionDetach:
-		err = backend.Detach(ctx, ref, fsm.DetachNode(record))
-	case fsm.ActionAttach:
+	switch call, known := backendCalls[action]; {
+	case known:
+		err = call(e, ctx, backend)
+	case action == fsm.ActionAttach:
 		var a volume.Attachment
-		a, err = backend.Attach(ctx, ref, args.Node, args.Mode)
+		a, err = backend.Attach(ctx, refOf(record), record.Op.Args.Node, record.Op.Args.Mode)
 		attachment = &a
-	case fsm.ActionEvict:
+	case action == fsm.ActionEvict:
 		return e.evict(ctx, backend)
 	default:
 		return nil, volume.Errorf(volume.ErrInternal, "no backend call for action %q", action)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/jetvol/jetvol/backends"
-	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -48,22 +47,14 @@ func (e *execution) importable(ctx context.Context, backend *backends.Backend) (
 // are told, or why the look was broken off.
 func (e *execution) lookError(ctx context.Context, err error) error {
 	switch {
-	case err != nil && cancelCause(e.cancellable) != nil:
+	case err == nil:
+		return nil
+	case cancelCause(e.cancellable) != nil:
 		return cancelCause(e.cancellable)
-	case err != nil && ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return errHandBack
-	case err != nil:
-		return backendError(err)
 	}
-	return nil
-}
-
-// cross takes a volume over the border of what jetvol looks after, in or out.
-func (e *execution) cross(ctx context.Context, backend *backends.Backend, action fsm.Action) error {
-	if action == fsm.ActionImport {
-		return e.takeIn(ctx, backend)
-	}
-	return e.release(ctx, backend)
+	return backendError(err)
 }
 
 // takeIn makes the image the volume. It may have grown since it was looked at: the record

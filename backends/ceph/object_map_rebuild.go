@@ -34,7 +34,9 @@ import (
 // rebuildMap makes the object map of the image's head, or of the snapshot with the number,
 // anew by asking for each of its objects, and clears its flags (rbd_rebuild_object_map). If
 // another client has librbd's lock, that client does the head's. go-ceph 0.41.0 does not
-// have the call, nor does its Image tell the rbd_image_t: the image is opened here.
+// have the call, nor does its Image tell the rbd_image_t: the image is opened here. It is closed
+// without [conn.close]'s wait, because closing one that was opened for writing ends its watch,
+// which waits for the same threads.
 func rebuildMap(io *rados.IOContext, id string, number uint64) error {
 	name := C.CString(id)
 	defer C.free(unsafe.Pointer(name))

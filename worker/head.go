@@ -75,6 +75,13 @@ func (w *Worker) load(ctx context.Context, key volume.Key) (*head, error) {
 	if !hasRecord {
 		return w.loadUnrecorded(key, last, hasEvents), nil
 	}
+	if hasEvents && entry.Value.Assumed {
+		if refuted, err := w.refuted(ctx, entry.Value, last); err != nil {
+			return nil, fmt.Errorf("load volume %s: %w", key, err)
+		} else if refuted {
+			return w.loadRefuted(ctx, entry, last)
+		}
+	}
 	if hasEvents && last.Data.Generation > entry.Value.Generation {
 		return w.loadOutdated(ctx, key, last)
 	}
@@ -138,6 +145,9 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		h.lastEvent = last.Data.ID
 	}
 	h.last = w.publisher.Published(last.Sequence)
+	if hasEvents {
+		h.record.Assumed = false // the first one is ours
+	}
 	if len(outbox) == 0 || hasEvents && outbox[len(outbox)-1].ID == h.lastEvent {
 		h.record.EventHash = lastHash(h.record, last)
 		return nil
@@ -154,6 +164,9 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		published[found.Data.ID] = true
 		at, last = found.Sequence, found
 		h.last, h.lastEvent = w.publisher.Published(at), found.Data.ID
+	}
+	if h.record.Assumed && len(published) > 0 { // since they were looked for: another owner is here
+		return fmt.Errorf("load volume %s: %w", h.record.Key, events.ErrConflict)
 	}
 	for _, t := range outbox {
 		if published[t.ID] {
@@ -199,9 +212,12 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err 
 		options = append(options, kv.TTL(w.config.TombstoneTTL)) // a write without it would take it away
 	}
 	var revision uint64
-	if h.revision == 0 {
+	switch {
+	case record.Assumed:
+		revision, err = w.records.CreateFirst(ctx, record.Key.String(), record, options...)
+	case h.revision == 0:
 		revision, err = w.records.Create(ctx, record.Key.String(), record, options...)
-	} else {
+	default:
 		revision, err = w.records.CompareAndSet(ctx, record.Key.String(), record, h.revision, options...)
 	}
 	if err != nil {
@@ -212,7 +228,7 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err 
 }
 
 // publish starts the publishing of t behind the volume's last event, for which it has
-// to wait.
+// to wait. Where t is the first by assumption it waits for t, too.
 func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) error {
 	after, err := h.settled(ctx)
 	if err != nil {
@@ -232,6 +248,9 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 
 	h.last, h.lastEvent = pending, t.ID
 	h.due, h.tracer = w.metrics.events.WithLabelValues(string(t.Event)), w.config.Tracer
+	if h.record.Assumed {
+		return h.prove(ctx)
+	}
 	return nil
 }
 

@@ -367,14 +367,14 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err erro
 	}
 	defer e.endStore()
 	// gofail: var beforeStore string
-	// killAt(beforeStore, stepOf(decision.Transition), e.command.ID)
+	// killAt(beforeStore, stepFrom(e.head.record.Assumed, decision.Transition), e.command.ID)
 
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
 	}
 	e.endStore()
 	// gofail: var afterStore string
-	// killAt(afterStore, stepOf(decision.Transition), e.command.ID)
+	// killAt(afterStore, stepFrom(e.head.record.Assumed, decision.Transition), e.command.ID)
 
 	if decision.Transition == nil {
 		return nil

@@ -235,7 +235,7 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 		return err
 	}
 	// gofail: var beforePublish string
-	// killAt(beforePublish, stepOf(&t), t.CommandID)
+	// killAt(beforePublish, stepFrom(h.record.Assumed, &t), t.CommandID)
 
 	span := w.config.Tracer.PublishEvent(ctx, t)
 	pending, err := w.publisher.Start(t, after)
@@ -244,7 +244,7 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 		return err
 	}
 	// gofail: var afterPublish string
-	// flushAndKillAt(w.nc, afterPublish, stepOf(&t), t.CommandID)
+	// flushAndKillAt(w.nc, afterPublish, stepFrom(h.record.Assumed, &t), t.CommandID)
 
 	h.last, h.lastEvent = pending, t.ID
 	h.due, h.tracer = w.metrics.events.WithLabelValues(string(t.Event)), w.config.Tracer

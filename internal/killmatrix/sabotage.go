@@ -59,6 +59,21 @@ var sabotages = map[string]edit{
 		"	if err := backend.DeleteSnapshot(ctx, ref, name); err != nil {\n		return err\n	}\n	if _, err",
 		"	if listed, _ := backend.ListSnapshots(ctx, ref); len(listed) > 0 {\n		return nil\n	}\n	if _, err",
 	},
+	"assumption-not-proved": {
+		"worker/head.go",
+		"	if h.record.Assumed {\n		return h.prove(ctx)",
+		"	if h.record.Assumed {\n		h.record.Assumed = false\n		return nil",
+	},
+	"assumed-record-believed": {
+		"worker/head.go",
+		"	if hasEvents && entry.Value.Assumed {",
+		"	if entry.Value.Assumed = false; false {",
+	},
+	"event-told-by-its-id": {
+		"events/publisher.go",
+		"	case !found.Data.Same(d.transition):",
+		"	case found.Data.ID != d.transition.ID:",
+	},
 	"no-reset": {
 		"worker/partition.go",
 		"	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {",

@@ -97,9 +97,8 @@ func (w *Worker) loadRefuted(ctx context.Context, entry kv.Entry[volume.Record],
 	// gofail: var beforeForget string
 	// killAt(beforeForget, "forget", entry.Value.Outbox[0].CommandID)
 
-	// The marker stays for as long as the server's own of the tombstone did.
-	err := w.records.Delete(ctx, key.String(), entry.Revision, kv.TTL(kv.MarkerTTL))
-	if err != nil {
+	// The marker does not expire: the record would come back if the server is killed after that.
+	if err := w.records.Delete(ctx, key.String(), entry.Revision); err != nil {
 		return nil, fmt.Errorf("load volume %s: %w", key, err)
 	}
 	// gofail: var afterForget string

@@ -55,12 +55,16 @@ run: build ## start jetvol and show one volume's life; Ctrl-C ends it (DIR=jetvo
 
 ##@ Test
 .PHONY: test
-test: need-go need-cc bin/nats build vet crash-short chaos-short kill-matrix-short race test-ceph kill-matrix-ceph-short ## everything that must pass: vet, kill -9 runs, chaos, kill matrix, all tests under -race, Ceph
+test: need-go need-cc bin/nats build vet crash-short chaos-short kill-matrix-short allocations race test-ceph kill-matrix-ceph-short ## everything that must pass: vet, kill -9 runs, chaos, kill matrix, all tests under -race, Ceph
 	@echo "make test: passed"
 
 .PHONY: check
 check: lint vet tidy race ## what a change must pass before review: lint, vet, tidy, tests under -race
 	@echo "make check: passed"
+
+.PHONY: allocations
+allocations: need-go ## how much commands may allocate: the race detector changes that, so without it
+	go test -run '^TestAllocations_' $$(grep -rl --include='*_test.go' 'func TestAllocations_' . | xargs -n1 dirname | sort -u)
 
 .PHONY: race
 race: need-go need-cc bin/nats build ## all tests under the race detector (TIMEOUT=20m for each package)

@@ -65,6 +65,9 @@ func TestClient_Verbs(t *testing.T) {
 		{volume.VerbNodeGone, volume.Args{Node: "n1", Reason: "lost power"}, func() (commands.Reply, error) { return client.NodeGone(ctx, db01, "n1", "lost power") }},
 		{volume.VerbCancel, volume.Args{Target: "order-1"}, func() (commands.Reply, error) { return client.Cancel(ctx, db01, "order-1") }},
 		{volume.VerbUnmanage, volume.Args{Name: "web-disk"}, func() (commands.Reply, error) { return client.Unmanage(ctx, db01, "web-disk") }},
+		{volume.VerbAdopt, volume.Args{Backend: "ceph-ssd", Image: "web-disk"}, func() (commands.Reply, error) {
+			return client.AdoptImage(ctx, db01, "ceph-ssd", "web-disk")
+		}},
 		{volume.VerbSnapshot, volume.Args{Snapshot: "monday", Labels: volume.Labels{"kept": "30d"}}, func() (commands.Reply, error) {
 			return client.Snapshot(ctx, db01, "monday", volume.Labels{"kept": "30d"})
 		}},

@@ -45,13 +45,9 @@ const expectPrefix = serverHeaderPrefix + "Expected-"
 // have been published: replay it again. An error with a receipt says that it was
 // published and the letter is still there.
 func (d *DeadLetters) Replay(ctx context.Context, l DeadLetter, how Replay) (Receipt, error) {
-	l, err := d.Load(ctx, l)
+	l, msg, err := d.again(ctx, l, how)
 	if err != nil {
 		return Receipt{}, err
-	}
-	msg, err := l.replay(how)
-	if err != nil {
-		return Receipt{}, fmt.Errorf("replay dead letter %d: %w", l.Sequence, err)
 	}
 	ack, err := d.publish(ctx, msg)
 	if err != nil {
@@ -65,6 +61,29 @@ func (d *DeadLetters) Replay(ctx context.Context, l DeadLetter, how Replay) (Rec
 		return receipt, fmt.Errorf("command %s is published: %w", receipt.CommandID, err)
 	}
 	return receipt, nil
+}
+
+// CheckReplay returns the ID under which [DeadLetters.Replay] would publish the command of a
+// listed letter, and publishes nothing. It returns the errors with which Replay refuses.
+func (d *DeadLetters) CheckReplay(ctx context.Context, l DeadLetter, how Replay) (volume.CommandID, error) {
+	_, msg, err := d.again(ctx, l, how)
+	if err != nil {
+		return "", err
+	}
+	return volume.CommandID(msg.Header.Get(HeaderID)), nil
+}
+
+// again returns the letter as it is stored, and the message that publishes its command again.
+func (d *DeadLetters) again(ctx context.Context, l DeadLetter, how Replay) (DeadLetter, *nats.Msg, error) {
+	l, err := d.Load(ctx, l)
+	if err != nil {
+		return l, nil, err
+	}
+	msg, err := l.replay(how)
+	if err != nil {
+		return l, nil, fmt.Errorf("replay dead letter %d: %w", l.Sequence, err)
+	}
+	return l, msg, nil
 }
 
 // publish returns when the stream has stored the message. One that the stream drops, as

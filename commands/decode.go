@@ -57,16 +57,15 @@ func Decode(msg Incoming) (Envelope, error) {
 }
 
 func readID(envelope *Envelope, msg Incoming) error {
+	var fault error
+	if id := volume.CommandID(msg.Header.Get(HeaderID)); id != "" {
+		if fault = id.Validate(); fault == nil {
+			envelope.ID = id
+			return nil
+		}
+	}
 	envelope.ID = volume.DerivedCommandID(msg.Sequence, msg.StoredAt.UnixNano())
-	id := volume.CommandID(msg.Header.Get(HeaderID))
-	if id == "" {
-		return nil
-	}
-	if err := id.Validate(); err != nil {
-		return err
-	}
-	envelope.ID = id
-	return nil
+	return fault
 }
 
 func readReply(envelope *Envelope, msg Incoming) error {

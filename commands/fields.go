@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,17 +36,21 @@ var shapes = map[volume.Verb]shape{
 	volume.VerbRestore:        {required: []string{"snapshot"}},
 	volume.VerbFlatten:        {},
 
-	volume.VerbAdopt:    {optional: []string{"backend", "id"}},
+	volume.VerbAdopt:    {optional: []string{"backend", "id", "image"}},
 	volume.VerbUnmanage: {optional: []string{"name"}},
 }
 
 // commonFields are those of every verb: the preconditions.
 var commonFields = []string{"if_state", "if_generation", "deadline", "validate_only"}
 
-// fieldsOf returns the fields of a verb's payload, required ones first.
-func fieldsOf(verb volume.Verb) []string {
-	return slices.Concat(shapes[verb].required, shapes[verb].either, shapes[verb].optional, commonFields)
-}
+// payloadFields are the fields of each verb's payload, required ones first.
+var payloadFields = func() map[volume.Verb][]string {
+	fields := map[volume.Verb][]string{}
+	for verb, own := range shapes {
+		fields[verb] = slices.Concat(own.required, own.either, own.optional, commonFields)
+	}
+	return fields
+}()
 
 // setters reads each field into a command.
 var setters = map[string]func(*volume.Command, json.RawMessage) error{
@@ -62,6 +67,7 @@ var setters = map[string]func(*volume.Command, json.RawMessage) error{
 	"id":            setID,
 	"believe":       setBelieve,
 	"name":          setName,
+	"image":         setImage,
 	"if_state":      setIfState,
 	"if_generation": setIfGeneration,
 	"deadline":      setDeadline,
@@ -100,14 +106,25 @@ func faultOf(name string) volume.Code {
 const maxText = 255
 
 func text[T ~string](raw json.RawMessage) (T, error) {
-	var value string
-	if err := json.Unmarshal(raw, &value); err != nil {
+	value, err := unquote(raw)
+	if err != nil {
 		return "", fmt.Errorf("%.40s: want a text", raw)
 	}
 	if len(value) > maxText {
 		return "", fmt.Errorf("text of %d bytes: at most %d", len(value), maxText)
 	}
 	return T(value), nil
+}
+
+// unquote returns the text that raw, a JSON value in UTF-8, is. Most are without escapes and
+// stand there as they are.
+func unquote(raw json.RawMessage) (string, error) {
+	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	var value string
+	err := json.Unmarshal(raw, &value)
+	return value, err
 }
 
 func setSize(draft *volume.Command, raw json.RawMessage) error {
@@ -220,6 +237,13 @@ func setName(draft *volume.Command, raw json.RawMessage) (err error) {
 		return err
 	}
 	return draft.Args.Name.Validate()
+}
+
+func setImage(draft *volume.Command, raw json.RawMessage) (err error) {
+	if draft.Args.Image, err = text[volume.Image](raw); err != nil {
+		return err
+	}
+	return draft.Args.Image.Validate()
 }
 
 func setIfState(draft *volume.Command, raw json.RawMessage) (err error) {

@@ -37,9 +37,10 @@ func decodePayload(verb volume.Verb, data []byte) (volume.Args, volume.Precondit
 // setFields sets every field of the object on the draft, in the order of their names so
 // that the same payload always has the same error.
 func setFields(draft *volume.Command, verb volume.Verb, object map[string]json.RawMessage) error {
+	fields := payloadFields[verb]
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if !slices.Contains(fieldsOf(verb), name) {
-			return volume.Errorf(volume.ErrUnknownField, "field %.64q: %s has %s", name, verb, list(fieldsOf(verb)))
+		if !slices.Contains(fields, name) {
+			return volume.Errorf(volume.ErrUnknownField, "field %.64q: %s has %s", name, verb, list(fields))
 		}
 		if err := setField(draft, name, object[name]); err != nil {
 			return err
@@ -87,23 +88,69 @@ func parseObject(data []byte) (map[string]json.RawMessage, error) {
 	}
 	// The whole text is checked before its tokens are looked at: json.Decoder would
 	// stop at the end of the first value.
-	var whole json.RawMessage
-	if err := json.Unmarshal(data, &whole); err != nil {
-		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: not JSON: %w", err)
+	if !json.Valid(data) {
+		fault := json.Unmarshal(data, new(json.RawMessage))
+		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: not JSON: %w", fault)
 	}
 	if data[0] != '{' {
 		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: want a JSON object")
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(data, &object); err != nil {
+		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: %w", err)
+	}
+	if namesOnce(data, object) {
+		return object, nil
 	}
 	tokens := json.NewDecoder(bytes.NewReader(data))
 	tokens.UseNumber()
 	if err := checkValue(tokens, 1); err != nil {
 		return nil, err
 	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(data, &object); err != nil {
-		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: %w", err)
-	}
 	return object, nil
+}
+
+// namesOnce reports whether a valid JSON object, with the given members, names none twice,
+// nor do the objects in it. It gives up, with false, on arrays and on what is nested deeper
+// than any good payload: that and what to say of it is for [checkValue], which allocates
+// more than all the rest of the decoding.
+func namesOnce(object []byte, members map[string]json.RawMessage) bool {
+	if countMembers(object) != len(members) {
+		return false
+	}
+	for _, value := range members {
+		switch value[0] {
+		case '[':
+			return false
+		case '{':
+			var inner map[string]json.RawMessage
+			if err := json.Unmarshal(value, &inner); err != nil || countMembers(value) != len(inner) || bytes.ContainsAny(value[1:], "{[") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// countMembers returns how many members a valid JSON object has, whatever their names.
+func countMembers(object []byte) int {
+	members, depth, quoted := 0, 0, false
+	for i := 0; i < len(object); i++ {
+		switch char := object[i]; {
+		case quoted && char == '\\':
+			i++ // what is escaped may be a quote
+		case char == '"':
+			quoted = !quoted
+		case quoted:
+		case char == '{' || char == '[':
+			depth++
+		case char == '}' || char == ']':
+			depth--
+		case char == ':' && depth == 1:
+			members++
+		}
+	}
+	return members
 }
 
 // checkValue reads the next value and returns a [volume.ErrInvalidPayload] if it is

@@ -21,8 +21,11 @@ type Reply struct {
 	Eviction *volume.Eviction `json:"eviction,omitempty"`
 	// Snapshot is the one that the command was about, with its id if the command made it.
 	Snapshot *volume.Snapshot `json:"snapshot,omitempty"`
-	// Image is the name under which the backend keeps what an unmanage has given away.
+	// Image is the name under which the backend keeps what an unmanage has given away, or had
+	// what an adopt has taken in.
 	Image volume.Image `json:"image,omitempty"`
+	// Plan is what an adopt of an image would do, of one that was only validated.
+	Plan *volume.Plan `json:"plan,omitempty"`
 	// Retryable says that the same request may succeed later, under a new command ID:
 	// the old one has got its answer.
 	Retryable bool `json:"retryable"`
@@ -45,6 +48,7 @@ func NewReply(key volume.Key, outcome volume.Outcome, repeat bool) Reply {
 		Eviction:   outcome.Eviction,
 		Snapshot:   outcome.Snapshot,
 		Image:      outcome.Image,
+		Plan:       outcome.Plan,
 		Retryable:  outcome.Failure != nil && outcome.Failure.Class.Retryable(),
 		Repeat:     repeat,
 	}

@@ -102,10 +102,10 @@ func TestSchema_SaysTheDecodersFields(t *testing.T) {
 		if !slices.Equal(either, shapes[verb].either) {
 			t.Errorf("%s: one of %v required, want one of %v", verb, either, shapes[verb].either)
 		}
-		if len(read.Properties) != len(fieldsOf(verb)) {
-			t.Errorf("%s: %d fields, want %v", verb, len(read.Properties), fieldsOf(verb))
+		if len(read.Properties) != len(payloadFields[verb]) {
+			t.Errorf("%s: %d fields, want %v", verb, len(read.Properties), payloadFields[verb])
 		}
-		for _, name := range fieldsOf(verb) {
+		for _, name := range payloadFields[verb] {
 			definition := read.Properties[name]
 			if definition == nil {
 				t.Errorf("%s: no field %s", verb, name)

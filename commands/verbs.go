@@ -56,6 +56,16 @@ func (c *Client) Adopt(ctx context.Context, key volume.Key, backend string, id v
 	return c.Do(ctx, Request{Key: key, Verb: volume.VerbAdopt, Args: volume.Args{Backend: backend, ID: id}})
 }
 
+// AdoptImage takes in, under a name that no volume has, an image that jetvol never made: the
+// backend renames and marks it, and keeps its data. An empty backend is the worker's default
+// one. What is refused leaves the image as it is: [volume.ErrBackendNotFound] if there is none,
+// [volume.ErrBackendBusy] and [volume.ErrBackendPrecondition] if it is in use or cannot be a
+// volume, [volume.ErrBackendUnsupported] by a backend that cannot. Use Do with ValidateOnly to
+// be told the plan only.
+func (c *Client) AdoptImage(ctx context.Context, key volume.Key, backend string, image volume.Image) (Reply, error) {
+	return c.Do(ctx, Request{Key: key, Verb: volume.VerbAdopt, Args: volume.Args{Backend: backend, Image: image}})
+}
+
 // Unmanage ends jetvol's part in an available volume and keeps its data: the backend has it
 // under the name then, or under [volume.ReleasedImage] if the name is empty, which the reply
 // tells as Image. It is refused for a volume with snapshots ([volume.ErrHasSnapshots]), for a

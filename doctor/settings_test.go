@@ -35,12 +35,12 @@ func TestStreams_ChangedSettings_ToldByTheirWeight(t *testing.T) {
 	c.must(err)
 
 	report := c.examine(doctor.Options{})
-	f := report.want("streams.breaks", "VOLUME_EVENTS", "max_age is 3600000000000", "thrown away", "jetvol provision --update")
+	f := report.want("streams.breaks", "VOLUME_EVENTS", "max_age is 1h0m0s", "thrown away", "jetvol provision --update")
 	if f.Severity != doctor.Error {
 		t.Errorf("got %s, want an error", f.Severity)
 	}
 	report.want("streams.breaks", "VOLUME_EVENTS", "deny_purge is null, wanted true")
-	f = report.want("streams.differs", "VOLUME_COMMANDS", "duplicate_window is 60000000000, wanted 100000000", "jetvol provision --update")
+	f = report.want("streams.differs", "VOLUME_COMMANDS", "duplicate_window is 1m0s, wanted 100ms", "jetvol provision --update")
 	if f.Severity != doctor.Warning {
 		t.Errorf("got %s, want a warning", f.Severity)
 	}

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -68,7 +67,7 @@ func streamFindings(name string, answer asked[jetstream.StreamInfo]) []Finding {
 }
 
 func differenceFinding(object string, d provision.Difference) Finding {
-	f := Finding{Object: object, Found: asJSON(d.Existing), Wanted: asJSON(d.Wanted)}
+	f := Finding{Object: object, Found: d.Text(d.Existing), Wanted: d.Text(d.Wanted)}
 	f.Text = fmt.Sprintf("%s is %s, wanted %s", d.Field, f.Found, f.Wanted)
 	if meaning := meanings[d.Field]; meaning != "" {
 		f.Text += ": " + meaning
@@ -80,12 +79,4 @@ func differenceFinding(object string, d provision.Difference) Finding {
 		return note("streams.breaks", f)
 	}
 	return note("streams.differs", f)
-}
-
-func asJSON(value any) string {
-	data, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Sprint(value)
-	}
-	return string(data)
 }

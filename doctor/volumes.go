@@ -100,7 +100,7 @@ func (w *ward) result() []Finding {
 		}
 	}
 	if fine {
-		w.findings = append(w.findings, note("volumes.fine", Finding{Text: fmt.Sprintf("%d volumes looked at, none needs anybody", w.seen)}))
+		w.findings = append(w.findings, note("volumes.fine", Finding{Text: count(w.seen, "volume") + " looked at, none needs anybody"}))
 	}
 	return w.findings
 }

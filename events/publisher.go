@@ -23,6 +23,10 @@ const (
 	stallWait = 10 * time.Second
 	// republishWait is the pause before an unanswered publish is looked up and sent again.
 	republishWait = 100 * time.Millisecond
+	// agedOutWait is how long after its start an event may be put on a stream from which all of
+	// the volume have aged out. Who was stopped for longer, and goes on, may be looking at a
+	// stream on which another owner has published the event, and from which it has aged out.
+	agedOutWait = time.Minute
 )
 
 // API error codes of a refused guard: JSStreamWrongLastSequenceErrF, and
@@ -54,6 +58,8 @@ type Pending struct {
 	publisher  *Publisher
 	transition volume.Transition
 	after      uint64
+	guard      uint64 // after, or 0 once all of the volume's events have aged out
+	started    time.Time
 	future     jetstream.PubAckFuture
 	sequence   uint64
 	known      bool // that the event is stored, at sequence
@@ -62,7 +68,7 @@ type Pending struct {
 // Start publishes t without waiting. The event belongs directly behind the volume's
 // event with stream sequence after; 0 if the volume has none yet.
 func (p *Publisher) Start(t volume.Transition, after uint64) (*Pending, error) {
-	pending := &Pending{publisher: p, transition: t, after: after}
+	pending := &Pending{publisher: p, transition: t, after: after, guard: after, started: time.Now()}
 	return pending, pending.send()
 }
 
@@ -84,7 +90,7 @@ func (d *Pending) send() error {
 		msg.Header.Set("traceparent", d.transition.TraceParent)
 	}
 	d.future, err = d.publisher.js.PublishMsgAsync(msg,
-		jetstream.WithExpectLastSequenceForSubject(d.after, volumeFilter(d.transition.Key)),
+		jetstream.WithExpectLastSequenceForSubject(d.guard, volumeFilter(d.transition.Key)),
 		jetstream.WithExpectStream(StreamName),
 		jetstream.WithStallWait(stallWait))
 	if err != nil {
@@ -112,9 +118,11 @@ func (d *Pending) Done() (sequence uint64, ok bool) {
 
 // Wait returns the event's stream sequence once it is stored. A refusal or a missing
 // answer is looked up on the stream: if this event stands behind `after`, it was
-// stored before; if nothing stands there, it is published again. It returns
-// [ErrConflict] if another event stands there or the stream has lost the event at
-// `after`, and ctx's error when ctx ends.
+// stored before; if nothing stands there, it is published again. If the stream has no event
+// of the volume any more, all have aged out, and it is published as the first. It returns
+// [ErrConflict] if another event stands there, the stream has lost the event at `after` but
+// not those before, or all are gone and the event was started more than a minute ago; and
+// ctx's error when ctx ends.
 func (d *Pending) Wait(ctx context.Context) (uint64, error) {
 	for !d.known {
 		if err := d.answer(ctx); err != nil {
@@ -166,17 +174,31 @@ func (d *Pending) lookUp(ctx context.Context) error {
 // again publishes the event once more, after a pause: a cluster may refuse a guard that
 // does hold. One that can never hold, because `after` is not on the stream, is told.
 func (d *Pending) again(ctx context.Context) error {
-	last, _, err := d.publisher.Last(ctx, d.transition.Key)
+	last, ok, err := d.publisher.Last(ctx, d.transition.Key)
 	switch {
 	case err != nil:
 		return err
-	case last.Sequence < d.after:
+	case !ok && d.guard > 0 && time.Since(d.started) < agedOutWait:
+		d.guard = 0
+		return d.send()
+	case last.Sequence < d.guard:
 		return fmt.Errorf("publish event %s after sequence %d: the volume's last event is at %d: %w",
 			d.transition.ID, d.after, last.Sequence, ErrConflict)
 	case pause(ctx) != nil:
 		return fmt.Errorf("publish event %s: %w", d.transition.ID, context.Cause(ctx))
 	}
 	return d.send()
+}
+
+// AgedOut reports whether an event of the given time is too old for the stream by its
+// MaxAge, as the leader has it. It returns a [volume.Unavailable] if the stream does not answer.
+func (p *Publisher) AgedOut(ctx context.Context, stored time.Time) (bool, error) {
+	info, err := p.stream.Info(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look up stream %s: %w: %w", StreamName, volume.Unavailable, err)
+	}
+	age := info.Config.MaxAge
+	return age > 0 && time.Since(stored) > age, nil
 }
 
 // Last returns the volume's last event, read from the stream's leader. It returns

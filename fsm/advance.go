@@ -54,7 +54,7 @@ var (
 	refusable = []volume.Verb{
 		volume.VerbAttach, volume.VerbDetach, volume.VerbResize, volume.VerbDelete,
 		volume.VerbSnapshot, volume.VerbDeleteSnapshot, volume.VerbRestore, volume.VerbFlatten,
-		volume.VerbUnmanage,
+		volume.VerbUnmanage, volume.VerbAdopt,
 	}
 )
 
@@ -73,9 +73,12 @@ func ending(op volume.Op) volume.Event {
 }
 
 // refused reports whether the backend has refused the operation and has changed nothing. A
-// restore it also refuses by not having the snapshot, or the volume.
+// restore it also refuses by not having the snapshot, or the volume, and an adopt by not having
+// the image, or another volume in its place.
 func refused(op volume.Op) bool {
-	if op.Verb == volume.VerbRestore && op.Failure.Class == volume.NotFound {
+	switch {
+	case op.Failure.Class == volume.NotFound && (op.Verb == volume.VerbRestore || op.Verb == volume.VerbAdopt),
+		op.Failure.Class == volume.AlreadyExists && op.Verb == volume.VerbAdopt:
 		return true
 	}
 	return slices.Contains(refusable, op.Verb) && slices.Contains(refusals, op.Failure.Class)
@@ -95,6 +98,7 @@ var doneEvents = map[volume.Verb]volume.Event{
 	volume.VerbFlatten:        volume.EventFlattened,
 
 	volume.VerbUnmanage: volume.EventDeleted,
+	volume.VerbAdopt:    volume.EventReady,
 }
 
 // Succeed ends the operation well, unless it is a node_gone: see [Evicted]. The attachment
@@ -135,6 +139,8 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 		next.Source = volume.SnapshotKey{}
 	case volume.VerbUnmanage:
 		next.Attachments, reason = nil, released(record)
+	case volume.VerbAdopt:
+		reason = takenIn(record)
 	}
 	to, err := Next(record.State, event, Facts{RecordAttached: len(record.Attachments) > 0})
 	if err != nil {

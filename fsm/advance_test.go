@@ -69,6 +69,7 @@ func TestFail_Retry_GiveUp(t *testing.T) {
 		ends volume.State
 	}{
 		{volume.VerbCreate, volume.StateError},
+		{volume.VerbAdopt, volume.StateError},
 		{volume.VerbAttach, volume.StateError},
 		{volume.VerbDetach, volume.StateError},
 		{volume.VerbDelete, volume.StateError},
@@ -128,6 +129,11 @@ func TestFail_Refused_EndsWhereTheBackendIs(t *testing.T) {
 		seen  fsm.Observation
 		want  volume.State
 	}{
+		{volume.VerbAdopt, errHeld, 1, absent, volume.StatePending},
+		{volume.VerbAdopt, errBusy, 3, absent, volume.StatePending},
+		{volume.VerbAdopt, errNone, 1, absent, volume.StatePending},
+		{volume.VerbAdopt, errTaken, 1, anothers, volume.StatePending},
+		{volume.VerbAdopt, errBusy, 3, present(imageSize, nil), volume.StateAvailable}, // by an attempt before it
 		{volume.VerbDelete, errHeld, 1, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbDelete, errBusy, 3, present(volume.GiB, nil), volume.StateAvailable},
 		{volume.VerbDelete, errHeld, 1, present(volume.GiB, on("node-9")), volume.StateAttached},
@@ -190,7 +196,9 @@ func TestFail_Refused_EndsWhereTheBackendIs(t *testing.T) {
 // before returns a story that is ready for the verb.
 func before(t *testing.T, verb volume.Verb) *story {
 	t.Helper()
-	states := map[volume.Verb]volume.State{volume.VerbCreate: volume.StatePending, volume.VerbDetach: volume.StateAttached}
+	states := map[volume.Verb]volume.State{
+		volume.VerbCreate: volume.StatePending, volume.VerbAdopt: volume.StatePending, volume.VerbDetach: volume.StateAttached,
+	}
 	state, ok := states[verb]
 	if !ok {
 		state = volume.StateAvailable

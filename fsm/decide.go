@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jetvol/jetvol/volume"
@@ -32,6 +33,7 @@ const (
 	ActionFlatten        Action = "flatten"
 
 	ActionRelease Action = "release" // give the object its foreign name
+	ActionImport  Action = "import"  // take in what has one
 
 	ActionObserve Action = "observe" // ask what it has; changes nothing
 )
@@ -57,12 +59,8 @@ func (d Decision) Stores() bool {
 
 // verbEvents says which event a verb fires, by the record where that depends on it.
 var verbEvents = map[volume.Verb]func(volume.Record, volume.Args) volume.Event{
-	volume.VerbCreate: func(r volume.Record, _ volume.Args) volume.Event {
-		if r.State == volume.StateDeleted {
-			return volume.EventRecreate
-		}
-		return volume.EventCreate
-	},
+	volume.VerbCreate: creation,
+	volume.VerbAdopt:  creation, // of an image
 	volume.VerbDelete: func(r volume.Record, _ volume.Args) volume.Event {
 		if r.State == volume.StatePending || r.State == volume.StateError {
 			return volume.EventDiscard
@@ -86,6 +84,13 @@ var verbEvents = map[volume.Verb]func(volume.Record, volume.Args) volume.Event{
 	volume.VerbUnmanage: always(volume.EventDelete),
 }
 
+func creation(r volume.Record, _ volume.Args) volume.Event {
+	if r.State == volume.StateDeleted {
+		return volume.EventRecreate
+	}
+	return volume.EventCreate
+}
+
 func always(event volume.Event) func(volume.Record, volume.Args) volume.Event {
 	return func(volume.Record, volume.Args) volume.Event { return event }
 }
@@ -104,6 +109,7 @@ var verbActions = map[volume.Verb]Action{
 	volume.VerbFlatten:        ActionFlatten,
 
 	volume.VerbUnmanage: ActionRelease,
+	volume.VerbAdopt:    ActionImport,
 }
 
 // Decide takes up a command. The record of a volume that does not exist has no ID; its
@@ -111,8 +117,8 @@ var verbActions = map[volume.Verb]Action{
 // of the last transition the name ever had, from which generations go on.
 //
 // The decision's record is in progress and its action is to be carried out, except:
-//   - a reconcile and an adopt change nothing yet: their action is [ActionObserve], then
-//     [Reconcile] or [Adopt];
+//   - a reconcile, and an adopt of no image, change nothing yet: their action is
+//     [ActionObserve], then [Reconcile] or [Adopt];
 //   - a cancel is answered from the outcome of its target, which must have ended;
 //   - with validate_only there is an outcome and nothing to store.
 //
@@ -130,7 +136,9 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 		}
 		return Decision{Record: record, Action: ActionObserve}, nil
 	case volume.VerbAdopt: // also if it is only to be validated
-		return Decision{Record: record, Action: ActionObserve}, nil
+		if !command.TakesImage() {
+			return Decision{Record: record, Action: ActionObserve}, nil
+		}
 	}
 	eventFor, known := verbEvents[command.Verb]
 	if !known {
@@ -155,10 +163,8 @@ func Decide(record volume.Record, command volume.Command, now time.Time) (Decisi
 // [*RejectedError]. [Decide] begins with it.
 func Admit(record volume.Record, command volume.Command, now time.Time) error {
 	creates := command.Verb == volume.VerbCreate || command.Verb == volume.VerbAdopt
-	// A pending volume may be created, and be reconciled with what the backend has.
-	inLife := record.Exists() && (record.State != volume.StatePending || command.Verb == volume.VerbAdopt)
 	switch {
-	case creates && inLife:
+	case creates && inLife(record, command):
 		return refuse(record, command, volume.ErrVolumeExists, "it exists with id %s", record.ID)
 	case !creates && command.Verb != volume.VerbCancel && !record.Exists():
 		return refuse(record, command, volume.ErrVolumeNotFound, "no such volume")
@@ -172,6 +178,13 @@ func Admit(record volume.Record, command volume.Command, now time.Time) error {
 	return nil
 }
 
+// inLife reports whether the volume lives for a command that makes one. A pending one may be
+// created, or made of an image, and be reconciled with what the backend has.
+func inLife(record volume.Record, command volume.Command) bool {
+	looks := command.Verb == volume.VerbAdopt && !command.TakesImage()
+	return record.Exists() && (record.State != volume.StatePending || looks)
+}
+
 // checkArguments refuses what the state allows but this volume does not.
 func checkArguments(record volume.Record, command volume.Command) error {
 	if err := checkSnapshots(record, command); err != nil {
@@ -180,6 +193,8 @@ func checkArguments(record volume.Record, command volume.Command) error {
 	switch command.Verb {
 	case volume.VerbCreate:
 		return checkCreate(record, command)
+	case volume.VerbAdopt:
+		return checkImage(record, command)
 	case volume.VerbResize:
 		if err := command.Args.Size.ValidateSize(); err != nil {
 			return refuse(record, command, volume.ErrInvalidSize, "%v", err)
@@ -227,6 +242,11 @@ func begin(record volume.Record, command volume.Command, event volume.Event, to 
 			Source: command.Args.Source, ReadOnly: command.Args.ReadOnly,
 		}
 		next.CreatedAt = now
+	case volume.VerbAdopt:
+		next.ID = volume.NewID(record.Key, record.Generation+1)
+		next.Spec = volume.Spec{Size: command.Plan.Size, Backend: command.Backend}
+		next.CreatedAt = now
+		next.Op.Image = command.Args.Image
 	case volume.VerbNodeGone:
 		next.Op.Eviction = &volume.Eviction{Node: command.Args.Node, Reason: command.Args.Reason}
 	case volume.VerbSnapshot:
@@ -248,7 +268,7 @@ func fire(record volume.Record, event volume.Event, to volume.State, now time.Ti
 	next.Generation = record.Generation + 1
 	next.UpdatedAt = now
 	t := volume.Transition{
-		ID:              fmt.Sprintf("%s/%d", record.Key, next.Generation),
+		ID:              record.Key.String() + "/" + strconv.FormatUint(next.Generation, 10),
 		Key:             record.Key,
 		VolumeID:        next.ID,
 		Event:           event,
@@ -271,7 +291,7 @@ func fire(record volume.Record, event volume.Event, to volume.State, now time.Ti
 		TraceParent:     record.Op.TraceParent,
 		Spec:            next.Spec,
 	}
-	next.Outbox = append(slices.Clone(record.Outbox), t)
+	next.Outbox = append(slices.Clip(record.Outbox), t) // clipped, so that it is a list of its own
 	return Decision{Record: next, Transition: &next.Outbox[len(next.Outbox)-1]}
 }
 
@@ -290,7 +310,7 @@ func (d Decision) answer(outcome volume.Outcome) Decision {
 	if op := d.Record.Op; op != nil && op.CommandID == outcome.CommandID { // another's operation goes on
 		d.Record.Op = nil
 	}
-	d.Record.Outcomes = append(slices.Clone(d.Record.Outcomes), outcome)
+	d.Record.Outcomes = append(slices.Clip(d.Record.Outcomes), outcome)
 	d.Outcome = &outcome
 	if d.Transition != nil {
 		d.Transition.Final = true
@@ -327,7 +347,7 @@ func invalidTransition(record volume.Record, command volume.Command, err error) 
 func valid(record volume.Record, command volume.Command) Decision {
 	return Decision{Record: record, Outcome: &volume.Outcome{
 		CommandID: command.ID, Digest: command.Digest(), Verb: command.Verb, Result: volume.Valid,
-		State: record.State, Generation: record.Generation, VolumeID: record.ID,
+		State: record.State, Generation: record.Generation, VolumeID: record.ID, Plan: command.Plan,
 	}}
 }
 
@@ -377,8 +397,8 @@ func Reject(record volume.Record, command volume.Command, why error, now time.Ti
 	next.CommandSequence = command.Sequence
 	next.UpdatedAt = now
 	failure := volume.NewFailure(why)
-	next.Outbox = append(slices.Clone(record.Outbox), volume.Transition{
-		ID:              fmt.Sprintf("%s/rejected/%s", record.Key, command.ID),
+	next.Outbox = append(slices.Clip(record.Outbox), volume.Transition{
+		ID:              record.Key.String() + "/rejected/" + string(command.ID),
 		Key:             record.Key,
 		VolumeID:        record.ID,
 		Event:           volume.EventRejected,

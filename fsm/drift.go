@@ -104,10 +104,13 @@ var disproved = map[volume.Verb][]volume.DriftKind{
 	volume.VerbNodeGone: {volume.DriftSize, volume.DriftNode},
 }
 
+// lifeVerbs begin or end a volume's life, with which its drift ends.
+var lifeVerbs = []volume.Verb{volume.VerbCreate, volume.VerbAdopt, volume.VerbDelete, volume.VerbUnmanage}
+
 // afterSuccess returns what is left of the record's drift once its operation has succeeded.
 func afterSuccess(record volume.Record) *volume.Drift {
 	op := record.Op
-	if record.Drift == nil || op.Verb == volume.VerbCreate || op.Verb == volume.VerbDelete || op.Verb == volume.VerbUnmanage {
+	if record.Drift == nil || slices.Contains(lifeVerbs, op.Verb) {
 		return nil
 	}
 	gone := append([]volume.DriftKind{volume.DriftGhost, volume.DriftOwner}, disproved[op.Verb]...)

@@ -3,7 +3,6 @@ package fsm_test
 import (
 	"errors"
 	"fmt"
-	"testing"
 	"time"
 
 	"github.com/jetvol/jetvol/fsm"
@@ -62,25 +61,4 @@ func ExampleDecide_refused() {
 	// Output:
 	// detach volume default.db-01 in state available: invalid_transition
 	// true false
-}
-
-func BenchmarkDecide(b *testing.B) {
-	s := in(b, volume.StateAvailable)
-	s.record.Outbox = nil // as it is once its events are published
-	command := s.usual(volume.VerbAttach)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := fsm.Decide(s.record, command, epoch); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkNext(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := fsm.Next(volume.StateAvailable, volume.EventAttach, fsm.Facts{}); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

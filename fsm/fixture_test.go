@@ -17,12 +17,14 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 var dbKey = volume.Key{Project: "default", Name: "db-01"}
 
-// Faults of a backend: two that are tried again, and two that are not.
+// Faults of a backend: two that are tried again, and those that are not.
 var (
 	errBusy   = volume.BackendError(fmt.Errorf("image locked: %w", volume.Busy))
 	errDown   = volume.BackendError(fmt.Errorf("no answer: %w", volume.Unavailable))
 	errBroken = volume.BackendError(fmt.Errorf("bad image: %w", volume.Internal))
 	errHeld   = volume.BackendError(fmt.Errorf("held by another node: %w", volume.FailedPrecondition))
+	errNone   = volume.BackendError(fmt.Errorf("no image: %w", volume.NotFound))
+	errTaken  = volume.BackendError(fmt.Errorf("another volume is here: %w", volume.AlreadyExists))
 	errCancel = volume.Errorf(volume.ErrCancelled, "cancelled by command c-99")
 )
 
@@ -78,6 +80,16 @@ func (s *story) usual(verb volume.Verb) volume.Command {
 	return s.command(verb, args)
 }
 
+// ofImage makes the command that of an image, as the worker completes it.
+func ofImage(command volume.Command) volume.Command {
+	command.Args.Image, command.Args.Size = "web-disk", 0
+	command.Plan = &volume.Plan{Backend: command.Backend, Image: "web-disk", Size: imageSize, Becomes: "default.db-01.img"}
+	return command
+}
+
+// imageSize is how large the image is that an adopt takes in.
+const imageSize = 5 * volume.GiB
+
 // step takes one decision and makes its record the story's own.
 func (s *story) step(decide func(volume.Record, time.Time) (fsm.Decision, error)) (fsm.Decision, error) {
 	s.t.Helper()
@@ -114,6 +126,9 @@ func (s *story) decide(command volume.Command) (fsm.Decision, error) {
 func (s *story) begin(verb volume.Verb) fsm.Decision {
 	s.t.Helper()
 	command := s.usual(verb)
+	if verb == volume.VerbAdopt { // the other one begins no operation
+		command = ofImage(command)
+	}
 	return s.must(func(r volume.Record, now time.Time) (fsm.Decision, error) { return fsm.Decide(r, command, now) })
 }
 

@@ -22,10 +22,21 @@ type chain struct {
 
 // sizeOf is the size of what a create makes.
 func sizeOf(args volume.Args) volume.Bytes {
-	if args.Size == 0 && !args.Source.IsZero() {
+	switch {
+	case args.Image != "":
+		return imageSize
+	case args.Size == 0 && !args.Source.IsZero():
 		return keptSize
 	}
 	return args.Size
+}
+
+// acceptsImage says whether an adopt of an image is taken up.
+func acceptsImage(args volume.Args) volume.Code {
+	if args.ID != "" {
+		return volume.ErrInvalidArgument
+	}
+	return ""
 }
 
 // acceptsMaking says whether a create is taken up.

@@ -118,6 +118,9 @@ func (w *world) aboutDrift(rt *rapid.T, command volume.Command) volume.Command {
 		command.Args.Believe = rapid.SampledFrom([]volume.Side{"", "", volume.BelieveBackend}).Draw(rt, "believe")
 	case volume.VerbAdopt:
 		command.Args.ID = rapid.SampledFrom([]volume.ID{"", lostID, "default.db-01.7"}).Draw(rt, "id")
+		if rapid.Bool().Draw(rt, "of an image") {
+			command = ofImage(command)
+		}
 	default:
 	}
 	return command

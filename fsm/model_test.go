@@ -29,6 +29,8 @@ func (m *model) accepts(c volume.Command) volume.Code {
 	switch {
 	case c.Verb == volume.VerbCreate && m.exists && m.state != volume.StatePending:
 		return volume.ErrVolumeExists
+	case c.TakesImage() && (!m.exists || m.state == volume.StatePending):
+		return acceptsImage(c.Args)
 	case c.Verb == volume.VerbAdopt && m.exists:
 		return volume.ErrVolumeExists
 	case c.Verb == volume.VerbAdopt:
@@ -87,7 +89,7 @@ func (m *model) acceptsArguments(c volume.Command) volume.Code {
 // act does to the backend what the operation asks for.
 func (m *model) act(op *volume.Op) {
 	switch op.Verb {
-	case volume.VerbCreate:
+	case volume.VerbCreate, volume.VerbAdopt:
 		m.back.Present, m.back.Size = true, sizeOf(op.Args)
 	case volume.VerbDelete, volume.VerbUnmanage:
 		m.back, m.kept = absent, nil
@@ -112,7 +114,7 @@ func (m *model) act(op *volume.Op) {
 // done is the end of an operation that succeeded.
 func (m *model) done(op *volume.Op) {
 	switch op.Verb {
-	case volume.VerbCreate:
+	case volume.VerbCreate, volume.VerbAdopt:
 		m.state, m.size = volume.StateAvailable, sizeOf(op.Args)
 	case volume.VerbDelete, volume.VerbUnmanage:
 		m.state, m.exists, m.nodes = volume.StateDeleted, false, holders{}
@@ -163,7 +165,10 @@ func (m *model) believe(ifAbsent volume.State) {
 
 // settle is the end of an operation that was cancelled.
 func (m *model) settle(verb volume.Verb, node volume.Node) {
-	ifAbsent := map[volume.Verb]volume.State{volume.VerbCreate: volume.StatePending, volume.VerbDelete: volume.StateDeleted, volume.VerbUnmanage: volume.StateDeleted}
+	ifAbsent := map[volume.Verb]volume.State{
+		volume.VerbCreate: volume.StatePending, volume.VerbAdopt: volume.StatePending,
+		volume.VerbDelete: volume.StateDeleted, volume.VerbUnmanage: volume.StateDeleted,
+	}
 	if verb == volume.VerbAttach && m.strange(append(m.nodes.names(), node)) {
 		m.state, m.wanted = volume.StateError, append(m.nodes.names(), node)
 		return
@@ -232,7 +237,7 @@ func (w *world) command(rt *rapid.T) {
 		w.note(w.reject(command, err))
 		return
 	}
-	if command.Verb == volume.VerbCreate {
+	if command.Verb == volume.VerbCreate || command.TakesImage() {
 		w.model.wanted = nil
 		w.model.exists, w.model.size, w.model.nodes = true, sizeOf(command.Args), holders{}
 		w.model.chain = chain{source: command.Args.Source, view: command.Args.ReadOnly, kept: w.model.kept}

@@ -148,10 +148,7 @@ func Settle(record volume.Record, seen Observation, now time.Time) (Decision, er
 	if err != nil {
 		return Decision{Record: record}, err
 	}
-	next, reason := record, ""
-	if op.Verb == volume.VerbUnmanage && to == volume.StateDeleted { // it was done before it was cancelled
-		reason = released(record)
-	}
+	next, reason := record, elsewhereBefore(record, to)
 	if strange {
 		drift.FoundAt = now
 		next.Drift, reason = drift, drift.String()

@@ -21,6 +21,7 @@ const (
 	SeenDifferent   Sight = "size, node, owner or snapshots differ"
 	SeenAsBefore    Sight = "differs as the record says already"
 	SeenNotRecorded Sight = "present, no record"
+	SeenForeign     Sight = "present, under its foreign name" // by the adopt that is under way
 )
 
 // Row is one row of the decision table: what becomes of a volume whose record is in one of
@@ -67,6 +68,7 @@ var reconcileRows = []Row{
 
 	{States: creating, Seen: SeenAbsent, Resumed: volume.VerbCreate, To: volume.StateAvailable, Event: volume.EventReady},
 	{States: creating, Seen: SeenFree, Resumed: volume.VerbCreate, To: volume.StateAvailable, Event: volume.EventReady},
+	{States: creating, Seen: SeenForeign, Resumed: volume.VerbAdopt, To: volume.StateAvailable, Event: volume.EventReady},
 	{States: attaching, Seen: SeenAsAsked, Resumed: volume.VerbAttach, To: volume.StateAttached, Event: volume.EventAttached},
 	{States: attaching, Seen: SeenElsewhere, Resumed: volume.VerbAttach, To: volume.StateError, Event: volume.EventDrifted},
 	{States: attaching, Seen: SeenFree, Resumed: volume.VerbAttach, To: volume.StateAttached, Event: volume.EventAttached},

@@ -77,7 +77,7 @@ func TestReconcileTable_HasEveryRowOfA8(t *testing.T) {
 	for i := range fsm.ReconcileTable() { // planted: each row in its turn bent
 		rows := fsm.ReconcileTable()
 		rows[i].Event = volume.EventProgress
-		if len(rows[i].States) == 1 || rows[i].Seen == fsm.SeenAsBefore || rows[i].Seen == fsm.SeenAsRecorded || rows[i].Believe || fsm.ReconcileTable()[i].Event == volume.EventAdopted {
+		if len(rows[i].States) == 1 || rows[i].Seen == fsm.SeenForeign || rows[i].Seen == fsm.SeenAsBefore || rows[i].Seen == fsm.SeenAsRecorded || rows[i].Believe || fsm.ReconcileTable()[i].Event == volume.EventAdopted {
 			continue // jetvol's own
 		}
 		if len(missingFromA8(rows)) == 0 {
@@ -99,6 +99,9 @@ func stage(t testing.TB, row fsm.Row, state volume.State) scene {
 	s := newStory(t)
 	if state != volume.StatePending || row.Event != volume.EventAdopted {
 		s = known(t, state)
+	}
+	if row.Resumed == volume.VerbAdopt {
+		s = importing(t, state)
 	}
 	verb := volume.VerbReconcile
 	if row.Event == volume.EventAdopted {
@@ -154,6 +157,16 @@ func known(t testing.TB, state volume.State) *story {
 	s := in(t, volume.StateCreating)
 	s.fail(errCancel)
 	s.settle(absent)
+	return s
+}
+
+// importing is in for a volume that is being made of an image.
+func importing(t testing.TB, state volume.State) *story {
+	s := newStory(t)
+	s.begin(volume.VerbAdopt)
+	if state == volume.StateCreatingFailed {
+		s.fail(errBusy)
+	}
 	return s
 }
 

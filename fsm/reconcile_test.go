@@ -132,6 +132,7 @@ func TestSettle_DecisionTable(t *testing.T) {
 		ifAbsent, ifDetached, ifOnThisNode volume.State
 	}{
 		{volume.VerbCreate, volume.StatePending, volume.StateAvailable, volume.StateAttached},
+		{volume.VerbAdopt, volume.StatePending, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbAttach, volume.StateError, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbDetach, volume.StateError, volume.StateAvailable, volume.StateAttached},
 		{volume.VerbDelete, volume.StateDeleted, volume.StateAvailable, volume.StateAttached},

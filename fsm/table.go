@@ -203,7 +203,11 @@ var edges = []edge{
 	{from: volume.StateEvictingFailed, event: volume.EventCancelled, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
 	{from: volume.StateEvictingFailed, event: volume.EventCancelled, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
 
-	// What the backend refuses leaves the volume where the backend really is, too.
+	// What the backend refuses leaves the volume where the backend really is, too. A create is
+	// never refused: the first three are of an image that is not to be taken in.
+	{from: volume.StateCreatingFailed, event: volume.EventRefused, to: volume.StatePending, guard: backendAbsent, fact: "backend absent"},
+	{from: volume.StateCreatingFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
+	{from: volume.StateCreatingFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},
 	{from: volume.StateAttachingFailed, event: volume.EventRefused, to: volume.StateError, guard: backendAbsent, fact: "backend absent"},
 	{from: volume.StateAttachingFailed, event: volume.EventRefused, to: volume.StateAvailable, guard: backendDetached, fact: "backend detached"},
 	{from: volume.StateAttachingFailed, event: volume.EventRefused, to: volume.StateAttached, guard: backendAttached, fact: "backend attached"},

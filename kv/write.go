@@ -81,6 +81,9 @@ func (s store) publish(ctx context.Context, d draft, expected uint64) (uint64, e
 
 // rest waits for d or returns the error of ctx if that ends first.
 func rest(ctx context.Context, d time.Duration) error {
+	if d == 0 { // a timer that has run out would be waited for all the same
+		return ctx.Err()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

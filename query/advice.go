@@ -161,6 +161,13 @@ var rules = []rule{
 		onVolume("jetvol drift show %s"),
 	},
 	{
+		"orphan", func(s *situation) bool { return s.Orphan != nil },
+		func(s *situation) string {
+			return fmt.Sprintf("there is an object of this name without a record: %s", s.Orphan)
+		},
+		onVolume("jetvol drift show %s"),
+	},
+	{
 		"rejected", func(s *situation) bool { return s.Refused != nil && len(s.Blockers) == 0 },
 		func(s *situation) string {
 			return fmt.Sprintf("the last command, %s %s, was %s: %s", s.Refused.Verb, s.Refused.CommandID, s.Refused.Result, s.Refused.Failure.Message)

@@ -169,9 +169,13 @@ var advised = []struct {
 		[]string{"rejected"},
 		"the last command, delete c-0, was rejected: no", "",
 	},
+	{orphanRow, settled(), lives(), 0, 0, []string{"orphan"}, "default.db-01.7, 1GiB, at backend ceph", "jetvol drift show default.db-01"},
 	{"dead letters", settled(), lives(), 0, 3, []string{"dead_letters"}, "", "jetvol dead list"},
 	{"deleted", with(settled(), func(r *volume.Record) { r.State = volume.StateDeleted }), lives(), 0, 0, []string{"deleted"}, "", "jetvol volume create default.db-01 --size SIZE"},
 }
+
+// orphanRow is the one situation that the record tells nothing of.
+const orphanRow = "orphan"
 
 func TestAdvice_EveryRow_ToldInItsSituationOnly(t *testing.T) {
 	told := map[string]bool{}
@@ -180,6 +184,9 @@ func TestAdvice_EveryRow_ToldInItsSituationOnly(t *testing.T) {
 			s := situation{Explanation: explained(testKey, c.record, fsm.DefaultRetryPolicy()), record: c.record, workers: len(c.leases), now: testNow}
 			s.lookAt(c.leases)
 			s.QueueTotal, s.DeadLetters = c.queue, c.dead
+			if c.name == orphanRow {
+				s.Orphan = &Orphan{Backend: "ceph", ObjectID: "default.db-01.7", Size: volume.GiB}
+			}
 			var names []string
 			advice := s.advise()
 			for _, one := range advice {

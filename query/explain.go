@@ -34,8 +34,11 @@ type Explanation struct {
 	// Blockers are what the last failure named.
 	Blockers []volume.Blocker `json:"blockers,omitempty"`
 	// Refused is why the last command failed or was rejected; nothing if it succeeded.
-	Refused *Refused      `json:"refused,omitempty"`
-	Drift   *volume.Drift `json:"drift,omitempty"`
+	Refused *Refused `json:"refused,omitempty"`
+	// Drift is how the backend differs, by the record or else by what sweeps have found.
+	Drift *volume.Drift `json:"drift,omitempty"`
+	// Orphan is what a backend has under the name and no record knows.
+	Orphan *Orphan `json:"orphan,omitempty"`
 	// DeadLetters counts the messages that tell of unreadable commands to the volume.
 	DeadLetters uint64      `json:"dead_letters"`
 	Advice      []Advice    `json:"advice"`
@@ -122,7 +125,10 @@ func (l *Local) Explain(ctx context.Context, request ExplainRequest) (Explanatio
 	if s.DeadLetters, err = l.deadLetters(ctx, key); err != nil {
 		return Explanation{}, err
 	}
-	if missing && s.QueueTotal == 0 && s.DeadLetters == 0 {
+	if err := l.findings(ctx, &s.Explanation, entry.Value); err != nil {
+		return Explanation{}, err
+	}
+	if missing && s.QueueTotal == 0 && s.DeadLetters == 0 && s.Orphan == nil {
 		return Explanation{}, volume.Errorf(volume.ErrVolumeNotFound, "explain volume %s", key)
 	}
 	s.Advice = s.advise()

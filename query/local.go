@@ -26,7 +26,7 @@ type Reader interface {
 	// List returns a page of volumes; see [ListReply] for what a page is.
 	List(ctx context.Context, request ListRequest) (ListReply, error)
 	// Explain says what goes on with a volume. It returns [volume.ErrVolumeNotFound] if
-	// there is none and no command to one is stored.
+	// there is none, no command to one is stored, and no backend has an orphan of the name.
 	Explain(ctx context.Context, request ExplainRequest) (Explanation, error)
 	// History returns events of a volume; none if there never was such a volume.
 	History(ctx context.Context, request HistoryRequest) (HistoryReply, error)

@@ -227,7 +227,10 @@ func (b *book) work() {
 	}
 }
 
-// carryOut applies requests to the ledger and stores it, as often as it takes.
+// carryOut applies requests to the ledger and stores it, as often as it takes. It stores it
+// also for a refusal that changes nothing: what another worker has freed, or a limit that was
+// raised, may not be known here yet, and a server that leads the stream no more does not know
+// it either if it is asked. The compare-and-set proves that the refusal is by the last ledger.
 func (b *book) carryOut(ctx context.Context, batch []*request) error {
 	fresh := slices.ContainsFunc(batch, func(r *request) bool { return r.fresh })
 	for conflicts, unstorable := 0, 0; conflicts < maxConflicts; {
@@ -236,11 +239,7 @@ func (b *book) carryOut(ctx context.Context, batch []*request) error {
 			return err
 		}
 		changed, refused := apply(batch, &l, revision)
-		if refused && !fresh {
-			fresh = true // what another worker has freed may not be known here yet
-			continue
-		}
-		if !changed {
+		if !changed && !refused {
 			return nil
 		}
 		began := b.write()
@@ -266,13 +265,15 @@ func (b *book) carryOut(ctx context.Context, batch []*request) error {
 	return errRestless
 }
 
-// apply makes all changes. Each that fails leaves the ledger as it was.
+// apply makes all changes. Each that fails leaves the ledger as it was. It reports whether
+// there was a change, and whether a limit refused one.
 func apply(batch []*request, l *Ledger, revision uint64) (changed, refused bool) {
 	for _, r := range batch {
 		var one bool
 		one, r.err = r.apply(l, revision)
 		changed = changed || one
-		refused = refused || errors.Is(r.err, volume.ResourceExhausted)
+		_, exceeded := errors.AsType[*ExceededError](r.err)
+		refused = refused || exceeded
 	}
 	return changed, refused
 }

@@ -13,6 +13,10 @@
 //	       ──▶ Settle: the entry goes, used is corrected by the record as it is now
 //	       ──▶ reply, acknowledge
 //
+// A refusal is as sure as a reservation: the ledger is stored for it too, unchanged, in the
+// same compare-and-set with what else is asked for at the time. Without it a refusal would rest
+// on a watch that lags, or on the answer of a server that does not know that it leads no more.
+//
 // A worker that dies leaves at most an entry. Its command is not acknowledged, so it comes
 // again, and finds the entry. That the record holds the revision of its reservation
 // ([volume.Record].Reserved) tells, whoever looks, an entry that the record was built on

@@ -36,7 +36,7 @@ func Of(record volume.Record) Usage {
 // Before returns what the volume used before its operation under way was begun; what it
 // uses now if there is none.
 func Before(record volume.Record) Usage {
-	if record.Op != nil && record.Op.Verb == volume.VerbCreate {
+	if op := record.Op; op != nil && (op.Verb == volume.VerbCreate || op.Verb == volume.VerbAdopt) {
 		return Usage{}
 	}
 	return settled(record)

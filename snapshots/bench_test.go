@@ -137,7 +137,7 @@ func BenchmarkStore_AgainstManyEntries(b *testing.B) {
 			return wantCount(1)(n, err)
 		}},
 	} {
-		b.Run(op.name, func(b *testing.B) {
+		b.Run("op="+op.name, func(b *testing.B) {
 			var took [2]time.Duration
 			for b.Loop() {
 				for i, s := range []*snapshots.Store{small, large} {
@@ -163,5 +163,28 @@ func wantCount(want int) func(int, error) error {
 			err = fmt.Errorf("got %d, want %d", got, want)
 		}
 		return err
+	}
+}
+
+// BenchmarkWalk reads a whole project by a filter that no index helps, and tells the cost for
+// each entry: it stays the same if nothing in a walk grows faster than its entries.
+func BenchmarkWalk(b *testing.B) {
+	for _, others := range []int{1_000, 10_000, manyEntries} {
+		b.Run(fmt.Sprintf("entries=%d", others), func(b *testing.B) {
+			store, ctx, seen := benchStore(b, others), b.Context(), 0
+			b.ReportAllocs()
+			for b.Loop() {
+				seen = 0
+				if err := store.View(ctx, benchProject, func(tx *snapshots.Tx) error {
+					return tx.Walk(ctx, func(context.Context, snapshots.Info) error { seen++; return nil }, "kind==active", "kind==committed")
+				}); err != nil {
+					b.Fatal(err)
+				}
+				if seen < others {
+					b.Fatalf("got %d entries, want %d or more", seen, others)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(seen), "ns/entry")
+		})
 	}
 }

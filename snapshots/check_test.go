@@ -28,8 +28,6 @@ func testCheckPlanted(e env) {
 			"e.odd._": value("active", "odd", "x", "view-1"), "c.view-1._.odd._": `{"id":"x"}`,
 		}, "is view"},
 		"an entry without its link":   {map[string]string{"e.odd._": value("active", "odd", "x", "layer-1")}, "no link"},
-		"a link without its entry":    {map[string]string{"c.layer-1._.odd._": `{"id":"x"}`}, "there is no entry"},
-		"a link of another parent":    {map[string]string{"c.layer-1._.bare._": `{"id":"x"}`}, "the parent of bare is"},
 		"a link of another id":        {map[string]string{"e.odd._": value("active", "odd", "x", "layer-1"), "c.layer-1._.odd._": `{"id":"y"}`}, "it is of id y"},
 		"an id of two entries":        {map[string]string{"e.odd._": value("active", "odd", bare.ID, "")}, "it has the id"},
 		"an entry under a wrong key":  {map[string]string{"e.odd.x": value("active", "odd", "x", "")}, "says that it is"},

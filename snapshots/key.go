@@ -1,6 +1,7 @@
 package snapshots
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -77,11 +78,29 @@ const (
 	noSnapshot = "_"
 )
 
-func (k Key) tokens() string {
+func (k Key) tokens() string { return string(k.Volume) + "." + k.snapshotToken() }
+
+func (k Key) snapshotToken() string {
 	if k.Snapshot == "" {
-		return string(k.Volume) + "." + noSnapshot
+		return noSnapshot
 	}
-	return string(k.Volume) + "." + string(k.Snapshot)
+	return string(k.Snapshot)
+}
+
+// compareKeys compares the keys' tokens, without putting them together: a project is sorted
+// by it, which asks for each entry many times. Where one name begins with the other, the dot
+// behind the shorter one decides.
+func compareKeys(a, b Key) int {
+	switch {
+	case a.Volume == b.Volume:
+		return strings.Compare(a.snapshotToken(), b.snapshotToken())
+	case strings.HasPrefix(string(a.Volume), string(b.Volume)):
+		return cmp.Compare(a.Volume[len(b.Volume)], '.')
+	case strings.HasPrefix(string(b.Volume), string(a.Volume)):
+		return cmp.Compare('.', b.Volume[len(a.Volume)])
+	default:
+		return cmp.Compare(a.Volume, b.Volume)
+	}
 }
 
 func keyOfTokens(name, snapshot string) (Key, error) {

@@ -1,6 +1,7 @@
 package snapshots_test
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,12 +20,35 @@ func testLinksLeftBehind(e env) {
 	for _, child := range []string{"gone", "moved"} {
 		e.publish("c.db.s1."+child+"._", `{"schema_version":1,"id":"`+child+`.0"}`)
 	}
+	e.wantChildren("db@s1")
+	if linked, err := e.store.Linked(e.ctx, e.project, k("db@s1")); err != nil || len(linked) != 2 {
+		e.Errorf("linked: got %v, %v, want both leftovers", linked, err)
+	}
+	e.wantChildren("db@s2", "moved")
+	e.sound()
 	e.must(e.store.BeginRemove(e.ctx, e.project, k("db@s1"), "c1"))
 	e.must(e.store.FinishRemove(e.ctx, e.project, k("db@s1"), "c1"))
 	// And one that has its entry is in the way.
 	e.publish("c.db.s2.gone._", `{"schema_version":1,"id":"gone.0"}`)
+	e.wantChildren("db@s2", "moved")
+	e.sound()
 	err = e.store.BeginRemove(e.ctx, e.project, k("db@s2"), "c2")
 	e.refused("a child beside a leftover", err, volume.ErrSnapshotInUse)
+}
+
+// wantChildren compares the children that are told, in the ways in which they are.
+func (e env) wantChildren(of string, want ...string) {
+	e.Helper()
+	got, err := e.store.Children(e.ctx, e.project, k(of))
+	e.must(err)
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		e.Errorf("children of %s: got %v, want %v", of, got, want)
+	}
+	has, err := e.store.HasChildren(e.ctx, e.project, k(of))
+	e.must(err)
+	if has != (len(want) > 0) {
+		e.Errorf("has %s children: got %v, want %v", of, has, len(want) > 0)
+	}
 }
 
 // What the children of an entry cost must not grow with all that it ever had, so the markers

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/jetvol/jetvol/kv"
@@ -167,8 +166,6 @@ func (tx *Tx) addChange(b *kv.Batch, key Key) bool {
 	}
 	return true
 }
-
-func compareKeys(a, b Key) int { return strings.Compare(a.tokens(), b.tokens()) }
 
 func sortedKeys[V any](m map[Key]V) []Key {
 	keys := make([]Key, 0, len(m))

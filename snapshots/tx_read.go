@@ -7,12 +7,17 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
 // maxDepth bounds the chains that are followed. A longer one is taken for a circle.
 const maxDepth = 4096
+
+// readsAtOnce is how many entries are read at a time where many are.
+const readsAtOnce = 16
 
 // Stat returns the entry. It returns an error of code snapshot_not_found if there is none,
 // and invalid_name for a malformed key.
@@ -98,24 +103,66 @@ func (tx *Tx) ancestors(ctx context.Context, e entry) ([]Info, error) {
 }
 
 // Children returns the keys of the entries whose parent is key, in their order; none
-// also if there is no such entry. After a crash of the server one may be told that is gone:
-// its entry says so.
+// also if there is no such entry. It costs one list, and one read for each link in it: a link
+// counts only with the entry that it leads to.
 func (tx *Tx) Children(ctx context.Context, key Key) ([]Key, error) {
 	unlock, err := tx.lock(false)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if err := key.Validate(); err != nil {
+	linked, _, err := tx.linked(ctx, key)
+	if err != nil {
 		return nil, err
 	}
-	children, _, err := tx.children(ctx, key)
-	return children, err
+	if err := tx.loadAll(ctx, linked); err != nil {
+		return nil, err
+	}
+	var children []Key
+	for _, child := range linked {
+		if stands, err := tx.standsOn(ctx, child, key); err != nil {
+			return nil, err
+		} else if stands {
+			children = append(children, child)
+		}
+	}
+	return children, nil
 }
 
-// children returns the children of parent as the transaction sees them, and the last
-// revision under the links to them.
-func (tx *Tx) children(ctx context.Context, parent Key) ([]Key, uint64, error) {
+func (tx *Tx) hasChildren(ctx context.Context, key Key) (bool, error) {
+	unlock, err := tx.lock(false)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	linked, _, err := tx.linked(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	for _, child := range linked {
+		if stands, err := tx.standsOn(ctx, child, key); err != nil || stands {
+			return stands, err
+		}
+	}
+	return false, nil
+}
+
+// standsOn reports whether the entry of a link is there and has the parent. A link without
+// one is a leftover: see [Tx.addChange].
+func (tx *Tx) standsOn(ctx context.Context, child, parent Key) (bool, error) {
+	if e, changed := tx.written[child]; changed {
+		return e != nil && e.Parent == parent, nil
+	}
+	found, err := tx.load(ctx, child)
+	return found.revision != 0 && found.entry.Parent == parent, err
+}
+
+// linked returns what the links below parent lead to as the transaction sees them, leftovers
+// too, and the last revision under the links.
+func (tx *Tx) linked(ctx context.Context, parent Key) ([]Key, uint64, error) {
+	if err := parent.Validate(); err != nil {
+		return nil, 0, err
+	}
 	listed, last, err := tx.store.links.ListCurrent(ctx, childrenFilter(tx.project, parent))
 	if err != nil {
 		return nil, 0, err
@@ -156,9 +203,41 @@ func (tx *Tx) load(ctx context.Context, key Key) (stored, error) {
 	if found, known := tx.read[key]; known {
 		return found, nil
 	}
+	found, err := tx.get(ctx, key)
+	if err == nil {
+		tx.read[key] = found
+	}
+	return found, err
+}
+
+// loadAll loads the entries of keys, some at a time.
+func (tx *Tx) loadAll(ctx context.Context, keys []Key) error {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(key Key) bool {
+		_, known := tx.read[key]
+		return known
+	})
+	found := make([]stored, len(keys))
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(readsAtOnce)
+	for i, key := range keys {
+		reads.Go(func() (err error) {
+			found[i], err = tx.get(ctx, key)
+			return err
+		})
+	}
+	if err := reads.Wait(); err != nil {
+		return err
+	}
+	for i, key := range keys {
+		tx.read[key] = found[i]
+	}
+	return nil
+}
+
+// get returns the entry as the leader has it, the zero one if there is none.
+func (tx *Tx) get(ctx context.Context, key Key) (stored, error) {
 	got, err := tx.store.entries.Get(ctx, entryKey(tx.project, key))
 	if errors.Is(err, kv.ErrNotFound) {
-		tx.read[key] = stored{}
 		return stored{}, nil
 	}
 	if err == nil {
@@ -167,8 +246,7 @@ func (tx *Tx) load(ctx context.Context, key Key) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
-	tx.read[key] = stored{got.Value, got.Revision}
-	return tx.read[key], nil
+	return stored{got.Value, got.Revision}, nil
 }
 
 // mustLookUp returns an entry that the caller named, which the transaction depends on

@@ -120,11 +120,11 @@ func (tx *Tx) below(ctx context.Context, parents []string) (map[Key]entry, error
 		if err != nil {
 			continue
 		}
-		children, _, err := tx.children(ctx, parent)
+		linked, _, err := tx.linked(ctx, parent)
 		if err != nil {
 			return nil, err
 		}
-		for _, key := range children {
+		for _, key := range linked {
 			if e, found, err := tx.lookUp(ctx, key); err != nil {
 				return nil, err
 			} else if found {

@@ -218,7 +218,7 @@ func (tx *Tx) checkChildless(ctx context.Context, e entry) error {
 	if e.Kind != Committed {
 		return nil
 	}
-	children, last, err := tx.children(ctx, e.Name)
+	children, last, err := tx.linked(ctx, e.Name)
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", e.Name, err)
 	}
@@ -233,16 +233,6 @@ func (tx *Tx) checkChildless(ctx context.Context, e entry) error {
 	}
 	tx.guards[e.Name] = last
 	return nil
-}
-
-// standsOn reports whether the entry of a link is there and has the parent. A link without
-// one is a leftover: see [Tx.addChange].
-func (tx *Tx) standsOn(ctx context.Context, child, parent Key) (bool, error) {
-	if e, changed := tx.written[child]; changed {
-		return e != nil && e.Parent == parent, nil
-	}
-	found, err := tx.load(ctx, child)
-	return found.revision != 0 && found.entry.Parent == parent, err
 }
 
 // Update changes the labels of the entry info.Name at the paths given, as [fieldpath.ApplyLabels]

@@ -188,8 +188,8 @@ func (s *Store) Stat(ctx context.Context, project volume.Project, key Key) (info
 	return info, err
 }
 
-// Children returns the keys of the entries whose parent is key, in their order. Its cost
-// is that of the answer.
+// Children returns the keys of the entries whose parent is key, in their order; see
+// [Tx.Children].
 func (s *Store) Children(ctx context.Context, project volume.Project, key Key) (children []Key, err error) {
 	err = s.View(ctx, project, func(tx *Tx) error {
 		children, err = tx.Children(ctx, key)
@@ -198,18 +198,30 @@ func (s *Store) Children(ctx context.Context, project volume.Project, key Key) (
 	return children, err
 }
 
+// Linked returns what [Store.Children] does and, among it, what the links of former children
+// lead to that were left behind: the entry of each tells. It costs one list.
+func (s *Store) Linked(ctx context.Context, project volume.Project, key Key) (linked []Key, err error) {
+	err = s.View(ctx, project, func(tx *Tx) error {
+		unlock, err := tx.lock(false)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		linked, _, err = tx.linked(ctx, key)
+		return err
+	})
+	return linked, err
+}
+
 // HasChildren reports whether an entry has the given one as its parent. It costs one
-// question to the server, save shortly after a child was removed.
-func (s *Store) HasChildren(ctx context.Context, project volume.Project, key Key) (bool, error) {
-	if err := (volume.Key{Project: project, Name: key.Volume}).Validate(); err != nil {
-		return false, err
-	}
-	last, live, err := s.links.Last(ctx, childrenFilter(project, key))
-	if err != nil || live || last == 0 {
-		return live, err
-	}
-	children, err := s.Children(ctx, project, key)
-	return len(children) > 0, err
+// question to the server if there is none; else a list of the links, and one read for each up
+// to the first that counts.
+func (s *Store) HasChildren(ctx context.Context, project volume.Project, key Key) (has bool, err error) {
+	err = s.View(ctx, project, func(tx *Tx) error {
+		has, err = tx.hasChildren(ctx, key)
+		return err
+	})
+	return has, err
 }
 
 // Depth returns how many entries key stands on: 0 for one without a parent, and for a

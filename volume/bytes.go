@@ -89,9 +89,11 @@ func (b Bytes) String() string {
 func (b *Bytes) UnmarshalJSON(data []byte) error {
 	text := string(data)
 	if strings.HasPrefix(text, `"`) {
-		if err := json.Unmarshal(data, &text); err != nil {
+		var quoted string
+		if err := json.Unmarshal(data, &quoted); err != nil {
 			return Errorf(ErrInvalidSize, "size %.40q: not a JSON string", data)
 		}
+		text = quoted
 	} else if strings.HasPrefix(text, "-") {
 		return Errorf(ErrInvalidSize, "size %.40s: want more than 0 bytes", text)
 	} else if strings.Trim(text, "0123456789") != "" {

@@ -21,6 +21,9 @@ type Command struct {
 	// SourceSize is the size of the snapshot that a create is to clone, or that a restore or
 	// a delete_snapshot names, resolved by the worker like Backend.
 	SourceSize Bytes
+	// Plan is what an adopt of an image would do, resolved by the worker like Backend; nil for
+	// every other command.
+	Plan *Plan
 	// RecordOnly is the policy of the volume's backend for a reconcile, resolved by the
 	// worker like Backend; empty means the default one.
 	RecordOnly RecordOnly
@@ -46,11 +49,25 @@ type Args struct {
 	Source   SnapshotKey  `json:"source,omitzero"`     // create: what it is a clone of
 	ReadOnly bool         `json:"read_only,omitempty"` // create, with a source: it cannot be written
 
-	ID      ID   `json:"id,omitempty"`      // adopt: whose object it has to be; empty means any
-	Believe Side `json:"believe,omitempty"` // reconcile: who is right about a settled volume
+	ID      ID    `json:"id,omitempty"`      // adopt: whose object it has to be; empty means any
+	Image   Image `json:"image,omitempty"`   // adopt: what the backend has it as that jetvol never made
+	Believe Side  `json:"believe,omitempty"` // reconcile: who is right about a settled volume
 
 	Name Image `json:"name,omitempty"` // unmanage: what the backend is to keep it as; empty means [ReleasedImage]
 }
+
+// Plan is what an adopt does with an image that jetvol never made.
+type Plan struct {
+	Backend string `json:"backend"`
+	Image   Image  `json:"image"`
+	Size    Bytes  `json:"size_bytes"`
+	// Becomes is the name that the backend gives it, for people.
+	Becomes string `json:"becomes"`
+}
+
+// TakesImage reports whether the command takes an image in that jetvol never made: an
+// operation, where every other adopt only makes a record.
+func (c Command) TakesImage() bool { return c.Verb == VerbAdopt && c.Args.Image != "" }
 
 // Preconditions refuse a command unless they hold when it is taken up.
 type Preconditions struct {

@@ -110,7 +110,8 @@ type Op struct {
 	Eviction *Eviction `json:"eviction,omitempty"`
 	// Snapshot is what the verb is about; nil for those that are not about one.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
-	// Image is what an unmanage has the backend keep the volume as; empty for every other verb.
+	// Image is what an unmanage has the backend keep the volume as, or what an adopt takes in;
+	// empty for every other verb.
 	Image Image `json:"image,omitempty"`
 }
 
@@ -210,8 +211,12 @@ type Outcome struct {
 	Eviction *Eviction `json:"eviction,omitempty"`
 	// Snapshot is the one that the command was about, also if it failed.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
-	// Image is the name that an unmanage was to leave the volume under, also if it failed.
+	// Image is the name that an unmanage was to leave the volume under, or that an adopt was to
+	// take it in from, also if it failed.
 	Image Image `json:"image,omitempty"`
+	// Plan is what an adopt of an image would do; nil unless it was only validated, which is
+	// never stored.
+	Plan *Plan `json:"-"`
 }
 
 // Exists reports whether the record is of a volume that lives: known to users, with
@@ -256,7 +261,8 @@ type Transition struct {
 	Eviction *Eviction `json:"eviction,omitempty"`
 	// Snapshot is told by the events of the verbs that are about one.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
-	// Image is told by the events of an unmanage: what the backend is to keep the volume as.
+	// Image is told by the events of an unmanage, what the backend is to keep the volume as, and
+	// of an adopt, what it had the volume as.
 	Image Image `json:"image,omitempty"`
 	// Progress is told by the event progress.
 	Progress *Progress `json:"progress,omitempty"`

@@ -34,8 +34,8 @@ func (e *execution) act(ctx context.Context, action fsm.Action) (end, error) {
 		err = e.create(ctx, backend)
 	case fsm.ActionDelete:
 		err = e.delete(ctx, backend)
-	case fsm.ActionRelease:
-		err = e.release(ctx, backend)
+	case fsm.ActionRelease, fsm.ActionImport:
+		err = e.cross(ctx, backend, action)
 	case fsm.ActionSnapshot:
 		err = e.snapshot(ctx, backend)
 	case fsm.ActionDeleteSnapshot:

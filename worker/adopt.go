@@ -64,15 +64,7 @@ func (e *execution) found(ctx context.Context, backend *backends.Backend) (backe
 	// gofail: var afterFound string
 	// killAt(afterFound, "observe", e.command.ID)
 
-	switch {
-	case err != nil && cancelCause(e.cancellable) != nil:
-		return object, cancelCause(e.cancellable)
-	case err != nil && ctx.Err() != nil:
-		return object, errHandBack
-	case err != nil:
-		return object, backendError(err)
-	}
-	return object, nil
+	return object, e.lookError(ctx, err)
 }
 
 // foundFenced shuts out the name's former owners and looks again: nobody changes it any more.

@@ -35,7 +35,7 @@ func (e *execution) resolve(ctx context.Context) error {
 	case volume.VerbCreate:
 		return e.resolveCreate(ctx)
 	case volume.VerbAdopt:
-		return e.resolveBackend()
+		return e.resolveAdopt(ctx)
 	case volume.VerbUnmanage:
 		return e.able("unmanage", func(c backends.Capabilities) bool { return c.Import })
 	case volume.VerbSnapshot:

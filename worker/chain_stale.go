@@ -20,7 +20,7 @@ import (
 func (e *execution) children(ctx context.Context, key volume.SnapshotKey) (children []snapshots.Key, more int, err error) {
 	var keys []snapshots.Key
 	err = e.asked(ctx, func(ctx context.Context) (err error) {
-		keys, err = e.worker.chains.Children(ctx, e.project(), keyOf(key))
+		keys, err = e.worker.chains.Linked(ctx, e.project(), keyOf(key))
 		return err
 	})
 	for i, child := range keys {

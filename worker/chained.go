@@ -17,8 +17,12 @@ func chain(decision *fsm.Decision) (err error) {
 // lastHash is what the volume's next event is to be tied to. If the last event on the stream
 // is the one that the record means, it is what the record says, so that an event that was
 // changed after it was stored breaks the chain behind it. It is what the stream has if that
-// is another event, or if the record knows none: an earlier build has written it.
+// is another event, or if the record knows none: an earlier build has written it. A stream
+// that has none, because all have aged out, says nothing against the record.
 func lastHash(record volume.Record, last events.Stored) string {
+	if last.Hash == "" {
+		return record.EventHash
+	}
 	means := record.EventSequence == last.Sequence
 	if n := len(record.Outbox); n > 0 {
 		means = record.Outbox[n-1].ID == last.Data.ID

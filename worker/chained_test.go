@@ -133,7 +133,7 @@ func BenchmarkChain(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Run("hash", func(b *testing.B) {
+	b.Run("do=hash", func(b *testing.B) {
 		b.ReportAllocs()
 		previous := ""
 		for b.Loop() {
@@ -142,7 +142,7 @@ func BenchmarkChain(b *testing.B) {
 			}
 		}
 	})
-	b.Run("encode both", func(b *testing.B) { // what a transition is encoded for besides
+	b.Run("do=encode-both", func(b *testing.B) { // what a transition is encoded for besides
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := json.Marshal(decision.Record); err != nil {

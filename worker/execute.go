@@ -389,12 +389,12 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err erro
 // answered looks for the answer that the command got before. It returns an
 // [volume.ErrCommandIDReused] if its ID belongs to another command.
 func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error) {
-	record, id, digest := e.head.record, e.command.ID, e.command.Digest()
+	record, id := e.head.record, e.command.ID
 	if e.command.ValidateOnly {
 		return nil, false, nil // it changes nothing, so it may be asked again and again
 	}
 	if op := record.Op; op != nil && op.CommandID == id {
-		return nil, false, sameCommand(id, op.Digest, digest)
+		return nil, false, sameCommand(e.command, op.Digest)
 	}
 	outcome, found := record.Outcome(id)
 	if !found {
@@ -405,7 +405,7 @@ func (e *execution) answered(ctx context.Context) (*volume.Outcome, bool, error)
 			return nil, false, fmt.Errorf("look up command %s: %w", id, err)
 		}
 	}
-	return &outcome, true, sameCommand(id, outcome.Digest, digest)
+	return &outcome, true, sameCommand(e.command, outcome.Digest)
 }
 
 // answeredLongAgo looks for an answer that the record has let go of: in the bucket of
@@ -431,11 +431,11 @@ func (e *execution) outcomeOfEarlierLife(ctx context.Context, id volume.CommandI
 	return volume.Outcome{}, volume.NotFound
 }
 
-func sameCommand(id volume.CommandID, first, now string) error {
-	if first == now {
+func sameCommand(command volume.Command, first string) error {
+	if command.Digest() == first {
 		return nil
 	}
-	return volume.Errorf(volume.ErrCommandIDReused, "command id %s was used for another command of this volume", id)
+	return volume.Errorf(volume.ErrCommandIDReused, "command id %s was used for another command of this volume", command.ID)
 }
 
 // finish waits for the events, replies and acknowledges: step 8.

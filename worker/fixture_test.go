@@ -181,6 +181,22 @@ func (h *hooked) Release(ctx context.Context, ref backends.Ref, name volume.Imag
 	return h.around(ctx, "release", ref, func() error { return h.Driver.Release(ctx, ref, name) })
 }
 
+func (h *hooked) Import(ctx context.Context, ref backends.Ref, name volume.Image) (size volume.Bytes, err error) {
+	err = h.around(ctx, "import", ref, func() (err error) {
+		size, err = h.Driver.Import(ctx, ref, name)
+		return err
+	})
+	return size, err
+}
+
+func (h *hooked) Importable(ctx context.Context, ref backends.Ref, name volume.Image) (found backends.Candidate, err error) {
+	err = h.around(ctx, "importable", ref, func() (err error) {
+		found, err = h.Driver.Importable(ctx, ref, name)
+		return err
+	})
+	return found, err
+}
+
 func (h *hooked) Resize(ctx context.Context, ref backends.Ref, size volume.Bytes) error {
 	return h.around(ctx, "resize", ref, func() error { return h.Driver.Resize(ctx, ref, size) })
 }

@@ -152,6 +152,9 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		h.record.EventHash = lastHash(h.record, last)
 		return nil
 	}
+	if aged, err := h.agedOut(ctx, w, hasEvents); err != nil || aged {
+		return err
+	}
 	published := map[string]bool{}
 	for at := h.record.EventSequence; ; {
 		found, ok, err := w.publisher.Next(ctx, h.record.Key, at+1)

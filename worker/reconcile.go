@@ -40,7 +40,7 @@ func (e *execution) refuse(ctx context.Context, why error) (*volume.Outcome, err
 // ownBeforeLooking makes this worker the volume's owner if another one was, for a command that
 // looks at the backend before anything is stored: what it sees must last.
 func (e *execution) ownBeforeLooking(ctx context.Context) error {
-	looks := e.command.Verb == volume.VerbReconcile || e.command.Verb == volume.VerbAdopt
+	looks := e.command.Verb == volume.VerbReconcile || e.command.Verb == volume.VerbAdopt && !e.command.TakesImage()
 	if !looks || !e.foreign() || e.command.ValidateOnly {
 		return nil
 	}

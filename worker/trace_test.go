@@ -275,7 +275,7 @@ func BenchmarkWorker_Create(b *testing.B) {
 	b.Cleanup(func() { s.must(stop()) })
 	s.create("warm", 4*volume.MiB)
 	b.ReportAllocs()
-	for i := range b.N {
+	for i := 0; b.Loop(); i++ {
 		s.create("v"+strconv.Itoa(i), 4*volume.MiB)
 	}
 }

@@ -154,9 +154,13 @@ func (s *system) begun(request commands.Request) {
 	receipt := s.publish(request)
 	entry, err := s.records.ByKey(s.ctx, request.Key)
 	s.must(err)
-	decision, err := fsm.Decide(entry.Value, volume.Command{
+	command := volume.Command{
 		ID: receipt.CommandID, Key: request.Key, Verb: request.Verb, Args: request.Args, Sequence: receipt.Sequence, Backend: "local",
-	}, time.Now().UTC())
+	}
+	if command.TakesImage() {
+		command.Plan = &volume.Plan{Size: volume.MiB}
+	}
+	decision, err := fsm.Decide(entry.Value, command, time.Now().UTC())
 	s.must(err)
 	_, err = s.records.CompareAndSet(s.ctx, request.Key.String(), decision.Record, entry.Revision)
 	s.must(err)

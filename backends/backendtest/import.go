@@ -127,6 +127,32 @@ var importCases = []testCase{
 		s.lacks(ref.Key)
 		s.imported(importer, in(owner, ref), name, small)
 	}},
+	{"Importable_Foreign_TellsTheSizeAndChangesNothing", func(s *subject) {
+		importer, ref := s.importer(), s.created("a", large)
+		name := s.image(ref)
+		s.ok(importer.Release(s.ctx, ref, name), "release")
+		for range 2 {
+			s.importable(importer, ref, name, large)
+			s.lacks(ref.Key)
+		}
+		s.imported(importer, ref, name, large)
+		s.importable(importer, ref, name, large)
+		s.has(ref, large, nil)
+	}},
+	{"Importable_NothingThere_IsNotFound", func(s *subject) {
+		ref := s.volume("a")
+		_, err := s.importer().Importable(s.ctx, ref, s.image(ref))
+		s.refused(err, "look at nothing", volume.NotFound)
+	}},
+	{"Importable_KeyOfStranger_IsAlreadyExists", func(s *subject) {
+		importer, ref, other := s.importer(), s.created("a", large), s.created("b", small)
+		name := s.image(ref)
+		s.ok(importer.Release(s.ctx, ref, name), "release")
+		_, err := importer.Importable(s.ctx, stranger(other), name)
+		s.refused(err, "look with another life in the place", volume.AlreadyExists)
+		s.has(other, small, nil)
+		s.imported(importer, ref, name, large)
+	}},
 }
 
 // importer returns the driver's ability or skips the case.
@@ -150,6 +176,16 @@ func (s *subject) image(ref backends.Ref) volume.Image {
 		}
 	})
 	return name
+}
+
+// importable wants a look at what could be imported to tell its size, and a name.
+func (s *subject) importable(importer backends.Importer, ref backends.Ref, name volume.Image, size volume.Bytes) {
+	s.Helper()
+	got, err := importer.Importable(s.ctx, ref, name)
+	s.ok(err, "look at what can be imported")
+	if got.Size != size || got.Becomes == "" {
+		s.Errorf("look at what can be imported: got %+v, want size %s and a name", got, size)
+	}
 }
 
 // imported wants an import to succeed with a volume of the size.

@@ -56,6 +56,16 @@ type giver struct {
 	take    func(ctx context.Context, ref backends.Ref, name volume.Image) (volume.Bytes, error)
 }
 
+// looker is a local.Driver that looks otherwise at what it could take in.
+type looker struct {
+	*local.Driver
+	look func(ctx context.Context, ref backends.Ref, name volume.Image) (backends.Candidate, error)
+}
+
+func (l looker) Importable(ctx context.Context, ref backends.Ref, name volume.Image) (backends.Candidate, error) {
+	return l.look(ctx, ref, name)
+}
+
 func (g giver) Release(ctx context.Context, ref backends.Ref, name volume.Image) error {
 	if g.release != nil {
 		return g.release(ctx, ref, name)
@@ -173,6 +183,37 @@ var importPlants = map[string]struct {
 			return d.Import(ctx, ref, name)
 		}}
 	}, "Import_KeyOfStranger_IsAlreadyExists"},
+	"look takes it in": {func(d *local.Driver) backends.Driver {
+		return looker{d, func(ctx context.Context, ref backends.Ref, name volume.Image) (backends.Candidate, error) {
+			size, err := d.Import(ctx, ref, name)
+			return backends.Candidate{Size: size, Becomes: "image"}, err
+		}}
+	}, "Importable_Foreign_TellsTheSizeAndChangesNothing"},
+	"look tells no size": {func(d *local.Driver) backends.Driver {
+		return looker{d, func(ctx context.Context, ref backends.Ref, name volume.Image) (backends.Candidate, error) {
+			found, err := d.Importable(ctx, ref, name)
+			found.Size = 0
+			return found, err
+		}}
+	}, "Importable_Foreign_TellsTheSizeAndChangesNothing"},
+	"look is content with nothing": {func(d *local.Driver) backends.Driver {
+		return looker{d, func(ctx context.Context, ref backends.Ref, name volume.Image) (backends.Candidate, error) {
+			found, err := d.Importable(ctx, ref, name)
+			if errors.Is(err, volume.NotFound) {
+				return backends.Candidate{}, nil
+			}
+			return found, err
+		}}
+	}, "Importable_NothingThere_IsNotFound"},
+	"look does not see a stranger": {func(d *local.Driver) backends.Driver {
+		return looker{d, func(ctx context.Context, ref backends.Ref, name volume.Image) (backends.Candidate, error) {
+			found, err := d.Importable(ctx, ref, name)
+			if errors.Is(err, volume.AlreadyExists) {
+				return backends.Candidate{}, nil
+			}
+			return found, err
+		}}
+	}, "Importable_KeyOfStranger_IsAlreadyExists"},
 	"import ignores the fence": {func(d *local.Driver) backends.Driver {
 		return giver{d, nil, func(ctx context.Context, ref backends.Ref, name volume.Image) (volume.Bytes, error) {
 			ref.Epoch = 1 << 40

@@ -94,6 +94,27 @@ func (d *driver) Import(ctx context.Context, ref backends.Ref, name volume.Image
 	return size, err
 }
 
+// Importable reads the image; see [backends.Importer].
+func (d *driver) Importable(ctx context.Context, ref backends.Ref, name volume.Image) (found backends.Candidate, err error) {
+	if err := foreignName(name); err != nil {
+		return found, err
+	}
+	err = d.use(ctx, func(c *conn) error {
+		h, err := d.find(c, ref.Key)
+		switch {
+		case absent(err):
+			h, err = d.importable(c, ref, string(name))
+		case err == nil && h.mark.id != ref.ID:
+			err = backends.Errorf(volume.AlreadyExists, "another volume is here: %s", h.mark.id)
+		}
+		if err == nil {
+			found = backends.Candidate{Size: h.size, Becomes: imageName(ref.Key)}
+		}
+		return err
+	})
+	return found, err
+}
+
 func (d *driver) takeIn(c *conn, ref backends.Ref, name string) (volume.Bytes, error) {
 	h, err := d.find(c, ref.Key)
 	switch {
@@ -141,11 +162,16 @@ func (d *driver) importable(c *conn, ref backends.Ref, name string) (header, err
 	if err := h.size.ValidateSize(); err != nil {
 		return h, backends.Errorf(volume.FailedPrecondition, "image %s cannot be a volume: %v", name, err)
 	}
-	return h, d.clear(c, h)
+	return h, d.blocked(c, h.id, h.holders.attachments(), nil)
 }
 
 // moveIn gives the image its mark and its name. What a killed Create left of the name goes.
 func (d *driver) moveIn(c *conn, ref backends.Ref, name string, h header) error {
+	if h.snapshots { // remains of them: importable has seen none
+		if err := d.sweep(c, h.id); err != nil {
+			return err
+		}
+	}
 	own := imageName(ref.Key)
 	switch _, err := c.anything(own); {
 	case err == nil:

@@ -126,22 +126,48 @@ func TestImport_WhatIsNotToBeTaken_IsRefused(t *testing.T) {
 	d := open(t, cfg)
 	other, into := refOf("other"), refOf("into")
 	ok(t, d.Create(t.Context(), other, small), "create")
-	_, err := d.Import(t.Context(), into, volume.Image(imageName(other.Key)))
-	refused(t, err, "import of another volume", volume.FailedPrecondition)
+	wantNotTaken(t, d, into, volume.Image(imageName(other.Key)), volume.FailedPrecondition)
 	refused(t, d.Release(t.Context(), other, "jetvol.a.b"), "release under a name of jetvol's", volume.FailedPrecondition)
 
 	const image = volume.Image("strange")
 	withConn(t, d, func(c *conn) error { return d.makeImage(c, string(image), small) })
 	withImage(t, d, string(image), func(i *rbd.Image) error { _, err := i.CreateSnapshot("kept"); return err })
-	_, err = d.Import(t.Context(), into, image)
-	refused(t, err, "import with a snapshot", volume.FailedPrecondition)
+	wantNotTaken(t, d, into, image, volume.FailedPrecondition)
 	withImage(t, d, string(image), func(i *rbd.Image) error { return i.GetSnapshot("kept").Remove() })
 	withImage(t, open(t, cfg), string(image), func(*rbd.Image) error {
-		_, err := d.Import(t.Context(), into, image)
-		refused(t, err, "import of what somebody has open", volume.Busy)
+		wantNotTaken(t, d, into, image, volume.Busy)
 		return nil
 	})
+	found, err := d.Importable(t.Context(), into, image)
+	if want := (backends.Candidate{Size: small, Becomes: imageName(into.Key)}); err != nil || found != want {
+		t.Errorf("look: got %+v, %v, want %+v", found, err, want)
+	}
 	_, err = d.Import(t.Context(), into, image)
 	ok(t, err, "import")
 	ok(t, errors.Join(d.Delete(t.Context(), into), d.Delete(t.Context(), other)), "delete")
+}
+
+// A clone needs its parent, whoever made it: it is told, and left as it is.
+func TestImport_Clone_IsRefused(t *testing.T) {
+	d := open(t, inNamespace(t))
+	parent, child, into := refOf("parent"), refOf("child"), refOf("into")
+	ok(t, d.Create(t.Context(), parent, small), "create")
+	_, err := d.CreateSnapshot(t.Context(), parent, "kept")
+	ok(t, err, "snapshot")
+	ok(t, d.Clone(t.Context(), parent, "kept", child, small), "clone")
+	const image = volume.Image("strange")
+	withConn(t, d, func(c *conn) error {
+		id, err := c.named(imageName(child.Key))
+		return errors.Join(err, c.unmark(id), c.rename(id, imageName(child.Key), string(image)))
+	})
+	wantNotTaken(t, d, into, image, volume.FailedPrecondition)
+}
+
+// wantNotTaken wants an import to be refused, and before it the look at what it would be of.
+func wantNotTaken(t *testing.T, d *driver, into backends.Ref, image volume.Image, class volume.Class) {
+	t.Helper()
+	_, err := d.Importable(t.Context(), into, image)
+	refused(t, err, "look at "+string(image), class)
+	_, err = d.Import(t.Context(), into, image)
+	refused(t, err, "import of "+string(image), class)
 }

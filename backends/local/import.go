@@ -112,9 +112,30 @@ func (d *Driver) Import(ctx context.Context, ref backends.Ref, name volume.Image
 	return found.Size, d.dir.sync()
 }
 
-// moveIn makes an object of the file. The rename is the step with which it is there: until
-// then its sidecar is of an image that is elsewhere.
-func (d *Driver) moveIn(ref backends.Ref, name volume.Image) (volume.Bytes, error) {
+// Importable looks at the file and takes no lock; see [backends.Importer].
+func (d *Driver) Importable(ctx context.Context, ref backends.Ref, name volume.Image) (backends.Candidate, error) {
+	if err := foreignName(name); err != nil {
+		return backends.Candidate{}, err
+	}
+	if err := d.readyFor(ctx, ref); err != nil {
+		return backends.Candidate{}, err
+	}
+	found, err := d.load(ref.Key)
+	size := found.Size
+	switch {
+	case errors.Is(err, volume.NotFound):
+		size, err = d.foreignSize(name)
+	case err == nil && found.ID != ref.ID:
+		err = backends.Errorf(volume.AlreadyExists, "another volume is here: %s", found.ID)
+	}
+	if err != nil {
+		return backends.Candidate{}, err
+	}
+	return backends.Candidate{Size: size, Becomes: imageName(ref.Key)}, nil
+}
+
+// foreignSize returns the size of a file that can be a volume.
+func (d *Driver) foreignSize(name volume.Image) (volume.Bytes, error) {
 	info, err := d.dir.lstat(string(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, backends.Errorf(volume.NotFound, "no file %s", filepath.Join(d.dir.path, string(name)))
@@ -125,6 +146,16 @@ func (d *Driver) moveIn(ref backends.Ref, name volume.Image) (volume.Bytes, erro
 	size := volume.Bytes(info.Size())
 	if err := size.ValidateSize(); err != nil {
 		return 0, backends.Errorf(volume.FailedPrecondition, "file %s cannot be a volume: %v", filepath.Join(d.dir.path, string(name)), err)
+	}
+	return size, nil
+}
+
+// moveIn makes an object of the file. The rename is the step with which it is there: until
+// then its sidecar is of an image that is elsewhere.
+func (d *Driver) moveIn(ref backends.Ref, name volume.Image) (volume.Bytes, error) {
+	size, err := d.foreignSize(name)
+	if err != nil {
+		return 0, err
 	}
 	// What a killed Create left has no data. The sidecar goes first: it may be of what was released.
 	if err := d.dir.discardImage(sidecarName(ref.Key)); err != nil {

@@ -81,6 +81,10 @@ func (a absent) Import(context.Context, backends.Ref, volume.Image) (volume.Byte
 	return 0, a.err()
 }
 
+func (a absent) Importable(context.Context, backends.Ref, volume.Image) (backends.Candidate, error) {
+	return backends.Candidate{}, a.err()
+}
+
 func (a absent) Health(context.Context) (backends.Health, error) { return backends.Health{}, a.err() }
 
 func (a absent) Close() error { return nil }

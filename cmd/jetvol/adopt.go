@@ -23,14 +23,19 @@ by a lost record or brought by another jetvol. Each is a command ` + "`adopt`" +
 
 --all takes the orphans that workers have found (jetvol drift list --kind orphan), or with
 --config or --dir those that are found there now. With --dry-run the workers are only asked
-whether they would.`
+whether they would; so they are for --all without --yes, with exit code 6.
+
+--image takes in what jetvol never made, or has let go of: the backend renames and marks the
+image and keeps its data. Not before the image was looked at, and the project's quota has a
+place for it, is anything changed; --dry-run tells what would be.`
 
 type adoptFlags struct {
 	nodeScope
 	backendSource
+	consent
 	backend string
+	image   string
 	all     bool
-	dryRun  bool
 	actor   string
 	asJSON  bool
 	wait    time.Duration
@@ -39,21 +44,22 @@ type adoptFlags struct {
 func (a *app) adoptCommand() *cobra.Command {
 	var f adoptFlags
 	command := &cobra.Command{
-		Use:   "adopt [NAME...|--all] --backend BACKEND",
-		Short: "Take volumes that only a backend has into records",
+		Use:   "adopt [NAME...|--all] --backend BACKEND|NAME --image IMAGE",
+		Short: "Take volumes that only a backend has into records, or an image as a volume",
 		Long:  adoptLong,
 		Example: `  jetvol adopt db-07 db-08 --backend ceph-ssd --dry-run
-  jetvol adopt --all --backend ceph-ssd`,
+  jetvol adopt --all --backend ceph-ssd --yes
+  jetvol adopt web-01 --image web-disk --backend ceph-ssd --dry-run`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, args []string) error { return a.adopt(c, &f, args) },
 	}
 	f.nodeScope.register(command)
 	f.backendSource.register(command)
 	flags := command.Flags()
-	flags.StringVar(&f.backend, "backend", "", "backend that has the volumes")
-	required(command, "backend")
+	flags.StringVar(&f.backend, "backend", "", "backend that has the volumes (default with --image the worker's)")
+	flags.StringVar(&f.image, "image", "", "what the backend has as that is to become the volume")
 	flags.BoolVar(&f.all, "all", false, "all orphans of the backend")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only ask whether they would be taken")
+	f.registerAsking(command, "--all")
 	flags.StringVar(&f.actor, "actor", "", "who asks, for the events (default user@host)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one reply as JSON per line")
 	flags.DurationVar(&f.wait, "wait", defaultWait, "how long to wait for all commands; 0 is for ever")
@@ -64,10 +70,14 @@ func (a *app) adopt(c *cobra.Command, f *adoptFlags, args []string) error {
 	switch {
 	case f.wait < 0:
 		return usagef("wait %s: want 0 or more", f.wait)
+	case f.image != "" && (f.all || len(args) != 1):
+		return usagef("want one name with --image")
+	case f.image == "" && f.backend == "":
+		return usagef(`required flag(s) "backend" not set`)
 	case f.all == (len(args) > 0):
 		return usagef("want names of volumes or --all")
 	}
-	if err := volume.ValidateBackend(f.backend); err != nil {
+	if err := f.validate(); err != nil {
 		return &usageError{cause: err}
 	}
 	wanted, err := a.adoptNamed(f, args)
@@ -90,7 +100,23 @@ func (a *app) adopt(c *cobra.Command, f *adoptFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	if f.image != "" {
+		return errors.Join(a.adoptImage(ctx, client, f, wanted[0]), client.Close())
+	}
 	return errors.Join(a.adoptEach(ctx, client, f, wanted), client.Close())
+}
+
+// validate refuses a backend, and an image, that cannot be one.
+func (f *adoptFlags) validate() error {
+	if f.backend != "" {
+		if err := volume.ValidateBackend(f.backend); err != nil {
+			return err
+		}
+	}
+	if f.image != "" {
+		return volume.Image(f.image).Validate()
+	}
+	return nil
 }
 
 // adoptNamed returns the commands for the names of the command line.
@@ -101,7 +127,9 @@ func (a *app) adoptNamed(f *adoptFlags, args []string) ([]commands.Request, erro
 		if err != nil {
 			return nil, err
 		}
-		wanted = append(wanted, drift.Adopt(key, f.backend, ""))
+		request := drift.Adopt(key, f.backend, "")
+		request.Args.Image = volume.Image(f.image)
+		wanted = append(wanted, request)
 	}
 	return wanted, nil
 }
@@ -148,13 +176,10 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 	if !f.asJSON {
 		fmt.Fprintln(table, "VOLUME\tBACKEND\tID\tOUTCOME\tSTATE\tGENERATION")
 	}
-	actor, refused := f.actor, 0
-	if actor == "" {
-		actor = defaultActor()
-	}
+	refused := 0
 	for _, request := range wanted {
-		request.Actor = actor
-		reply, err := adoptOne(ctx, client, request, f.dryRun)
+		request.Actor = cmp.Or(f.actor, defaultActor())
+		reply, err := adoptOne(ctx, client, request, f.shows(f.all))
 		if reply.Outcome == "" {
 			return errors.Join(table.Flush(), err)
 		}
@@ -171,10 +196,16 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 			return err
 		}
 	}
-	if err := table.Flush(); err != nil || refused == 0 {
+	if err := table.Flush(); err != nil {
 		return err
 	}
-	return fmt.Errorf("%d of %d volumes not adopted: %w", refused, len(wanted), volume.FailedPrecondition)
+	switch {
+	case refused > 0:
+		return fmt.Errorf("%d of %d volumes not adopted: %w", refused, len(wanted), volume.FailedPrecondition)
+	case f.shows(f.all) && len(wanted) > 0:
+		return f.shown("adopts these volumes")
+	}
+	return nil
 }
 
 // adoptOne asks first, so that a refusal leaves no event.

@@ -16,6 +16,7 @@ tells whether the checkpoint is still the one that was taken.`
 
 func (a *app) auditCheckpointCommand() *cobra.Command {
 	var f auditFlags
+	var agreed consent
 	var by string
 	command := &cobra.Command{
 		Use:     "checkpoint",
@@ -31,10 +32,14 @@ func (a *app) auditCheckpointCommand() *cobra.Command {
 			if by == "" {
 				by = defaultActor()
 			}
+			if agreed.dryRun {
+				return a.verify(c, o, f.asJSON)
+			}
 			return a.checkpoint(c, by, o, f.asJSON)
 		},
 	}
 	f.register(command)
+	agreed.register(command)
 	command.Flags().StringVar(&by, "by", "", "who takes it (default user@host)")
 	return command
 }

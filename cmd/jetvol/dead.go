@@ -87,6 +87,7 @@ func (a *app) openDeadLetters(c *cobra.Command) (*commands.DeadLetters, func(), 
 // deadChoice is which letters to replay or drop: those named, or all that match.
 type deadChoice struct {
 	deadFilterFlags
+	consent
 	all bool
 }
 
@@ -96,6 +97,7 @@ var narrowing = []string{"volume", "verb", "code", "kind", "since"}
 func (f *deadChoice) register(command *cobra.Command) {
 	f.deadFilterFlags.register(command)
 	command.Flags().BoolVar(&f.all, "all", false, "all letters, or all that the filters select")
+	f.registerAsking(command, "--all")
 }
 
 // choose returns the filter that the command line means. It returns a usageError for
@@ -148,6 +150,20 @@ func each(ctx context.Context, letters *commands.DeadLetters, filter commands.De
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// wouldEach shows of every letter that is meant what --yes would do to it. Without a letter
+// there is nothing to confirm.
+func (f *deadChoice) wouldEach(ctx context.Context, letters *commands.DeadLetters, filter commands.DeadFilter, would string, show func(commands.DeadLetter) error) error {
+	found := false
+	err := each(ctx, letters, filter, func(l commands.DeadLetter) error {
+		found = true
+		return show(l)
+	})
+	if err != nil || !found {
+		return err
+	}
+	return f.shown(would)
 }
 
 // why is a letter's code, or its kind if it has none.

@@ -15,7 +15,8 @@ const deadReplayLong = `Publishes the commands of dead letters again, with their
 letters. A command keeps its id, so that to replay it twice carries it out once; one that
 came without an id gets one. What a worker would bury again is refused: give it a corrected
 payload with --payload, or another id with --new-id. A wrong name or verb cannot be
-replayed: send the right command and drop the letter.
+replayed: send the right command and drop the letter. With --all nothing is done without
+--yes: what would be is shown, with exit code 6.
 
 The outcome is not waited for: jetvol events tells it.`
 
@@ -29,7 +30,7 @@ func (a *app) deadReplayCommand() *cobra.Command {
 		Long:  deadReplayLong,
 		Example: `  jetvol dead replay 12
   jetvol dead replay 12 --payload fixed.json
-  jetvol dead replay --all --code internal --since 1h`,
+  jetvol dead replay --all --code internal --since 1h --yes`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			filter, err := f.choose(a, c, args)
@@ -39,7 +40,7 @@ func (a *app) deadReplayCommand() *cobra.Command {
 			if how.Payload, err = readPayload(c, file, filter); err != nil {
 				return err
 			}
-			return a.deadReplay(c, filter, how)
+			return a.deadReplay(c, &f, filter, how)
 		},
 	}
 	f.register(command)
@@ -65,12 +66,15 @@ func readPayload(c *cobra.Command, file string, filter commands.DeadFilter) ([]b
 	return append([]byte{}, payload...), nil // an empty file is a payload too
 }
 
-func (a *app) deadReplay(c *cobra.Command, filter commands.DeadFilter, how commands.Replay) error {
+func (a *app) deadReplay(c *cobra.Command, f *deadChoice, filter commands.DeadFilter, how commands.Replay) error {
 	letters, done, err := a.openDeadLetters(c)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if f.shows(f.all) {
+		return a.wouldReplay(c, f, letters, filter, how)
+	}
 	return each(c.Context(), letters, filter, func(l commands.DeadLetter) error {
 		receipt, err := letters.Replay(c.Context(), l, how)
 		if receipt.Sequence > 0 {
@@ -78,6 +82,18 @@ func (a *app) deadReplay(c *cobra.Command, filter commands.DeadFilter, how comma
 				l.Sequence, plain(string(l.Address().Verb)), target(l), receipt.CommandID, receipt.Sequence)
 		}
 		return a.hinted(err, l.Sequence)
+	})
+}
+
+// wouldReplay shows under which ids the commands would be published.
+func (a *app) wouldReplay(c *cobra.Command, f *deadChoice, letters *commands.DeadLetters, filter commands.DeadFilter, how commands.Replay) error {
+	return f.wouldEach(c.Context(), letters, filter, "replays these letters", func(l commands.DeadLetter) error {
+		id, err := letters.CheckReplay(c.Context(), l, how)
+		if err != nil {
+			return a.hinted(err, l.Sequence)
+		}
+		_, err = fmt.Fprintf(a.stdout, "would replay %d: %s %s as command %s\n", l.Sequence, plain(string(l.Address().Verb)), target(l), id)
+		return err
 	})
 }
 
@@ -97,12 +113,12 @@ func (a *app) hinted(err error, sequence uint64) error {
 
 func (a *app) deadDropCommand() *cobra.Command {
 	var f deadChoice
-	var yes bool
 	command := &cobra.Command{
 		Use:   "drop SEQUENCE...",
 		Short: "Remove dead letters for ever",
 		Long: `Removes dead letters for ever. With one of the kind max_deliveries its command goes too:
-it will not be carried out.`,
+it will not be carried out. With --all nothing is done without --yes: the letters are named,
+with exit code 6.`,
 		Example: `  jetvol dead drop 12 13
   jetvol dead drop --all --volume db-01 --yes`,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -111,23 +127,25 @@ it will not be carried out.`,
 			if err != nil {
 				return err
 			}
-			if f.all && !yes {
-				return usagef("--all drops every letter that the filters select: add --yes")
-			}
-			return a.deadDrop(c, filter)
+			return a.deadDrop(c, &f, filter)
 		},
 	}
 	f.register(command)
-	command.Flags().BoolVar(&yes, "yes", false, "do drop with --all")
 	return command
 }
 
-func (a *app) deadDrop(c *cobra.Command, filter commands.DeadFilter) error {
+func (a *app) deadDrop(c *cobra.Command, f *deadChoice, filter commands.DeadFilter) error {
 	letters, done, err := a.openDeadLetters(c)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if f.shows(f.all) {
+		return f.wouldEach(c.Context(), letters, filter, "drops these letters for ever", func(l commands.DeadLetter) error {
+			_, err := fmt.Fprintf(a.stdout, "would drop %d: %s %s\n", l.Sequence, target(l), why(l))
+			return err
+		})
+	}
 	return each(c.Context(), letters, filter, func(l commands.DeadLetter) error {
 		err := letters.Drop(c.Context(), l)
 		if err == nil {

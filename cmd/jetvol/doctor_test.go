@@ -36,7 +36,7 @@ func TestDoctor_Error_ExitCodeAndJSON(t *testing.T) {
 	if _, err := server.JetStream(t).CreateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	jetvol(t, "doctor").want(t, exitFailed, "streams       error", "max_age is 3600000000000, wanted null",
+	jetvol(t, "doctor").want(t, exitFailed, "streams       error", "max_age is 1h0m0s, wanted null",
 		"→ jetvol provision --update\n", "failed: doctor found ")
 	end := jetvol(t, "doctor", "--json")
 	end.want(t, exitFailed)

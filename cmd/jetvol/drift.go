@@ -36,6 +36,9 @@ func driftKinds() []volume.DriftKind {
 	}
 }
 
+const driftListLong = `Lists what sweeps have found and no record shows to be settled since. The exit code is 0 if
+that is nothing, and 1 if it is something.`
+
 type driftListFlags struct {
 	nodeScope
 	kind    volume.DriftKind
@@ -49,6 +52,7 @@ func (a *app) driftListCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List what differs",
+		Long:    driftListLong,
 		Example: `  jetvol drift list
   jetvol drift list --kind orphan --backend ceph-ssd --json`,
 		Args: cobra.NoArgs,
@@ -74,8 +78,15 @@ func (a *app) driftList(c *cobra.Command, f *driftListFlags) error {
 	defer conn.Close()
 	out := newFindingTable(a.stdout, f.asJSON)
 	filter := drift.Filter{Project: project, Kind: f.kind, Backend: f.backend}
-	err = eachFinding(c.Context(), js, filter, out.add)
-	return errors.Join(err, out.flush())
+	differ := 0
+	err = eachFinding(c.Context(), js, filter, func(found drift.Finding) error {
+		differ++
+		return out.add(found)
+	})
+	if err := errors.Join(err, out.flush()); err != nil || differ == 0 {
+		return err
+	}
+	return fmt.Errorf("drift: %d differ (`%s drift show NAME` tells what can be done)", differ, a.program)
 }
 
 // eachFinding gives each finding to add that the volume's record does not show to be settled.

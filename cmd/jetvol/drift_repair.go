@@ -20,12 +20,12 @@ volume at the backend by hand, or the backend, as when that change was meant. No
 can be done by commands: no volume is made smaller, and no lost data comes back. What cannot
 is told, and nothing is done.
 
-Without --yes it only prints the commands.`
+Without --yes it only prints the commands, with exit code 6.`
 
 type driftRepairFlags struct {
+	consent
 	believe drift.Side
 	actor   string
-	yes     bool
 	asJSON  bool
 	wait    time.Duration
 }
@@ -52,7 +52,7 @@ func (a *app) driftRepairCommand() *cobra.Command {
 	choice(command, &oneOf[drift.Side]{&f.believe, drift.Sides(), "SIDE"}, "believe", "who is right: record or backend", words(drift.Sides()))
 	required(command, "believe")
 	flags.StringVar(&f.actor, "actor", "", "who asks, for the events (default user@host)")
-	flags.BoolVar(&f.yes, "yes", false, "do it")
+	f.registerAsking(command, "")
 	flags.BoolVar(&f.asJSON, "json", false, "print the plan, or with --yes each reply, as JSON per line")
 	flags.DurationVar(&f.wait, "wait", defaultWait, "how long to wait for all commands; 0 is for ever")
 	return command
@@ -77,6 +77,9 @@ func (a *app) driftRepair(c *cobra.Command, f *driftRepairFlags, key volume.Key)
 	if err := a.announcePlan(f, key, plan); err != nil {
 		return err
 	}
+	if f.shows(true) {
+		return f.shown("carries these commands out")
+	}
 	client, err := a.commandClient(ctx, conn)
 	if err != nil {
 		return err
@@ -84,10 +87,9 @@ func (a *app) driftRepair(c *cobra.Command, f *driftRepairFlags, key volume.Key)
 	return errors.Join(a.carryOutPlan(ctx, client, f, found, plan), client.Close())
 }
 
-// announcePlan prints what is to be done. It returns an error if it cannot be done, or is
-// not to be.
+// announcePlan prints what is to be done. It returns an error if it cannot be done.
 func (a *app) announcePlan(f *driftRepairFlags, key volume.Key, plan drift.Plan) error {
-	if f.asJSON && !f.yes {
+	if f.asJSON && f.shows(true) {
 		if err := printJSON(a.stdout, plan); err != nil {
 			return err
 		}
@@ -95,11 +97,8 @@ func (a *app) announcePlan(f *driftRepairFlags, key volume.Key, plan drift.Plan)
 	if !f.asJSON && plan.Obstacle == "" {
 		showPlan(a.stdout, key, plan)
 	}
-	switch {
-	case plan.Obstacle != "":
+	if plan.Obstacle != "" {
 		return fmt.Errorf("repair volume %s as the %s is right: %s: %w", key, plan.Side, plan.Obstacle, volume.Unsupported)
-	case !f.yes:
-		return usagef("nothing was done: --yes carries these commands out")
 	}
 	return nil
 }

@@ -18,9 +18,12 @@ import (
 )
 
 const driftScanLong = `Compares all volumes with their backends now, from here, as workers do now and then. It prints
-what differs, and changes nothing; with --repair it does what a worker would: it publishes a
-reconcile for each volume whose record that would change, an adopt for each orphan if the
-backend's policy is to import, and keeps what it finds for ` + "`jetvol drift list`" + `.
+what differs, and changes nothing; with --repair --yes it does what a worker would: it
+publishes a reconcile for each volume whose record that would change, an adopt for each orphan
+if the backend's policy is to import, and keeps what it finds for ` + "`jetvol drift list`" + `.
+
+The exit code is 0 if nothing differs, and 1 if something does, also if a command to it was
+published, or if something could not be looked at; with --repair and without --yes it is 6.
 
 The backends are those of --config or --dir, which have to be the workers' own. Without them
 only the records are read: what they tell of drift, and operations that were left behind.`
@@ -58,6 +61,7 @@ func (f *backendSource) open(ctx context.Context) (*served, error) {
 type driftScanFlags struct {
 	nodeScope
 	backendSource
+	consent
 	rate   float64
 	repair bool
 	asJSON bool
@@ -70,7 +74,7 @@ func (a *app) driftScanCommand() *cobra.Command {
 		Short: "Compare all volumes with their backends now",
 		Long:  driftScanLong,
 		Example: `  jetvol drift scan --dir ./jetvol-data
-  jetvol -p billing drift scan --config jetvol.yaml --repair`,
+  jetvol -p billing drift scan --config jetvol.yaml --repair --yes`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.driftScan(c, &f) },
 	}
@@ -79,6 +83,7 @@ func (a *app) driftScanCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.Float64Var(&f.rate, "rate", drift.DefaultRate, "volumes compared a second, at most")
 	flags.BoolVar(&f.repair, "repair", false, "do what a worker would")
+	f.registerAsking(command, "--repair")
 	flags.BoolVar(&f.asJSON, "json", false, "print one volume as JSON per line, and then the report")
 	return command
 }
@@ -91,6 +96,9 @@ func (a *app) driftScan(c *cobra.Command, f *driftScanFlags) (err error) {
 	if f.rate <= 0 {
 		return usagef("rate %g: want more than 0", f.rate)
 	}
+	if f.file == "" && f.dir == "" {
+		fmt.Fprintln(a.stderr, "only the records are read: --config or --dir says where the backends are")
+	}
 	opened, err := f.open(c.Context())
 	if err != nil {
 		return err
@@ -102,7 +110,7 @@ func (a *app) driftScan(c *cobra.Command, f *driftScanFlags) (err error) {
 		return err
 	}
 	defer conn.Close()
-	if f.repair {
+	if f.repair && !f.shows(true) {
 		client, err := a.commandClient(c.Context(), conn)
 		if err != nil {
 			return err
@@ -118,7 +126,11 @@ func (a *app) scan(ctx context.Context, js jetstream.JetStream, f *driftScanFlag
 	out := newFindingTable(a.stdout, f.asJSON)
 	var behind []drift.Found
 	var printing error
+	differ := 0
 	options.Told = func(found drift.Found) {
+		if len(found.Differences) > 0 || options.Publish == nil {
+			differ++
+		}
 		switch {
 		case f.asJSON:
 			printing = errors.Join(printing, printJSON(a.stdout, foundJSON(found)))
@@ -137,13 +149,30 @@ func (a *app) scan(ctx context.Context, js jetstream.JetStream, f *driftScanFlag
 		return err
 	}
 	if f.asJSON {
-		return printJSON(a.stdout, struct {
+		err = printJSON(a.stdout, struct {
 			Report drift.Report `json:"report"`
 		}{report})
+	} else {
+		a.showBehind(behind)
+		_, err = fmt.Fprintf(a.stdout, "%d volumes, %d objects, %d skipped, %d commands published\n",
+			report.Volumes, report.Objects, report.Skipped, report.Commands)
 	}
-	a.showBehind(behind)
-	fmt.Fprintf(a.stdout, "%d volumes, %d objects, %d skipped, %d commands published\n",
-		report.Volumes, report.Objects, report.Skipped, report.Commands)
+	if err != nil {
+		return err
+	}
+	return f.verdict(differ, report.Skipped)
+}
+
+// verdict returns the error that tells by the exit code what a scan has found.
+func (f *driftScanFlags) verdict(differ, skipped int) error {
+	switch {
+	case skipped > 0:
+		return fmt.Errorf("drift: %d could not be looked at, %d differ", skipped, differ)
+	case differ > 0 && f.repair && f.shows(true) && !f.dryRun:
+		return f.shown("does what a worker would")
+	case differ > 0:
+		return fmt.Errorf("drift: %d differ", differ)
+	}
 	return nil
 }
 

@@ -70,7 +70,7 @@ func awaitListed(t *testing.T, names ...string) {
 			}
 		}
 	}
-	jetvol(t, "drift", "list").want(t, exitSucceeded, names...)
+	jetvol(t, "drift", "list").want(t, exitFailed, names...)
 }
 
 // What is printed of a plan is pasted into a shell: each argument has to come back out of it.
@@ -80,8 +80,8 @@ func TestArgumentsText_EveryVerbOfPlans_ReadsBack(t *testing.T) {
 		want map[string]string
 	}{
 		volume.VerbAdopt: {
-			volume.Args{Backend: "ceph-ssd", ID: "default.db-01.7"},
-			map[string]string{"backend": "ceph-ssd", "volume-id": "default.db-01.7", "id": ""},
+			volume.Args{Backend: "ceph-ssd", ID: "default.db-01.7", Image: "web-disk"},
+			map[string]string{"backend": "ceph-ssd", "volume-id": "default.db-01.7", "image": "web-disk", "id": ""},
 		},
 		volume.VerbReconcile: {volume.Args{Believe: volume.BelieveBackend}, map[string]string{"believe": "backend"}},
 		volume.VerbResize:    {volume.Args{Size: 2 * volume.GiB}, map[string]string{"size": "2GiB"}},

@@ -19,6 +19,7 @@ const (
 	exitRejected
 	exitPending
 	exitUnavailable
+	exitUnconfirmed
 )
 
 // usageError says that the command line makes no sense. Nothing was done.
@@ -50,11 +51,14 @@ func exitCode(err error) int {
 	_, isUsage := errors.AsType[*usageError](err)
 	_, isHeld := errors.AsType[*nodes.HeldError](err)
 	_, isPending := errors.AsType[*commands.PendingError](err)
+	_, isUnconfirmed := errors.AsType[*unconfirmedError](err)
 	switch {
 	case err == nil:
 		return exitSucceeded
 	case isUsage:
 		return exitUsage
+	case isUnconfirmed:
+		return exitUnconfirmed
 	case isAnswered && answered.reply.Outcome == volume.Rejected:
 		return exitRejected
 	case isAnswered:
@@ -78,7 +82,7 @@ func describe(err error) string {
 	if usage, ok := errors.AsType[*usageError](err); ok {
 		return fmt.Sprintf("usage: %v\nrun '%s --help' for what it takes", usage, usage.command)
 	}
-	kind := map[int]string{exitPending: "pending", exitUnavailable: "unavailable"}[exitCode(err)]
+	kind := map[int]string{exitPending: "pending", exitUnavailable: "unavailable", exitUnconfirmed: "unconfirmed"}[exitCode(err)]
 	if kind == "" {
 		kind = "failed"
 	}

@@ -72,6 +72,9 @@ func showExplanation(w io.Writer, e query.Explanation) {
 	if e.Drift != nil {
 		row("drift", "%s", e.Drift)
 	}
+	if e.Orphan != nil {
+		row("orphan", "%s", e.Orphan)
+	}
 	for _, by := range e.Blockers {
 		row("blocked by", "%s %s", by.Kind, plain(by.Name))
 	}

@@ -4,11 +4,13 @@
 // Its exit codes are part of its interface:
 //
 //	0  succeeded
-//	1  failed: the backend or something within jetvol
+//	1  failed: the backend or something within jetvol; of a command that looks for faults
+//	   (drift list and scan, quota verify, audit verify, doctor, provision): it found some
 //	2  usage: an unknown command, a bad flag or argument; nothing was sent
 //	3  rejected: the volume's state or a precondition does not allow the command
 //	4  pending: gave up waiting; the command may still be carried out
 //	5  unavailable: no server, no stream, no leader; trying again later may help
+//	6  unconfirmed: the plan was shown and nothing was done; --yes carries it out
 package main
 
 import (

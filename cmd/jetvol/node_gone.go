@@ -28,16 +28,16 @@ stopped, and detach its volumes.
 
 Take the node out of service before: nothing keeps it from attaching volumes again.
 
-Without --yes it only shows the volumes. It ends with 0 when the node holds none any more,
+Without --yes it only shows the volumes, with exit code 6. It ends with 0 when the node holds none any more,
 with 1 if it still does. After exit code 4 the same --id goes on where this came to. Volumes
 in error, which the node may hold nevertheless, are named: on stderr with --json.`
 
 type nodeGoneFlags struct {
 	nodeScope
+	consent
 	reason string
 	id     string
 	actor  string
-	yes    bool
 	asJSON bool
 	wait   time.Duration
 }
@@ -60,7 +60,7 @@ func (a *app) nodeGoneCommand() *cobra.Command {
 	required(command, "reason")
 	flags.StringVar(&f.id, "id", "", "id of this request; the same one again goes on with it (default random)")
 	flags.StringVar(&f.actor, "actor", "", "who asks, for the events (default user@host)")
-	flags.BoolVar(&f.yes, "yes", false, "do it")
+	f.registerAsking(command, "")
 	flags.BoolVar(&f.asJSON, "json", false, "print one volume as JSON per line")
 	flags.DurationVar(&f.wait, "wait", defaultWait, "how long to wait for all volumes; 0 is for ever")
 	return command
@@ -95,7 +95,7 @@ func (a *app) nodeGone(c *cobra.Command, f *nodeGoneFlags, args []string) error 
 	if err != nil {
 		return err
 	}
-	if !f.yes {
+	if f.shows(true) {
 		return a.wouldBeGone(c, f, request)
 	}
 	conn, js, err := a.openJetStream(c.Flags(), nats.MaxReconnects(-1)) // the wait is bounded by its context
@@ -117,7 +117,7 @@ func (a *app) wouldBeGone(c *cobra.Command, f *nodeGoneFlags, request nodes.Gone
 	if err := a.nodeList(c, nodes.Filter{Node: request.Node, Project: request.Project}, f.asJSON); err != nil {
 		return err
 	}
-	return usagef("nothing was done: --yes takes these volumes from node %s", request.Node)
+	return f.shown("takes these volumes from node " + string(request.Node))
 }
 
 func (a *app) takeAll(ctx context.Context, js jetstream.JetStream, client *commands.Client, f *nodeGoneFlags, request nodes.GoneRequest) error {

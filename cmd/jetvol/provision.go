@@ -18,6 +18,7 @@ const provisionExample = `  jetvol provision --replicas 3
   jetvol provision --update --json`
 
 type provisionFlags struct {
+	consent
 	replicas  int
 	retention time.Duration
 	update    bool
@@ -38,6 +39,7 @@ func (a *app) provisionCommand() *cobra.Command {
 	flags.IntVar(&f.replicas, "replicas", 0, "of each stream: 1, 3 or 5 (default 1, existing ones as they are)")
 	flags.DurationVar(&f.retention, "outcome-retention", 0, "how long answers to commands are kept (default 168h, existing as it is)")
 	flags.BoolVar(&f.update, "update", false, "change existing streams that differ")
+	f.register(command)
 	flags.BoolVar(&f.asJSON, "json", false, "print the report as one line of JSON")
 	return command
 }
@@ -55,10 +57,13 @@ func (a *app) provision(c *cobra.Command, f *provisionFlags) error {
 	}
 	defer conn.Close()
 	report, err := provision.Apply(c.Context(), js, provision.Options{
-		Replicas: f.replicas, OutcomeRetention: f.retention, Update: f.update, Waiting: a.tellWaiting(),
+		Replicas: f.replicas, OutcomeRetention: f.retention, Update: f.update, DryRun: f.dryRun, Waiting: a.tellWaiting(),
 	})
 	if err != nil {
 		return explainJetStream(err)
+	}
+	if f.dryRun && !f.asJSON {
+		fmt.Fprintln(a.stdout, "nothing is changed; this would be so:")
 	}
 	if err := a.showReport(report, f.asJSON); err != nil {
 		return err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -70,6 +72,7 @@ func parseBytes(text string) (int64, error) {
 }
 
 type quotaSetFlags struct {
+	consent
 	volumes, bytes, snapshots limit
 
 	clear  bool
@@ -98,6 +101,7 @@ func (a *app) quotaSetCommand() *cobra.Command {
 	flags.Var(&f.bytes, "bytes", "the sum of their sizes, or unlimited")
 	flags.Var(&f.snapshots, "snapshots", "how many snapshots they may have, or unlimited")
 	flags.BoolVar(&f.clear, "clear", false, "take the quota away")
+	f.register(command)
 	flags.StringVar(&f.actor, "actor", "", "who sets it (default user@host)")
 	flags.BoolVar(&f.asJSON, "json", false, "print the ledger as one line of JSON")
 	flags.DurationVar(&f.wait, "wait", defaultWait, "how long to wait for the workers; 0 is for ever")
@@ -122,7 +126,10 @@ func (a *app) quotaSet(c *cobra.Command, f *quotaSetFlags, argument string) erro
 	ctx, cancel := bounded(c.Context(), f.wait)
 	defer cancel()
 	return a.withQuotas(c, func(client *quotas.Client) error {
-		if f.clear {
+		switch {
+		case f.dryRun:
+			return a.wouldSetQuota(ctx, client, f, project)
+		case f.clear:
 			return client.Clear(ctx, project)
 		}
 		ledger, err := client.Set(ctx, quotas.SetRequest{Project: project, Actor: f.actor, Change: f.change})
@@ -131,6 +138,25 @@ func (a *app) quotaSet(c *cobra.Command, f *quotaSetFlags, argument string) erro
 		}
 		return a.showLedgers(f.asJSON, ledger)
 	})
+}
+
+// wouldSetQuota shows the ledger with the limits that would be set, or the one that would be
+// taken away.
+func (a *app) wouldSetQuota(ctx context.Context, client *quotas.Client, f *quotaSetFlags, project volume.Project) error {
+	ledger, err := client.Get(ctx, project)
+	if errors.Is(err, quotas.ErrNoQuota) && !f.clear {
+		ledger, err = quotas.Ledger{SchemaVersion: quotas.SchemaVersion, Project: project, Deriving: true}, nil
+	}
+	if err != nil {
+		return err
+	}
+	if !f.clear {
+		ledger.Limits, ledger.SetBy, ledger.SetAt = f.change(ledger.Limits), f.actor, time.Now().UTC().Round(0)
+	}
+	if err := ledger.Limits.Validate(); err != nil {
+		return err
+	}
+	return a.showLedgers(f.asJSON, ledger)
 }
 
 func (f *quotaSetFlags) change(limits quotas.Limits) quotas.Limits {

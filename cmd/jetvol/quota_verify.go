@@ -16,19 +16,27 @@ with its ledger. Commands may be carried out meanwhile. Entries of commands that
 are named, too.
 
 It ends with 0 if all ledgers are right, and with 1 if one is not. With --repair it stores
-what the records say, and ends with 0 if it could. To use more than a limit is no fault of
+what the records say, and ends with 0 if it could. Without PROJECT that needs --yes, too: else
+the ledgers are only compared, and if one is wrong the exit code is 6. To use more than a limit is no fault of
 the ledger: it is told, and does not count.`
 
 var errQuotaWrong = errors.New("a ledger is not what the records say (--repair corrects it)")
 
+type quotaVerifyFlags struct {
+	consent
+	all            bool // projects
+	repair, asJSON bool
+}
+
 func (a *app) quotaVerifyCommand() *cobra.Command {
-	var repair, asJSON bool
+	var f quotaVerifyFlags
 	command := &cobra.Command{
 		Use:   "verify [PROJECT]",
 		Short: "Compare what is counted with the records",
 		Long:  quotaVerifyLong,
 		Example: `  jetvol quota verify
-  jetvol quota verify billing --repair`,
+  jetvol quota verify billing --repair
+  jetvol quota verify --repair --yes`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -37,12 +45,14 @@ func (a *app) quotaVerifyCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.quotaVerify(c.Context(), client, projects, repair, asJSON)
+				f.all = len(args) == 0
+				return a.quotaVerify(c.Context(), client, projects, &f)
 			})
 		},
 	}
-	command.Flags().BoolVar(&repair, "repair", false, "store what the records say")
-	command.Flags().BoolVar(&asJSON, "json", false, "print one project as JSON per line")
+	command.Flags().BoolVar(&f.repair, "repair", false, "store what the records say")
+	f.registerAsking(command, "--repair of all projects")
+	command.Flags().BoolVar(&f.asJSON, "json", false, "print one project as JSON per line")
 	return command
 }
 
@@ -60,9 +70,9 @@ func quotaProjects(ctx context.Context, client *quotas.Client, args []string) ([
 	return projects, err
 }
 
-func (a *app) quotaVerify(ctx context.Context, client *quotas.Client, projects []volume.Project, repair, asJSON bool) error {
+func (a *app) quotaVerify(ctx context.Context, client *quotas.Client, projects []volume.Project, f *quotaVerifyFlags) error {
 	look, wrong := client.Verify, false
-	if repair {
+	if f.repair && !f.shows(f.all) {
 		look = client.Repair
 	}
 	for _, project := range projects {
@@ -74,11 +84,14 @@ func (a *app) quotaVerify(ctx context.Context, client *quotas.Client, projects [
 			return err
 		}
 		wrong = wrong || report.Fault() && !report.Repaired
-		if err := a.showQuotaReport(report, asJSON); err != nil {
+		if err := a.showQuotaReport(report, f.asJSON); err != nil {
 			return err
 		}
 	}
-	if wrong {
+	switch {
+	case wrong && f.repair && f.shows(f.all) && !f.dryRun:
+		return f.shown("stores what the records say")
+	case wrong:
 		return errQuotaWrong
 	}
 	return nil

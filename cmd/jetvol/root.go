@@ -15,8 +15,12 @@ const defaultProject = "default"
 const rootLong = `jetvol controls volumes over NATS JetStream: commands go in, every change of a
 volume is stored by compare-and-set and told as one event.
 
-Exit codes: 0 succeeded, 1 failed, 2 usage, 3 rejected, 4 pending (gave up waiting,
-the command may still be carried out), 5 unavailable.`
+What changes something shows with --dry-run what it would do. Where it chooses by itself
+what to do, or to what, it does nothing without --yes.
+
+Exit codes: 0 succeeded, 1 failed, or faults were found, 2 usage, 3 rejected, 4 pending
+(gave up waiting, the command may still be carried out), 5 unavailable, 6 unconfirmed
+(nothing was done, --yes does it).`
 
 const rootExample = `  # a server with a worker and a local backend in this process
   jetvol up

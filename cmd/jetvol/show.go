@@ -75,6 +75,9 @@ func showReply(w io.Writer, reply commands.Reply) {
 	}
 	if reply.Outcome == volume.Valid {
 		fmt.Fprintf(w, "%s valid: it would be accepted now\n", reply.Key())
+		if reply.Plan != nil {
+			showIntake(w, *reply.Plan)
+		}
 		return
 	}
 	fmt.Fprintf(w, "%s %s (generation %d%s)\n", reply.Key(), reply.State, reply.Generation, repeat)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,11 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
+// errDryRun ends a change before it is stored.
+var errDryRun = errors.New("nothing is to be changed")
+
 func (a *app) snapshotLabelCommand() *cobra.Command {
+	var f consent
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "label VOLUME@NAME KEY=VALUE|KEY=...",
@@ -23,14 +28,15 @@ the store only, so it does not wait for commands and there is no event.`,
 		Args:              cobra.MinimumNArgs(2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.snapshotLabel(c, args[0], args[1:], asJSON)
+			return a.snapshotLabel(c, args[0], args[1:], f.dryRun, asJSON)
 		},
 	}
+	f.register(command)
 	command.Flags().BoolVar(&asJSON, "json", false, "print the snapshot's entry as one line of JSON")
 	return command
 }
 
-func (a *app) snapshotLabel(c *cobra.Command, argument string, changes []string, asJSON bool) error {
+func (a *app) snapshotLabel(c *cobra.Command, argument string, changes []string, dryRun, asJSON bool) error {
 	of, name, err := a.snapshotOf(argument)
 	if err != nil {
 		return err
@@ -47,9 +53,12 @@ func (a *app) snapshotLabel(c *cobra.Command, argument string, changes []string,
 	info := snapshots.Info{Name: snapshots.SnapshotKey(of.Name, name), Labels: wanted}
 	err = snapshots.New(js).Update(c.Context(), of.Project, func(tx *snapshots.Tx) (err error) {
 		info, err = tx.Update(c.Context(), snapshots.Info{Name: info.Name, Labels: wanted}, labelPaths(wanted)...)
+		if err == nil && dryRun {
+			return errDryRun
+		}
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errDryRun) {
 		return err
 	}
 	if asJSON {

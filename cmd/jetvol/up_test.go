@@ -174,7 +174,7 @@ func TestUp_StreamDiffersFatally_EndsUntilUpdated(t *testing.T) {
 	dir := withStream(t, func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour })
 	args := []string{"up", "--dir", dir, "--listen", "127.0.0.1:0"}
 	jetvol(t, args...).want(t, exitFailed,
-		"stream VOLUME_EVENTS: max_age is 3600000000000", "`jetvol provision --update`", "`jetvol up --update --dir "+dir+"`")
+		"stream VOLUME_EVENTS: max_age is 1h0m0s", "`jetvol provision --update`", "`jetvol up --update --dir "+dir+"`")
 	jetvol(t, append(args, "--update", "--exit-after-demo")...).want(t, exitSucceeded, "all as expected")
 	jetvol(t, append(args, "--exit-after-demo")...).want(t, exitSucceeded, "all as expected")
 }

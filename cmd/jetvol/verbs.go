@@ -88,17 +88,19 @@ func verbSpecs() []verbSpec {
 		{
 			volume.VerbAdopt, "adopt NAME", "Make a record of a volume that only a backend has",
 			`  jetvol volume adopt db-01
-  jetvol volume adopt db-01 --backend ceph-ssd --volume-id default.db-01.1 --validate-only`,
+  jetvol volume adopt db-01 --backend ceph-ssd --volume-id default.db-01.1 --dry-run
+  jetvol volume adopt web-01 --backend ceph-ssd --image web-disk`,
 			func(c *cobra.Command, args *volume.Args) {
 				c.Flags().StringVar(&args.Backend, "backend", "", "backend that has the volume (default the worker's)")
 				c.Flags().StringVar((*string)(&args.ID), "volume-id", "", "refuse an object of another id")
+				c.Flags().StringVar((*string)(&args.Image), "image", "", "what the backend has as, and jetvol never made, that is to become the volume")
 			},
 			aVolume,
 		},
 		{
 			volume.VerbUnmanage, "unmanage NAME", "Let go of a volume, whose data the backend keeps",
 			`  jetvol volume unmanage db-01
-  jetvol volume unmanage db-01 --as web-disk --yes`,
+  jetvol volume unmanage db-01 --as web-disk --dry-run`,
 			unmanageFlags,
 			aVolume,
 		},
@@ -138,15 +140,7 @@ func attachFlags(c *cobra.Command, args *volume.Args) {
 }
 
 func unmanageFlags(c *cobra.Command, args *volume.Args) {
-	var yes bool
 	c.Flags().StringVar((*string)(&args.Name), "as", "", "what the backend is to keep the volume as (default released-<volume id>)")
-	c.Flags().BoolVar(&yes, "yes", false, "do it")
-	c.PreRunE = func(c *cobra.Command, _ []string) error {
-		if only, err := c.Flags().GetBool("validate-only"); err != nil || only || yes {
-			return err
-		}
-		return usagef("nothing was done: --yes lets go of the volume, which no command reaches then; --validate-only asks whether it could")
-	}
 }
 
 func nodeGoneArguments(c *cobra.Command, args *volume.Args) {
@@ -203,6 +197,9 @@ func commandLine(program string, request commands.Request) string {
 	}
 	if request.Args.Node != "" {
 		line += " --node " + string(request.Args.Node)
+	}
+	if request.Args.Image != "" {
+		line += " --image " + string(request.Args.Image)
 	}
 	if request.Args.Name != "" {
 		line += " --as " + string(request.Args.Name)

@@ -44,11 +44,11 @@ func (a *app) volumeCommand() *cobra.Command {
 
 // requestFlags are those of every verb.
 type requestFlags struct {
+	consent
 	id           string
 	ifState      volume.State
 	ifGeneration sequence
 	deadline     moment
-	validateOnly bool
 	actor        string
 	noWait       bool
 	asJSON       bool
@@ -62,7 +62,7 @@ func (f *requestFlags) register(command *cobra.Command) {
 		"refuse unless the volume is in this state", words(volume.States()))
 	flags.Var(&f.ifGeneration, "if-generation", "refuse unless the volume is at this generation")
 	flags.Var(&f.deadline, "deadline", "refuse if the command is taken up later than this")
-	flags.BoolVar(&f.validateOnly, "validate-only", false, "only ask whether the command would be accepted now")
+	flags.BoolVar(&f.dryRun, dryRunFlag, false, "only ask whether the command would be accepted now")
 	flags.StringVar(&f.actor, "actor", "", "who asks, for the events (default user@host)")
 	flags.BoolVar(&f.noWait, "no-wait", false, "end as soon as the command is stored")
 	flags.BoolVar(&f.asJSON, "json", false, "print the reply, or with --no-wait the receipt, as one line of JSON")
@@ -72,7 +72,7 @@ func (f *requestFlags) register(command *cobra.Command) {
 func (f *requestFlags) request(c *cobra.Command, key volume.Key, verb volume.Verb, args volume.Args) commands.Request {
 	request := commands.Request{
 		Key: key, Verb: verb, Args: args, ID: volume.CommandID(f.id), Actor: f.actor,
-		Preconditions: volume.Preconditions{IfState: f.ifState, Deadline: f.deadline.Time, ValidateOnly: f.validateOnly},
+		Preconditions: volume.Preconditions{IfState: f.ifState, Deadline: f.deadline.Time, ValidateOnly: f.dryRun},
 	}
 	if c.Flags().Changed("if-generation") {
 		generation := uint64(f.ifGeneration)

@@ -33,7 +33,7 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	scan := "jetvol drift scan --config " + p.file(t) + " --repair"
+	scan := "jetvol drift scan --config " + p.file(t) + " --repair --yes || true"
 	want := func(printed string, lines ...string) {
 		t.Helper()
 		fields := strings.Join(strings.Fields(printed), " ")
@@ -46,7 +46,7 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 	want(s.shell(t, scan), "default.ghost ghost ceph 4MiB -", "default.size size ceph 4MiB 8MiB", "default.node node ceph - n9",
 		"default.orphan orphan ceph - 4MiB", "4 volumes, 4 objects, 0 skipped, 3 commands published")
 	for _, name := range []string{"ghost", "size", "node"} { // behind the commands of the scan
-		s.shell(t, "jetvol volume reconcile --validate-only "+name)
+		s.shell(t, "jetvol volume reconcile --dry-run "+name)
 	}
 	want(s.shell(t, scan), "4 volumes, 4 objects, 0 skipped, 0 commands published")
 

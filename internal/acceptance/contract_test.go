@@ -169,7 +169,7 @@ func TestContract_Replies(t *testing.T) {
 		names = append(names, words(row[0])...)
 	}
 	slices.Sort(names)
-	want := jsonNames(t, commands.Reply{VolumeID: "v", State: volume.StateError, Failure: &volume.Failure{}, Eviction: &volume.Eviction{}, Snapshot: &volume.Snapshot{}, Image: "i"})
+	want := jsonNames(t, commands.Reply{VolumeID: "v", State: volume.StateError, Failure: &volume.Failure{}, Eviction: &volume.Eviction{}, Snapshot: &volume.Snapshot{}, Image: "i", Plan: &volume.Plan{}})
 	if !slices.Equal(names, want) {
 		t.Errorf("the table has %q, a reply %q", names, want)
 	}

@@ -27,6 +27,8 @@ var situations = map[string]situation{
 	"Lost quorum":            lostQuorum,
 	"Disk full":              diskFull,
 	"Worker will not start":  workerWillNotStart,
+
+	"Take an existing image in": existingImage,
 }
 
 // cephSections need a Ceph cluster: they are run with the build tag ceph.
@@ -116,6 +118,13 @@ func stuckAttaching(t *testing.T) (*server, []func(*testing.T)) {
 	s.shell(t, "jetvol volume create db-01 --size 1MiB")
 	s.shell(t, `nats pub volume.command.default.db-01.attach '{"node":"node-1"}'`)
 	s.shell(t, awaiting("nats kv get volumes default.db-01 --raw", `'"state":"attaching"'`))
+	return s, nil
+}
+
+// existingImage has a file in the backend's directory that jetvol never made.
+func existingImage(t *testing.T) (*server, []func(*testing.T)) {
+	s := startServer(t)
+	s.shell(t, "truncate -s 1M "+filepath.Join(dataDir, "volumes", "web-disk"))
 	return s, nil
 }
 

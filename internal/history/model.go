@@ -68,7 +68,10 @@ func (m model) operate(c verify.Command, answer commands.Reply) (next model, pos
 			next.maxSize = unknownSize
 		}
 	}
-	if c.Verb == volume.VerbAdopt {
+	if imports(c) {
+		next.id = volume.NewID(c.Key, m.generation+1)
+		next.minSize, next.maxSize, next.held, next.chain = 0, unknownSize, holders{}, chain{}
+	} else if c.Verb == volume.VerbAdopt {
 		next.id = answer.VolumeID
 		next.minSize, next.maxSize, next.held, next.chain = 0, unknownSize, holders{}, chain{unknown: true}
 	}
@@ -103,6 +106,8 @@ func (m model) refused(c verify.Command, code volume.Code) bool {
 		return true
 	case c.Verb == volume.VerbReconcile: // the backend did not say what it has
 		return !c.ValidateOnly && m.allows(c, "") && slices.Contains(backendCodes, code)
+	case imports(c):
+		return m.allows(c, "") && slices.Contains(append(imageCodes, backendCodes...), code)
 	case c.Verb == volume.VerbAdopt:
 		return m.allows(c, "") && slices.Contains(append(adoptCodes, backendCodes...), code)
 	}
@@ -114,15 +119,27 @@ var backendCodes = []volume.Code{
 	volume.ErrBackendBusy, volume.ErrBackendUnavailable, volume.ErrBackendAborted, volume.ErrBackendExhausted,
 }
 
-// adoptCodes are answers to an adopt of what the backend does not have, or not of that id.
-var adoptCodes = []volume.Code{volume.ErrBackendNotFound, volume.ErrPreconditionFailed}
+// adoptCodes are answers to an adopt of what the backend does not have, or not of that id, and
+// imageCodes to one of an image.
+var (
+	adoptCodes = []volume.Code{volume.ErrBackendNotFound, volume.ErrPreconditionFailed}
+	imageCodes = []volume.Code{volume.ErrBackendNotFound, volume.ErrBackendExists, volume.ErrBackendPrecondition}
+)
+
+// imports reports whether the command takes in an image that jetvol never made.
+func imports(c verify.Command) bool { return c.Verb == volume.VerbAdopt && c.Args.Image != "" }
+
+// livesFor reports whether the volume lives for a command that makes one.
+func (m model) livesFor(c verify.Command) bool {
+	looks := c.Verb == volume.VerbAdopt && !imports(c)
+	return m.exists() && (looks || m.state != volume.StatePending)
+}
 
 // admission returns why a command is refused without a look at its verb's own rules.
 func (m model) admission(c verify.Command) volume.Code {
-	adopts := c.Verb == volume.VerbAdopt
-	makes := adopts || c.Verb == volume.VerbCreate
+	makes := c.Verb == volume.VerbAdopt || c.Verb == volume.VerbCreate
 	switch {
-	case makes && m.exists() && (adopts || m.state != volume.StatePending):
+	case makes && m.livesFor(c):
 		return volume.ErrVolumeExists
 	case !makes && c.Verb != volume.VerbCancel && !m.exists():
 		return volume.ErrVolumeNotFound

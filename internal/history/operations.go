@@ -13,12 +13,11 @@ import (
 func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model, bool) {
 	from := m.state
 	m.state = to
-	switch c.Verb {
-	case volume.VerbReconcile:
+	switch {
+	case c.Verb == volume.VerbReconcile:
 		return m.reconciled(c, from, steps)
-	case volume.VerbAdopt:
-		m.held = holders{unknown: to == volume.StateAttached}
-		return m, steps == 1 && slices.Contains(inUse, to)
+	case c.Verb == volume.VerbAdopt && !imports(c):
+		return m.adopted(to, steps)
 	}
 	if steps < 2 || steps%2 != 0 && !slices.Contains(long, c.Verb) {
 		return m, false
@@ -27,7 +26,7 @@ func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model
 		m.chain.half = no // or it would have been refused
 	}
 	switch c.Verb {
-	case volume.VerbCreate:
+	case volume.VerbCreate, volume.VerbAdopt:
 		return m, to == volume.StateAvailable
 	case volume.VerbAttach:
 		if from == volume.StateAttached {
@@ -49,6 +48,12 @@ func (m model) succeeded(c verify.Command, to volume.State, steps uint64) (model
 	default:
 		return m.chained(c, from)
 	}
+}
+
+// adopted returns the volume after what the backend had of it got a record: one transition.
+func (m model) adopted(to volume.State, steps uint64) (model, bool) {
+	m.held = holders{unknown: to == volume.StateAttached}
+	return m, steps == 1 && slices.Contains(inUse, to)
 }
 
 // detached returns the volume after its node has gone, from which it is available or still
@@ -126,10 +131,13 @@ func (m model) failed(c verify.Command, to volume.State, steps uint64, code volu
 		m.held = anybody() // an attach or detach may have got through
 		return m, true
 	}
+	if imports(c) && slices.Contains(imageCodes, code) { // refused after the look
+		return m, slices.Contains(cancelledIn[c.Verb], to)
+	}
 	if code != volume.ErrCancelled {
 		return m, to == from && givenUpInPlace(c, code)
 	}
-	if stayed := to == from && c.Verb != volume.VerbCreate; !stayed && !slices.Contains(cancelledIn[c.Verb], to) {
+	if stayed := to == from && c.Verb != volume.VerbCreate && !imports(c); !stayed && !slices.Contains(cancelledIn[c.Verb], to) {
 		return m, false
 	}
 	return m.cancelled(c, from)
@@ -160,6 +168,7 @@ func (m model) cancelled(c verify.Command, from volume.State) (model, bool) {
 // error and, but for a create, the one in which it began.
 var cancelledIn = map[volume.Verb][]volume.State{
 	volume.VerbCreate: {volume.StatePending, volume.StateAvailable},
+	volume.VerbAdopt:  {volume.StatePending, volume.StateAvailable}, // of an image
 	volume.VerbAttach: {volume.StateAttached},
 	volume.VerbDetach: {volume.StateAvailable},
 	// From error it is where the backend has it.

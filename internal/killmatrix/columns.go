@@ -110,6 +110,13 @@ func adoption() column {
 	return c
 }
 
+// intake is an adopt of what was let go of: it looks at the image, and then is a create.
+func intake() column {
+	c := refusable(volume.VerbAdopt).named(adoptImage).through(partReserve)
+	c.reaches[partObserve] = plain
+	return c
+}
+
 // elsewhere is an attach of a volume that is on a node which nobody asked for.
 func elsewhere() column {
 	c := operation(volume.VerbAttach).named(strange).after(takes)
@@ -178,6 +185,7 @@ func columns() []column {
 		look(differs).after(grows).left(""),
 		look(believed).after(grows, takes).through(partReserve),
 		adoption(),
+		intake(),
 		elsewhere(),
 		{name: "cancel", verb: volume.VerbCancel, reaches: map[part]scenario{
 			partTakeover: waiting, partLeave: leaving, partSpill: crowded, partAnswer: plain, partReply: plain, partAck: plain,
@@ -216,6 +224,7 @@ const (
 	goneIgnore = "gone_ignore"      //
 	differs    = "drift"            // of one that is larger
 	believed   = "believe"          // of one that is larger and held, which is taken over
+	adoptImage = "adopt_image"      // an adopt of an image that was let go of
 	strange    = "attach_elsewhere" // an attach of one that a node has which nobody asked for
 )
 

@@ -282,8 +282,11 @@ func (p *planner) command(sofar plan) ask {
 	default:
 		a := p.request(p.cell.column.verb)
 		a.tampers = p.cell.column.tampers
-		if p.cell.column.name == believed {
+		switch p.cell.column.name {
+		case believed:
 			a.Args.Believe = volume.BelieveBackend
+		case adoptImage: // of its first life
+			a.Args.Image = volume.ReleasedImage(volume.NewID(p.key, 1))
 		}
 		return a
 	}

@@ -49,9 +49,12 @@ func (p *planner) prepare() []ask {
 	case string(volume.VerbCancel):
 		return p.life(max(0, crowd-1)) // its target's answer is the last one
 	default:
-		return p.life(crowd)
+		return p.life(crowd, needed[name]...)
 	}
 }
+
+// needed are the verbs that lead to where a column begins.
+var needed = map[string][]volume.Verb{adoptImage: {volume.VerbUnmanage}}
 
 // prepareTampered brings the volume to where its backend is tampered with.
 func (p *planner) prepareTampered(crowd int) []ask {

@@ -74,6 +74,11 @@ var sabotages = map[string]edit{
 		"	case !found.Data.Same(d.transition):",
 		"	case found.Data.ID != d.transition.ID:",
 	},
+	"import-not-repeatable": {
+		"backends/local/import.go",
+		"	return found.Size, d.dir.sync()\n",
+		"	return 0, backends.Errorf(volume.AlreadyExists, \"it is here\")\n",
+	},
 	"no-reset": {
 		"worker/partition.go",
 		"	if _, err := p.worker.stream.ResetConsumerToSequence(ctx, p.consumerName(), 1); err != nil {",

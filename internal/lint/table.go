@@ -70,7 +70,7 @@ var table = map[string]rule{
 	"quotas": {layer: engine, peers: []string{"worker/ownership"}, tests: []string{"internal/provision", "worker", "backends/null"}},
 
 	"drift":   {layer: systems, tests: []string{"internal/provision"}},
-	"doctor":  {layer: systems},
+	"doctor":  {layer: systems, peers: []string{"drift"}},
 	"nodes":   {layer: systems, tests: []string{"internal/provision"}},
 	"groups":  {layer: systems, tests: []string{"internal/provision"}},
 	"rollout": {layer: systems, tests: []string{"internal/provision"}},
@@ -106,6 +106,8 @@ var table = map[string]rule{
 	"internal/lint":      {layer: program, only: none, outside: none},
 
 	"internal/reconciletest": {layer: storage, forTests: true},
+
+	"internal/alloctest": {layer: vocabulary, only: none, outside: none, forTests: true},
 }
 
 // reserved modules may be imported by the listed packages only; tests may import those

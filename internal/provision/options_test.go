@@ -133,3 +133,14 @@ func TestApply_Update_RefusesToRenameStoredCommands(t *testing.T) {
 		t.Errorf("empty: got %+v, want it updated", report)
 	}
 }
+
+func TestDifference_Durations_AreReadable(t *testing.T) {
+	for want, d := range map[string]provision.Difference{
+		"stream A: max_age is 1h0m0s, wanted null": {Stream: "A", Field: "max_age", Existing: 3.6e12},
+		"stream A: max_bytes is 3600, wanted -1":   {Stream: "A", Field: "max_bytes", Existing: 3600.0, Wanted: -1.0},
+	} {
+		if got := d.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

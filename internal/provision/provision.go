@@ -31,6 +31,8 @@ type Options struct {
 	OutcomeRetention time.Duration
 	// Update changes existing streams to the wanted settings where the server allows it.
 	Update bool
+	// DryRun changes nothing: the report tells what would be made and changed.
+	DryRun bool
 	// Patience is how long to wait for a cluster that has no leader or has not met all its
 	// servers, at each stream. 0 means [DefaultPatience].
 	Patience time.Duration
@@ -50,10 +52,17 @@ type Difference struct {
 
 // String returns `stream VOLUME_EVENTS: deny_purge is false, wanted true`.
 func (d Difference) String() string {
-	return fmt.Sprintf("stream %s: %s is %v, wanted %v", d.Stream, d.Field, text(d.Existing), text(d.Wanted))
+	return fmt.Sprintf("stream %s: %s is %v, wanted %v", d.Stream, d.Field, d.Text(d.Existing), d.Text(d.Wanted))
 }
 
-func text(v any) string {
+// durations are the settings that the server keeps in nanoseconds.
+var durations = map[string]bool{"max_age": true, "duplicate_window": true, "subject_delete_marker_ttl": true}
+
+// Text returns a value of the setting as JSON, or as a duration like 2m0s.
+func (d Difference) Text(v any) string {
+	if number, is := v.(float64); is && durations[d.Field] {
+		return time.Duration(number).String()
+	}
 	encoded, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)
@@ -132,6 +141,10 @@ func Apply(ctx context.Context, js jetstream.JetStream, o Options) (Report, erro
 
 func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstream.StreamConfig, report *Report) error {
 	existing, err := existingConfig(ctx, js, wanted.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && o.DryRun {
+		report.Created = append(report.Created, wanted.Name)
+		return nil
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = js.CreateStream(ctx, wanted)
 		if err == nil {
@@ -158,8 +171,10 @@ func apply(ctx context.Context, js jetstream.JetStream, o Options, wanted jetstr
 			return err
 		}
 		wanted.Metadata = existing.Metadata
-		if _, err := js.UpdateStream(ctx, wanted); err != nil {
-			return fmt.Errorf("update: %w", err)
+		if !o.DryRun {
+			if _, err := js.UpdateStream(ctx, wanted); err != nil {
+				return fmt.Errorf("update: %w", err)
+			}
 		}
 		report.Updated = append(report.Updated, wanted.Name)
 		return nil

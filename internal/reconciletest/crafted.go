@@ -41,6 +41,8 @@ func (r Row) Place(ctx context.Context, driver backends.Driver, record volume.Re
 	switch has {
 	case "nothing":
 		return nil
+	case "an image":
+		return placeImage(ctx, driver, record)
 	case "more":
 		size = 2 * volume.MiB
 	case "another":
@@ -51,6 +53,19 @@ func (r Row) Place(ctx context.Context, driver backends.Driver, record volume.Re
 	}
 	_, err := driver.Attach(ctx, ref, volume.Node(node), volume.ReadWrite)
 	return err
+}
+
+// placeImage makes an image that jetvol does not look after.
+func placeImage(ctx context.Context, driver backends.Driver, record volume.Record) error {
+	importer, able := driver.(backends.Importer)
+	if !able {
+		return backends.Errorf(volume.Unsupported, "driver cannot release")
+	}
+	ref := backends.Ref{Key: record.Key, ID: volume.NewID(record.Key, 99)}
+	if err := driver.Create(ctx, ref, volume.MiB); err != nil {
+		return err
+	}
+	return importer.Release(ctx, ref, record.Op.Image)
 }
 
 func (c *crafted) decide(f func(volume.Record, time.Time) (fsm.Decision, error)) {
@@ -66,6 +81,9 @@ func (c *crafted) begin(verb volume.Verb, args volume.Args) {
 	c.begun++
 	command := volume.Command{
 		ID: volume.CommandID(fmt.Sprintf("lost-%d", c.begun)), Key: c.record.Key, Verb: verb, Args: args, Backend: c.backend,
+	}
+	if command.TakesImage() {
+		command.Plan = &volume.Plan{Size: volume.MiB}
 	}
 	c.decide(func(r volume.Record, now time.Time) (fsm.Decision, error) {
 		r.Outbox = nil
@@ -94,6 +112,10 @@ func isAttached(c *crafted)  { isAttaching(c); c.succeed() }
 func isDetaching(c *crafted) { isAttached(c); c.begin(volume.VerbDetach, volume.Args{}) }
 func isDeleting(c *crafted)  { isAvailable(c); c.begin(volume.VerbDelete, volume.Args{}) }
 func isError(c *crafted)     { isDetaching(c); c.fail(volume.Internal); c.giveUp() }
+
+func isImporting(c *crafted) {
+	c.begin(volume.VerbAdopt, volume.Args{Image: volume.ReleasedImage(volume.NewID(c.record.Key, 99))})
+}
 
 func isAttaching(c *crafted) {
 	isAvailable(c)

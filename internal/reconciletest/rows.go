@@ -13,8 +13,8 @@ import (
 // Row is one row, for one of its states.
 type Row struct {
 	Name string
-	// Has is what the backend has: nothing, it, more of it, another's in its place; with
-	// " on NODE" a node writes it.
+	// Has is what the backend has: nothing, it, more of it, another's in its place, an image
+	// that an adopt is to take in; with " on NODE" a node writes it.
 	Has string
 	// Policy is that of the volume's backend; empty is none at all.
 	Policy volume.RecordOnly
@@ -121,6 +121,8 @@ func resumed() []Row {
 	return []Row{
 		{Name: "creating, absent", record: isCreating, Has: "nothing", To: volume.StateAvailable, Event: volume.EventReady},
 		{Name: "creating, present", record: isCreating, Has: "it", To: volume.StateAvailable, Event: volume.EventReady},
+		{Name: "importing, not yet", record: isImporting, Has: "an image", To: volume.StateAvailable, Event: volume.EventReady},
+		{Name: "importing, done", record: isImporting, Has: "it", To: volume.StateAvailable, Event: volume.EventReady},
 		{Name: "attaching, as asked", record: isAttaching, Has: "it on n1", To: volume.StateAttached, Event: volume.EventAttached, Node: "n1"},
 		{Name: "attaching, elsewhere", record: isAttaching, Has: "it on n9", To: volume.StateError, Event: volume.EventDrifted, drift: "node: wanted n1, actual n9"},
 		{Name: "attaching, not", record: isAttaching, Has: "it", To: volume.StateAttached, Event: volume.EventAttached, Node: "n1"},

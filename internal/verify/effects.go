@@ -106,8 +106,12 @@ func operationsOf(transitions []volume.Transition) map[volume.ID][]*operation {
 			continue
 		}
 		if action, begins := beginnings[t.Event]; begins {
-			if t.Verb == volume.VerbUnmanage {
+			switch t.Verb {
+			case volume.VerbUnmanage:
 				action = fsm.ActionRelease
+			case volume.VerbAdopt:
+				action = fsm.ActionImport
+			default: // what the event says
 			}
 			operations[t.VolumeID] = append(operations[t.VolumeID], &operation{action: action, begin: t})
 			continue
@@ -136,7 +140,7 @@ func (op *operation) covers(moment time.Time) bool {
 
 // life checks all operations of one life of a volume.
 func (r *report) life(key volume.Key, id volume.ID, operations []*operation, effects map[fsm.Action]int, kills []Span) {
-	for _, once := range []fsm.Action{fsm.ActionCreate, fsm.ActionDelete, fsm.ActionRelease} {
+	for _, once := range []fsm.Action{fsm.ActionCreate, fsm.ActionDelete, fsm.ActionRelease, fsm.ActionImport} {
 		if effects[once] > 1 {
 			r.add(Doubled, key, "%d effects %s of %s", effects[once], once, id)
 		}
@@ -190,7 +194,7 @@ func (op *operation) overlaps(spans []Span) bool {
 }
 
 // sized are what gives a volume its size.
-var sized = []fsm.Action{fsm.ActionCreate, fsm.ActionResize, fsm.ActionRestore}
+var sized = []fsm.Action{fsm.ActionCreate, fsm.ActionImport, fsm.ActionResize, fsm.ActionRestore}
 
 // asOrdered checks that the effect is the one that the operation's end tells of.
 func (r *report) asOrdered(op *operation) {

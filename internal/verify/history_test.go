@@ -86,9 +86,13 @@ func (h *history) command(id volume.CommandID, verb volume.Verb, args volume.Arg
 
 // request makes a command as a worker decides on it.
 func (h *history) request(id volume.CommandID, verb volume.Verb, args volume.Args) volume.Command {
-	return volume.Command{
+	command := volume.Command{
 		ID: id, Key: h.record.Key, Verb: verb, Args: args, Backend: "local", SourceSize: h.sourceSize(verb, args), Sequence: h.sequence,
 	}
+	if command.TakesImage() {
+		command.Plan = &volume.Plan{Size: volume.MiB}
+	}
+	return command
 }
 
 // cancelled ends the operation that args begin by a cancel, with the step done already.
@@ -146,6 +150,9 @@ func (h *history) act(action fsm.Action) *volume.Attachment {
 		h.object = &backends.Object{Ref: backends.Ref{Key: h.record.Key, ID: h.record.ID}, Size: args.Size}
 		h.object.Size, effect.Size, effect.Source = h.record.Size, h.record.Size, args.Source
 		h.enterClone()
+	case fsm.ActionImport:
+		h.object = &backends.Object{Ref: backends.Ref{Key: h.record.Key, ID: h.record.ID}, Size: h.record.Size}
+		effect.Size = h.record.Size
 	case fsm.ActionResize:
 		h.object.Size = args.Size
 		effect.Size = args.Size

@@ -76,17 +76,17 @@ func (h *head) prove(ctx context.Context) error {
 	return err
 }
 
-// refuted reports whether the volume has events before that of a record that was stored on the
-// assumption that it has none. Its event was published as the first or not at all.
-func (w *Worker) refuted(ctx context.Context, record volume.Record, last events.Stored) (bool, error) {
-	if len(record.Outbox) == 0 {
+// refuted reports whether the record was stored on the assumption that the volume has no events,
+// and it has some before that of the record, which was published as the first or not at all.
+func (h *head) refuted(ctx context.Context, w *Worker, last events.Stored, hasEvents bool) (bool, error) {
+	if !hasEvents || !h.record.Assumed || len(h.record.Outbox) == 0 {
 		return false, nil
 	}
-	own := record.Outbox[0]
+	own := h.record.Outbox[0]
 	if last.Data.Same(own) {
 		return false, nil
 	}
-	first, found, err := w.publisher.Next(ctx, record.Key, 1)
+	first, found, err := w.publisher.Next(ctx, h.record.Key, 1)
 	return found && !first.Data.Same(own), err
 }
 

@@ -447,3 +447,25 @@ func TestWorker_QuotaOfAKnownName_IsLeftAlone(t *testing.T) {
 	}
 	s.wantUsed(vols(1))
 }
+
+// TestWorker_AssumedRecordWithoutEvents_IsNoDeadEnd: its command was answered and its event aged
+// out. It is what is left of the volume, as any other record would be.
+func TestWorker_AssumedRecordWithoutEvents_IsNoDeadEnd(t *testing.T) {
+	s := prepare(t)
+	s.age()
+	s.stage(firstCreate, func(command volume.Command) volume.Record {
+		decision, err := fsm.Decide(pending("v"), command, time.Now().UTC().Add(-time.Hour))
+		must(t, err)
+		decision.Record.Assumed = true
+		decision.Record.Owner = volume.Owner{Worker: "dead", Instance: "dead", Epoch: 1, Since: time.Now().UTC()}
+		return decision.Record
+	})
+	stream, err := s.js.Stream(s.ctx, commands.StreamName)
+	must(t, err)
+	must(t, stream.Purge(s.ctx))
+	s.startWorker()
+	s.wantReply(s.verb("v", volume.VerbDelete), volume.Succeeded, volume.StateDeleted, "")
+	if s.record("v").Assumed {
+		t.Error("record: it still says that it is assumed")
+	}
+}

@@ -75,17 +75,15 @@ func (w *Worker) load(ctx context.Context, key volume.Key) (*head, error) {
 	if !hasRecord {
 		return w.loadUnrecorded(key, last, hasEvents), nil
 	}
-	if hasEvents && entry.Value.Assumed {
-		if refuted, err := w.refuted(ctx, entry.Value, last); err != nil {
-			return nil, fmt.Errorf("load volume %s: %w", key, err)
-		} else if refuted {
-			return w.loadRefuted(ctx, entry, last)
-		}
+	h := &head{record: entry.Value, revision: entry.Revision}
+	if refuted, err := h.refuted(ctx, w, last, hasEvents); err != nil {
+		return nil, fmt.Errorf("load volume %s: %w", key, err)
+	} else if refuted {
+		return w.loadRefuted(ctx, entry, last)
 	}
 	if hasEvents && last.Data.Generation > entry.Value.Generation {
 		return w.loadOutdated(ctx, key, last)
 	}
-	h := &head{record: entry.Value, revision: entry.Revision}
 	return h, h.resume(ctx, w, last, hasEvents)
 }
 
@@ -146,13 +144,14 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 	}
 	h.last = w.publisher.Published(last.Sequence)
 	if hasEvents {
-		h.record.Assumed = false // the first one is ours
+		h.record.Assumed = false // else the record would have been refuted
 	}
 	if len(outbox) == 0 || hasEvents && outbox[len(outbox)-1].ID == h.lastEvent {
 		h.record.EventHash = lastHash(h.record, last)
 		return nil
 	}
 	if aged, err := h.agedOut(ctx, w, hasEvents); err != nil || aged {
+		h.record.Assumed = h.record.Assumed && !aged // it was proved then
 		return err
 	}
 	published := map[string]bool{}

@@ -66,8 +66,8 @@ var sabotages = map[string]edit{
 	},
 	"assumed-record-believed": {
 		"worker/head.go",
-		"	if hasEvents && entry.Value.Assumed {",
-		"	if entry.Value.Assumed = false; false {",
+		"	h := &head{record: entry.Value, revision: entry.Revision}\n",
+		"	entry.Value.Assumed = false\n	h := &head{record: entry.Value, revision: entry.Revision}\n",
 	},
 	"event-told-by-its-id": {
 		"events/publisher.go",

@@ -151,24 +151,11 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		return nil
 	}
 	if aged, err := h.agedOut(ctx, w, hasEvents); err != nil || aged {
-		h.record.Assumed = h.record.Assumed && !aged // it was proved then
 		return err
 	}
-	published := map[string]bool{}
-	for at := h.record.EventSequence; ; {
-		found, ok, err := w.publisher.Next(ctx, h.record.Key, at+1)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		published[found.Data.ID] = true
-		at, last = found.Sequence, found
-		h.last, h.lastEvent = w.publisher.Published(at), found.Data.ID
-	}
-	if h.record.Assumed && len(published) > 0 { // since they were looked for: another owner is here
-		return fmt.Errorf("load volume %s: %w", h.record.Key, events.ErrConflict)
+	published, last, err := h.published(ctx, w, last)
+	if err != nil {
+		return err
 	}
 	for _, t := range outbox {
 		if published[t.ID] {
@@ -190,8 +177,30 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		last = events.Stored{Envelope: events.Wrap(t), Hash: hash}
 	}
 	h.record.EventHash = lastHash(h.record, last)
-	_, err := h.settled(ctx)
+	_, err = h.settled(ctx)
 	return err
+}
+
+// published returns the IDs of the events that stand behind the record's EventSequence, and the
+// volume's last event. It returns [events.ErrConflict] if the record assumes that there are none.
+func (h *head) published(ctx context.Context, w *Worker, last events.Stored) (map[string]bool, events.Stored, error) {
+	published := map[string]bool{}
+	for at := h.record.EventSequence; ; {
+		found, ok, err := w.publisher.Next(ctx, h.record.Key, at+1)
+		if err != nil {
+			return nil, last, err
+		}
+		if !ok {
+			break
+		}
+		published[found.Data.ID] = true
+		at, last = found.Sequence, found
+		h.last, h.lastEvent = w.publisher.Published(at), found.Data.ID
+	}
+	if h.record.Assumed && len(published) > 0 { // since they were looked for: another owner is here
+		return nil, last, fmt.Errorf("load volume %s: %w", h.record.Key, events.ErrConflict)
+	}
+	return published, last, nil
 }
 
 // prune empties the outbox once its events are known to be on the stream. The next

@@ -69,7 +69,7 @@ var traceParentPattern = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{
 // readTraceParent returns the trace context, or nothing if it has not the form of one:
 // W3C Trace Context wants a broken context to be ignored.
 func readTraceParent(header string) string {
-	if !traceParentPattern.MatchString(header) {
+	if header == "" || !traceParentPattern.MatchString(header) {
 		return ""
 	}
 	return header

@@ -86,18 +86,16 @@ func parseObject(data []byte) (map[string]json.RawMessage, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	// The whole text is checked before its tokens are looked at: json.Decoder would
-	// stop at the end of the first value.
-	if !json.Valid(data) {
-		fault := json.Unmarshal(data, new(json.RawMessage))
-		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: not JSON: %w", fault)
-	}
+	var object map[string]json.RawMessage
 	if data[0] != '{' {
+		var whole json.RawMessage
+		if err := json.Unmarshal(data, &whole); err != nil {
+			return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: not JSON: %w", err)
+		}
 		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: want a JSON object")
 	}
-	var object map[string]json.RawMessage
 	if err := json.Unmarshal(data, &object); err != nil {
-		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: %w", err)
+		return nil, volume.Errorf(volume.ErrInvalidPayload, "payload: not JSON: %w", err)
 	}
 	if namesOnce(data, object) {
 		return object, nil

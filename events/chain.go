@@ -19,22 +19,28 @@ var invalidText = []byte(`\ufffd`)
 // event is published after a crash, so text that would not come back as the same bytes is
 // replaced here by what would come back.
 func Chain(t *volume.Transition, previous string) (hash string, err error) {
+	hash, _, err = ChainEncoded(t, previous)
+	return hash, err
+}
+
+// ChainEncoded is [Chain] and returns the transition as it is encoded too, for
+// [Publisher.StartEncoded]. It stays true only as long as the transition is not changed.
+func ChainEncoded(t *volume.Transition, previous string) (hash string, data []byte, err error) {
 	t.Previous = previous
-	data, err := json.Marshal(t)
-	if err != nil {
-		return "", fmt.Errorf("encode event %s: %w", t.ID, err)
+	if data, err = json.Marshal(t); err != nil {
+		return "", nil, fmt.Errorf("encode event %s: %w", t.ID, err)
 	}
 	if bytes.Contains(data, invalidText) {
 		var readBack volume.Transition
 		if err := json.Unmarshal(data, &readBack); err != nil {
-			return "", fmt.Errorf("decode event %s: %w", t.ID, err)
+			return "", nil, fmt.Errorf("decode event %s: %w", t.ID, err)
 		}
 		*t = readBack
 		if data, err = json.Marshal(t); err != nil {
-			return "", fmt.Errorf("encode event %s: %w", t.ID, err)
+			return "", nil, fmt.Errorf("encode event %s: %w", t.ID, err)
 		}
 	}
-	return hashOf(data), nil
+	return hashOf(data), data, nil
 }
 
 // Hash returns the hash of an event as it lies on the stream: of the bytes of its data. Of

@@ -20,24 +20,31 @@ const (
 )
 
 // Envelope is an event as it lies on the stream: CloudEvents 1.0, structured JSON.
-// Source and ID together are unique; the ID is `<project>.<volume>/<generation>`, or
-// `<project>.<volume>/rejected/<command id>` for a refused command.
 type Envelope struct {
-	SpecVersion     string            `json:"specversion"`
-	ID              string            `json:"id"`
-	Source          string            `json:"source"`
-	Type            string            `json:"type"`
-	Subject         string            `json:"subject"`
-	Time            time.Time         `json:"time"`
-	DataContentType string            `json:"datacontenttype"`
-	DataSchema      string            `json:"dataschema"`
-	TraceParent     string            `json:"traceparent,omitempty"` // the distributed tracing extension
-	Data            volume.Transition `json:"data"`
+	Attributes
+	Data volume.Transition `json:"data"`
+}
+
+// Attributes are what an event says apart from its data. Source and ID together are unique;
+// the ID is `<project>.<volume>/<generation>`, or `<project>.<volume>/rejected/<command id>`
+// for a refused command.
+type Attributes struct {
+	SpecVersion     string    `json:"specversion"`
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Subject         string    `json:"subject"`
+	Time            time.Time `json:"time"`
+	DataContentType string    `json:"datacontenttype"`
+	DataSchema      string    `json:"dataschema"`
+	TraceParent     string    `json:"traceparent,omitempty"` // the distributed tracing extension
 }
 
 // Wrap returns the transition's event.
-func Wrap(t volume.Transition) Envelope {
-	return Envelope{
+func Wrap(t volume.Transition) Envelope { return Envelope{Attributes: attributesOf(&t), Data: t} }
+
+func attributesOf(t *volume.Transition) Attributes {
+	return Attributes{
 		SpecVersion:     SpecVersion,
 		ID:              t.ID,
 		Source:          Source,
@@ -47,17 +54,31 @@ func Wrap(t volume.Transition) Envelope {
 		DataContentType: DataContentType,
 		DataSchema:      DataSchema,
 		TraceParent:     t.TraceParent,
-		Data:            t,
 	}
 }
 
 // Encode returns the transition's event as JSON.
 func Encode(t volume.Transition) ([]byte, error) {
-	data, err := json.Marshal(Wrap(t))
+	data, err := json.Marshal(&t)
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", t.ID, err)
 	}
-	return data, nil
+	return encodeAround(&t, data)
+}
+
+// encodeAround returns the event of a transition that was encoded before. The data come
+// last, so that they need not be encoded again, nor looked at.
+func encodeAround(t *volume.Transition, data []byte) ([]byte, error) {
+	attributes, err := json.Marshal(attributesOf(t))
+	if err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", t.ID, err)
+	}
+	const before, after = `,"data":`, '}'
+	event := make([]byte, 0, len(attributes)+len(before)+len(data))
+	event = append(event, attributes[:len(attributes)-1]...) // without the closing brace
+	event = append(event, before...)
+	event = append(event, data...)
+	return append(event, after), nil
 }
 
 // Decode reads an event. It returns a [volume.ErrInvalidPayload] if data is not JSON,

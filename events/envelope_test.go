@@ -243,3 +243,20 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestEncode_AsTheEnvelope: the event is put together from its parts, and is what encoding it
+// as one would give.
+func TestEncode_AsTheEnvelope(t *testing.T) {
+	for name, sample := range samples() {
+		for _, text := range []string{"", `</script>&\"`, "\u2028 é \xff"} {
+			sample.Reason, sample.Actor = text, text
+			want, err := json.Marshal(events.Wrap(sample))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := events.Encode(sample); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: got %s, %v, want %s", name, got, err, want)
+			}
+		}
+	}
+}

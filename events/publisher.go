@@ -56,7 +56,8 @@ func NewPublisher(ctx context.Context, js jetstream.JetStream) (*Publisher, erro
 // Pending is an event on its way to the stream. It is for one goroutine.
 type Pending struct {
 	publisher  *Publisher
-	transition volume.Transition
+	transition *volume.Transition // nil once it is known to be stored
+	encoded    []byte             // the transition; nil if it was not encoded yet
 	after      uint64
 	guard      uint64 // after, or 0 once all of the volume's events have aged out
 	started    time.Time
@@ -68,7 +69,12 @@ type Pending struct {
 // Start publishes t without waiting. The event belongs directly behind the volume's
 // event with stream sequence after; 0 if the volume has none yet.
 func (p *Publisher) Start(t volume.Transition, after uint64) (*Pending, error) {
-	pending := &Pending{publisher: p, transition: t, after: after, guard: after, started: time.Now()}
+	return p.StartEncoded(t, nil, after)
+}
+
+// StartEncoded is [Publisher.Start] with the transition as [ChainEncoded] has encoded it.
+func (p *Publisher) StartEncoded(t volume.Transition, encoded []byte, after uint64) (*Pending, error) {
+	pending := &Pending{publisher: p, transition: &t, encoded: encoded, after: after, guard: after, started: time.Now()}
 	return pending, pending.send()
 }
 
@@ -79,7 +85,7 @@ func (p *Publisher) Published(sequence uint64) *Pending {
 }
 
 func (d *Pending) send() error {
-	data, err := Encode(d.transition)
+	data, err := d.encode()
 	if err != nil {
 		return err
 	}
@@ -99,6 +105,13 @@ func (d *Pending) send() error {
 	return nil
 }
 
+func (d *Pending) encode() ([]byte, error) {
+	if d.encoded == nil {
+		return Encode(*d.transition)
+	}
+	return encodeAround(d.transition, d.encoded)
+}
+
 // Done reports the event's stream sequence if it is known without waiting.
 func (d *Pending) Done() (sequence uint64, ok bool) {
 	if d.known || d.future == nil {
@@ -108,8 +121,9 @@ func (d *Pending) Done() (sequence uint64, ok bool) {
 	case ack := <-d.future.Ok():
 		d.sequence, d.known = ack.Sequence, true
 		// gofail: var eventFoundStored string
-		// killAt(eventFoundStored, stepOf(&d.transition), d.transition.CommandID)
+		// killAt(eventFoundStored, stepOf(d.transition), d.transition.CommandID)
 
+		d.forget()
 		return d.sequence, true
 	default:
 		return 0, false
@@ -141,8 +155,9 @@ func (d *Pending) answer(ctx context.Context) error {
 		case ack := <-future.Ok():
 			d.sequence, d.known = ack.Sequence, true
 			// gofail: var eventStored string
-			// killAt(eventStored, stepOf(&d.transition), d.transition.CommandID)
+			// killAt(eventStored, stepOf(d.transition), d.transition.CommandID)
 
+			d.forget()
 			return nil
 		case err := <-future.Err():
 			if !refused(err) && pause(ctx) != nil {
@@ -156,6 +171,12 @@ func (d *Pending) answer(ctx context.Context) error {
 	return d.lookUp(ctx)
 }
 
+// forget lets go of all but the sequence: who remembers many volumes remembers the pending of
+// each, and nats.go's future holds the message too.
+func (d *Pending) forget() {
+	d.publisher, d.transition, d.future, d.encoded = nil, nil, nil, nil
+}
+
 // lookUp finds out what stands behind `after`, and publishes again if nothing does.
 func (d *Pending) lookUp(ctx context.Context) error {
 	found, ok, err := d.publisher.Next(ctx, d.transition.Key, d.after+1)
@@ -164,10 +185,11 @@ func (d *Pending) lookUp(ctx context.Context) error {
 		return fmt.Errorf("look up event %s: %w", d.transition.ID, err)
 	case !ok:
 		return d.again(ctx)
-	case !found.Data.Same(d.transition):
+	case !found.Data.Same(*d.transition):
 		return fmt.Errorf("publish event %s after sequence %d: found %s: %w", d.transition.ID, d.after, found.Data.ID, ErrConflict)
 	}
 	d.sequence, d.known = found.Sequence, true
+	d.forget()
 	return nil
 }
 
@@ -175,13 +197,14 @@ func (d *Pending) lookUp(ctx context.Context) error {
 // does hold. One that can never hold, because `after` is not on the stream, is told.
 func (d *Pending) again(ctx context.Context) error {
 	last, ok, err := d.publisher.Last(ctx, d.transition.Key)
+	d.guard = d.after // that there was no event may have been a former leader's word
 	switch {
 	case err != nil:
 		return err
-	case !ok && d.guard > 0 && time.Since(d.started) < agedOutWait:
+	case !ok && d.after > 0 && time.Since(d.started) < agedOutWait:
 		d.guard = 0
 		return d.send()
-	case last.Sequence < d.guard:
+	case last.Sequence < d.after:
 		return fmt.Errorf("publish event %s after sequence %d: the volume's last event is at %d: %w",
 			d.transition.ID, d.after, last.Sequence, ErrConflict)
 	case pause(ctx) != nil:

@@ -241,3 +241,25 @@ func of(command volume.CommandID, t volume.Transition) volume.Transition {
 	t.CommandID = command
 	return t
 }
+
+// TestPublisher_StartEncoded_SameBytes: what was encoded for the hash is what the stream gets.
+func TestPublisher_StartEncoded_SameBytes(t *testing.T) {
+	tr := newTrail(t)
+	event := transition(dbKey, 1, volume.EventCreate)
+	event.Reason = "not UTF-8: \xff"
+	hash, encoded, err := events.ChainEncoded(&event, "before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending, err := tr.publisher.StartEncoded(event, encoded, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pending.Wait(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	last, _, err := tr.publisher.Last(testContext(t), dbKey)
+	if err != nil || last.Hash != hash || last.Data.Previous != "before" || last.ID != event.ID {
+		t.Errorf("got %+v, %v, want hash %s", last, err, hash)
+	}
+}

@@ -65,8 +65,12 @@ func (s store) publishSubject(key string) string {
 // request that its server takes down with it is never answered. It classifies
 // its error.
 func (s store) call(ctx context.Context, subject string, request func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.js.Options().DefaultTimeout)
-	defer cancel()
+	timeout := s.js.Options().DefaultTimeout
+	if end, bounded := ctx.Deadline(); !bounded || time.Until(end) > timeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
 	return classify(unlessRefused(ctx, s.js.Conn(), subject, request))
 }
 

@@ -15,10 +15,41 @@ const MaxNameLength = 63
 const MaxNodeLength = 253
 
 var (
-	namePattern    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 	backendPattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 	nodePattern    = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 )
+
+// isName reports whether s is `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`. It and isCommandID are
+// asked many times for each command, and as regular expressions cost ten times as much.
+func isName(s string) bool {
+	if s == "" || len(s) > MaxNameLength || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; !isLower(c) && !isDigit(c) && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// isCommandID reports whether s is `[A-Za-z0-9][A-Za-z0-9._:/@=+-]*`.
+func isCommandID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if isLower(c) || isUpper(c) || isDigit(c) {
+			continue
+		}
+		if i == 0 || strings.IndexByte("._:/@=+-", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isLower(c byte) bool { return 'a' <= c && c <= 'z' }
+func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // Project is the namespace that a volume's name is unique in.
 type Project string
@@ -52,10 +83,10 @@ func (k Key) String() string { return string(k.Project) + "." + string(k.Name) }
 // Validate returns an [ErrInvalidName] if the project or the name is not
 // `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
 func (k Key) Validate() error {
-	if !namePattern.MatchString(string(k.Project)) {
+	if !isName(string(k.Project)) {
 		return Errorf(ErrInvalidName, "project %q: want 1 to %d of a-z, 0-9 and inner '-'", k.Project, MaxNameLength)
 	}
-	if !namePattern.MatchString(string(k.Name)) {
+	if !isName(string(k.Name)) {
 		return Errorf(ErrInvalidName, "volume name %q: want 1 to %d of a-z, 0-9 and inner '-'", k.Name, MaxNameLength)
 	}
 	return nil
@@ -63,7 +94,7 @@ func (k Key) Validate() error {
 
 // Validate returns an [ErrInvalidName] if n is not `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
 func (n SnapshotName) Validate() error {
-	if !namePattern.MatchString(string(n)) {
+	if !isName(string(n)) {
 		return Errorf(ErrInvalidName, "snapshot name %.80q: want 1 to %d of a-z, 0-9 and inner '-'", n, MaxNameLength)
 	}
 	return nil
@@ -174,15 +205,13 @@ const MaxCommandIDLength = 128
 // publishers may not use it, so that the two kinds never meet.
 const derivedPrefix = "seq-"
 
-var commandIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@=+-]*$`)
-
 // Validate returns an [ErrInvalidCommandID] if id is empty, too long, has characters
 // other than letters, digits and `._:/@=+-`, or begins with the reserved `seq-`.
 func (id CommandID) Validate() error {
 	switch {
 	case len(id) > MaxCommandIDLength:
 		return Errorf(ErrInvalidCommandID, "command id of %d bytes: at most %d", len(id), MaxCommandIDLength)
-	case !commandIDPattern.MatchString(string(id)):
+	case !isCommandID(string(id)):
 		return Errorf(ErrInvalidCommandID, "command id %q: want letters, digits and ._:/@=+-", id)
 	case strings.HasPrefix(string(id), derivedPrefix):
 		return Errorf(ErrInvalidCommandID, "command id %q: the prefix %q is reserved", id, derivedPrefix)

@@ -26,7 +26,7 @@ func ParseSnapshotKey(s string) (SnapshotKey, error) {
 // Validate returns an [ErrInvalidName] if the volume's or the snapshot's name is not
 // valid.
 func (k SnapshotKey) Validate() error {
-	if !namePattern.MatchString(string(k.Volume)) {
+	if !isName(string(k.Volume)) {
 		return Errorf(ErrInvalidName, "volume name %.80q: want 1 to %d of a-z, 0-9 and inner '-'", k.Volume, MaxNameLength)
 	}
 	return k.Snapshot.Validate()

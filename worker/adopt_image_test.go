@@ -254,7 +254,7 @@ func TestAdoptImage_CancelledBeforeItsCall_LeavesTheImage(t *testing.T) {
 	request := adoptImage("v", "web-disk")
 	request.ID = "a1"
 	s.publish(request)
-	<-entered
+	s.awaitCall(entered)
 	s.wantReply(s.do(commands.Request{Key: key("v"), Verb: volume.VerbCancel, Args: volume.Args{Target: "a1"}}), volume.Succeeded, volume.StatePending, "")
 	s.wantUntouched("web-disk", "precious")
 	s.wantWitnesses("v", volume.EventCreate, volume.EventError, volume.EventCancelled)

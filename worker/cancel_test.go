@@ -14,7 +14,7 @@ func TestWorker_Cancel_EndsARunningCall(t *testing.T) {
 	s.create("v", volume.MiB)
 	entered, _ := s.gate("attach", "v")
 	attach := s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}, ID: "slow"})
-	<-entered
+	s.awaitCall(entered)
 	s.wantReply(s.verb("v", volume.VerbCancel), volume.Succeeded, volume.StateAvailable, "")
 	if e := s.awaitEvent("v", ofCommand(attach.CommandID)); e.Event != volume.EventCancelled || e.To != volume.StateAvailable || e.Failure.Code != volume.ErrCancelled {
 		t.Errorf("last event of the cancelled attach: %+v", e)
@@ -26,7 +26,7 @@ func TestWorker_CancelledCreate_IsPendingAndNoDeadEnd(t *testing.T) {
 	s := start(t)
 	entered, _ := s.gate("create", "v")
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}, ID: "c1"})
-	<-entered
+	s.awaitCall(entered)
 	s.backend.hook(nil, nil)
 	reply := s.do(commands.Request{Key: key("v"), Verb: volume.VerbCancel, Args: volume.Args{Target: "c1"}})
 	s.wantReply(reply, volume.Succeeded, volume.StatePending, "")
@@ -48,7 +48,7 @@ func TestWorker_Cancel_ReachesACommandStillInTheQueue(t *testing.T) {
 	s := start(t)
 	entered, release := s.gate("create", "v")
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
-	<-entered
+	s.awaitCall(entered)
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbDelete, ID: "regretted"})
 	cancelled := make(chan commands.Reply, 1)
 	go func() {

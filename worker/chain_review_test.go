@@ -249,7 +249,7 @@ func TestClone_SourceIsBeingDeleted_IsRefusedAsBusy(t *testing.T) {
 	s.snapshot("db-01", "s1")
 	entered, release := s.gate("delete_snapshot", "db-01")
 	id := s.publish(commands.Request{Key: key("db-01"), Verb: volume.VerbDeleteSnapshot, Args: volume.Args{Snapshot: "s1"}}).CommandID
-	<-entered
+	s.awaitCall(entered)
 	s.wantReply(s.clone("copy", "db-01@s1"), volume.Rejected, "", volume.ErrBackendBusy)
 	close(release)
 	s.awaitEvent("db-01", ofCommand(id))
@@ -266,7 +266,7 @@ func TestFlatten_CancelledAtItsEnd_TheRecordSaysWhatIsTrue(t *testing.T) {
 	record := s.record("copy")
 	entered, _ := s.gate("flatten", "copy")
 	s.publish(commands.Request{Key: key("copy"), Verb: volume.VerbFlatten, ID: "flatten-1"})
-	<-entered
+	s.awaitCall(entered)
 	s.must(s.store().Flatten(s.ctx, "default", "copy", string(record.ID))) // as a worker before this one
 	s.wantReply(s.do(commands.Request{Key: key("copy"), Verb: volume.VerbCancel, Args: volume.Args{Target: "flatten-1"}}),
 		volume.Succeeded, volume.StateAvailable, "")

@@ -252,7 +252,7 @@ func TestCluster_QuorumLost_RefusedAndResumes(t *testing.T) {
 			for _, name := range append(volumeNames(4), "held") {
 				accepted[name] = s.publish(commands.Request{Key: key(name), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
 			}
-			<-entered
+			s.awaitCall(entered)
 			stopped := s.stopTwo(leaderStays)
 			s.backend.hook(nil, nil) // what cannot be stored is begun again
 			close(release)

@@ -355,10 +355,11 @@ func (e *execution) awaitRetry(ctx context.Context, until time.Time) error {
 func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err error) {
 	ctx, span := e.traceCommit(ctx, decision)
 	defer func() { span.End(err) }()
+	var encoded []byte
 	decision.Record.Owner = e.worker.ownerAfter(decision.Record.Owner, decision.Record.UpdatedAt)
 	if decision.Transition != nil {
 		decision.Transition.Worker, decision.Transition.Epoch = decision.Record.Owner.Worker, decision.Record.Owner.Epoch
-		if err := chain(&decision); err != nil {
+		if encoded, err = chain(&decision); err != nil {
 			return err
 		}
 	}
@@ -379,7 +380,7 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err erro
 	if decision.Transition == nil {
 		return nil
 	}
-	if err := e.head.publish(ctx, e.worker, *decision.Transition); err != nil {
+	if err := e.head.publish(ctx, e.worker, *decision.Transition, encoded); err != nil {
 		return err
 	}
 	e.worker.observed(*decision.Transition)
@@ -449,6 +450,7 @@ func (e *execution) finish(ctx context.Context, outcome *volume.Outcome, repeat 
 	if err := e.settleQuota(ctx, repeat); err != nil {
 		return err
 	}
+	e.head.prune() // what is remembered of many volumes has to be little
 	e.lane.tenure.heads.Add(e.lane.key, e.head)
 	e.worker.reply(e.delivery.envelope, *outcome, repeat)
 	// gofail: var beforeAck string

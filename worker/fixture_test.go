@@ -131,6 +131,18 @@ func (s *system) gate(call, name string) (entered, release chan struct{}) {
 	return entered, release
 }
 
+// awaitCall waits until the backend is called, as gate tells it.
+func (s *system) awaitCall(entered <-chan struct{}) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, 4*limit)
+	defer cancel()
+	select {
+	case <-entered:
+	case <-ctx.Done():
+		s.t.Fatal("backend: got no call, want one")
+	}
+}
+
 func (h *hooked) lastFault() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -164,7 +164,7 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		// gofail: var beforeResume string
 		// killAt(beforeResume, "resume", t.CommandID)
 
-		if err := h.publish(ctx, w, t); err != nil {
+		if err := h.publish(ctx, w, t, nil); err != nil {
 			return err
 		}
 		// gofail: var afterResume string
@@ -239,8 +239,9 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err 
 }
 
 // publish starts the publishing of t behind the volume's last event, for which it has
-// to wait. Where t is the first by assumption it waits for t, too.
-func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) error {
+// to wait. Encoded is t as [chain] has encoded it, or nil. Where t is the first by assumption it
+// waits for t, too.
+func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition, encoded []byte) error {
 	after, err := h.settled(ctx)
 	if err != nil {
 		return err
@@ -249,7 +250,7 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition) erro
 	// killAt(beforePublish, stepFrom(h.record.Assumed, &t), t.CommandID)
 
 	span := w.config.Tracer.PublishEvent(ctx, t)
-	pending, err := w.publisher.Start(t, after)
+	pending, err := w.publisher.StartEncoded(t, encoded, after)
 	span.End(err)
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func TestWorker_Fit_NotWhileItDrains(t *testing.T) {
 	}
 	entered, release := s.gate("create", "db-01")
 	s.publish(commands.Request{Key: key("db-01"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
-	<-entered // the drain will wait for it
+	s.awaitCall(entered) // the drain will wait for it
 	ended := make(chan error, 1)
 	go func() { ended <- stop() }()
 	_, err := s.awaitFit(w, "unfit", unfit)

@@ -36,6 +36,7 @@ func delivered(t testing.TB) (*Worker, jetstream.Msg) {
 		ID: "worker-1", Backends: map[string]*backends.Backend{"null": backend}, DefaultBackend: "null", Logger: zerolog.Nop(),
 	})
 	must(err)
+	t.Cleanup(w.lanes.Dismiss)
 	msg, err := commands.NewMessage(volume.Command{
 		ID: "c-1", Key: volume.Key{Project: "default", Name: "db-01"}, Verb: volume.VerbCreate, Actor: "alice",
 		Args: volume.Args{Size: volume.GiB},
@@ -83,7 +84,7 @@ func laneWorks(t testing.TB) []alloctest.Work {
 		}},
 		{Name: "do=dispatch/lane=new", Allocs: 4, Do: func() error {
 			ending.dispatch(d)
-			w.lanes.Wait()
+			w.lanes.running.Wait()
 			ending.release(d)
 			if len(ending.active) > 0 {
 				return errors.New("a lane without work is still there")

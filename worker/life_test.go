@@ -135,7 +135,7 @@ func TestWorker_SlowVolume_BlocksNoOther(t *testing.T) {
 	s := start(t)
 	entered, release := s.gate("create", "slow")
 	slow := s.publish(commands.Request{Key: key("slow"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
-	<-entered
+	s.awaitCall(entered)
 	for i := range 64 { // of every partition some
 		s.wantReply(s.create(fmt.Sprintf("quick-%d", i), volume.MiB), volume.Succeeded, volume.StateAvailable, "")
 	}

@@ -160,7 +160,7 @@ func TestWorkers_SlowBackendCall_BlocksNoOtherVolume(t *testing.T) {
 		return nil
 	}, nil)
 	slow := s.publish(commands.Request{Key: key("slow"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
-	<-entered
+	s.awaitCall(entered)
 	others := func(verb volume.Verb, args volume.Args) {
 		t.Helper()
 		for _, name := range volumeNames(volumes) {

@@ -141,7 +141,7 @@ func TestWorker_NodeGone_DuringItsAttach_EndsItAndThoseBehind(t *testing.T) {
 	attach := commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}}
 	attach.ID = "attach-1"
 	s.publish(attach)
-	<-entered
+	s.awaitCall(entered)
 	attach.ID = "attach-2"
 	s.publish(attach)
 	s.wantReply(s.do(nodeGone("v", "n1")), volume.Succeeded, volume.StateAvailable, "")
@@ -173,7 +173,7 @@ func TestWorker_NodeGone_LeavesOthersAlone(t *testing.T) {
 			entered, release := s.gate(string(c.request.Verb), "v")
 			c.request.Key, c.request.ID = key("v"), "before"
 			s.publish(c.request)
-			<-entered
+			s.awaitCall(entered)
 			done := make(chan commands.Reply, 1)
 			go func() { done <- s.do(c.gone) }()
 			s.awaitPending(2)

@@ -124,13 +124,13 @@ func TestWorker_CancelAgain_SparesTheNextCommand(t *testing.T) {
 	attach := commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}, ID: "a1"}
 	cancel := commands.Request{Key: key("v"), Verb: volume.VerbCancel, ID: "cancel-1"}
 	s.publish(attach)
-	<-entered
+	s.awaitCall(entered)
 	first := s.do(cancel)
 	s.wantReply(first, volume.Succeeded, volume.StateAvailable, "")
 	entered, release := s.gate("attach", "v")
 	attach.ID = "a2"
 	s.publish(attach)
-	<-entered
+	s.awaitCall(entered)
 	again := make(chan commands.Reply, 1)
 	looked := s.watchReads()
 	go func() { again <- s.do(cancel) }()
@@ -172,7 +172,7 @@ func TestWorker_RefusedCancel_CancelsNothing(t *testing.T) {
 			s.create("v", volume.MiB)
 			entered, release := s.gate("attach", "v")
 			s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}, ID: "a1"})
-			<-entered
+			s.awaitCall(entered)
 			cancel.Key, cancel.Verb, cancel.ID = key("v"), volume.VerbCancel, "c1"
 			looked := s.watchReads()
 			s.publish(cancel)

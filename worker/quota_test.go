@@ -195,7 +195,7 @@ func TestQuota_FailedAndCancelledCommands_GiveBackWhatTheyAdded(t *testing.T) {
 	s.setQuota(quotas.Limits{Volumes: quotas.Limit(1), Bytes: mebibytes(2)})
 	entered, release := s.gate("create", "db-01")
 	receipt := s.publish(createOf("db-01"))
-	<-entered
+	s.awaitCall(entered)
 	s.wantReply(s.create("db-02", size), volume.Rejected, "", volume.ErrQuotaExceeded)
 	s.wantReply(s.verb("db-01", volume.VerbCancel), volume.Succeeded, volume.StatePending, "")
 	s.awaitEvent("db-01", ofCommand(receipt.CommandID))
@@ -281,7 +281,7 @@ func TestQuota_WorkerStoppedInTheMiddle_NextOneSettles(t *testing.T) {
 	s.setQuota(quotas.Limits{Volumes: quotas.Limit(1)})
 	entered, release := s.gate("create", "db-01")
 	receipt := s.publish(createOf("db-01"))
-	<-entered
+	s.awaitCall(entered)
 	if err := stop(); !errors.Is(err, volume.Aborted) {
 		t.Fatalf("got %v from a drain that is too short, want %s", err, volume.Aborted)
 	}
@@ -367,7 +367,7 @@ func TestQuota_CommandTakenOut_NextOneSettles(t *testing.T) {
 	s.create("db-01", size)
 	entered, release := s.gate("resize", "db-01")
 	receipt := s.publish(commands.Request{Key: key("db-01"), Verb: volume.VerbResize, Args: volume.Args{Size: 3 * size}})
-	<-entered
+	s.awaitCall(entered)
 	_ = stop()
 	close(release)
 	s.backend.hook(nil, nil)

@@ -155,7 +155,7 @@ func TestWorker_CancelledAttach_HeldElsewhere_IsDrifted(t *testing.T) {
 	must(t, err)
 	entered, _ := s.gate("attach", "v")
 	attach := s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n1", Mode: volume.ReadWrite}})
-	<-entered
+	s.awaitCall(entered)
 	s.wantReply(s.do(commands.Request{Key: key("v"), Verb: volume.VerbCancel}), volume.Succeeded, volume.StateError, "")
 	last := s.awaitEvent("v", ofCommand(attach.CommandID))
 	if last.Event != volume.EventDrifted || last.Failure == nil || last.Failure.Code != volume.ErrCancelled || last.Spec.Drift.String() != "node: wanted n1, actual n9" {

@@ -68,7 +68,7 @@ func TestWorker_ComesBackToAQuietPartition_TakesItOverAnew(t *testing.T) {
 	s.await("second to hold it", func() bool { return s.holds("second", partitionOf(key(name))) })
 	s.publish(commands.Request{Key: key(name), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
 	remove := s.publish(commands.Request{Key: key(name), Verb: volume.VerbDelete})
-	<-entered
+	s.awaitCall(entered)
 	first.line.Release()
 	s.await("first to have it back", func() bool {
 		return s.holds("first", partitionOf(key(name))) && !s.holds("second", partitionOf(key(name)))

@@ -93,7 +93,7 @@ func TestWorker_CancelledShare_KeepsTheReaders(t *testing.T) {
 	s.read("v", "n1")
 	entered, _ := s.gate("attach", "v")
 	slow := s.publish(commands.Request{Key: key("v"), Verb: volume.VerbAttach, Args: volume.Args{Node: "n2", Mode: volume.ReadOnly}, ID: "slow"})
-	<-entered
+	s.awaitCall(entered)
 	s.wantReply(s.verb("v", volume.VerbCancel), volume.Succeeded, volume.StateAttached, "")
 	if e := s.awaitEvent("v", ofCommand(slow.CommandID)); e.Event != volume.EventCancelled || e.To != volume.StateAttached {
 		t.Errorf("last event of the cancelled attach: %+v", e)

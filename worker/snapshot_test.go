@@ -390,7 +390,7 @@ func TestClone_Cancelled_LeavesNothing(t *testing.T) {
 		Key: key("copy"), Verb: volume.VerbCreate, ID: id,
 		Args: volume.Args{Source: volume.SnapshotKey{Volume: "db-01", Snapshot: "s1"}},
 	})
-	<-entered
+	s.awaitCall(entered)
 	s.wantEntries("db-01@s1", "copy < db-01@s1")
 	s.wantReply(s.do(commands.Request{Key: key("copy"), Verb: volume.VerbCancel, Args: volume.Args{Target: id}}),
 		volume.Succeeded, volume.StatePending, "")

@@ -166,7 +166,7 @@ func TestWorker_OlderRecordIsBack_GoesOnFromTheLastEvent(t *testing.T) {
 	first := s.do(create)
 	entered, release := s.gate("delete", "v")
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbDelete, ID: "delete-v"})
-	<-entered
+	s.awaitCall(entered)
 	bucket, err := s.js.KeyValue(s.ctx, "volumes")
 	must(t, err)
 	older, err := bucket.Get(s.ctx, key("v").String())
@@ -206,7 +206,7 @@ func TestWorker_Drain_LetsARunningCallEnd(t *testing.T) {
 	entered, release := s.gate("create", "v")
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbCreate, Args: volume.Args{Size: volume.MiB}})
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbDelete}) // behind it: handed back
-	<-entered
+	s.awaitCall(entered)
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	close(release)

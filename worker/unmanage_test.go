@@ -172,7 +172,7 @@ func TestUnmanage_CancelledBeforeItsCall_LeavesTheVolume(t *testing.T) {
 	entered, release := s.gate("release", "v")
 	defer close(release)
 	s.publish(commands.Request{Key: key("v"), Verb: volume.VerbUnmanage, ID: "u1"})
-	<-entered
+	s.awaitCall(entered)
 	s.wantReply(s.do(commands.Request{Key: key("v"), Verb: volume.VerbCancel, Args: volume.Args{Target: "u1"}}), volume.Succeeded, volume.StateAvailable, "")
 	s.wantWitnesses("v", volume.EventCreate, volume.EventReady, volume.EventDelete, volume.EventError, volume.EventCancelled)
 }

@@ -148,7 +148,7 @@ type Worker struct {
 	publisher *events.Publisher
 	member    *ownership.Member
 	slots     *semaphore.Weighted
-	lanes     sync.WaitGroup // of all partitions
+	lanes     *crew // of all partitions
 	metrics   *metrics
 	// partitions are all there are, of which the worker serves some.
 	partitions []*partition
@@ -197,6 +197,7 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 		publisher: publisher,
 		member:    member,
 		slots:     semaphore.NewWeighted(int64(config.Concurrency)),
+		lanes:     newCrew(config.Concurrency),
 		metrics:   newMetrics(config.Registerer),
 	}
 	for number := range commands.Partitions {
@@ -252,7 +253,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		partitions.Go(func() { p.run(ctx, work) })
 	}
 	partitions.Wait()
-	w.lanes.Wait()
+	w.lanes.Dismiss()
 	overdue := errors.Is(context.Cause(work), errDrainTimeout)
 	stopWork(nil)
 	w.quotas.Wait()

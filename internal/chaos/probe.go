@@ -19,6 +19,13 @@ import (
 // longer than what happened.
 const probeEvery = 100 * time.Millisecond
 
+// A partition that has not answered the last probesAhead is asked in every slowRound-th
+// round only: on a busy machine the probes would else be more than it can ever answer.
+const (
+	probesAhead = 50
+	slowRound   = 10
+)
+
 // probes ask one volume of each partition again and again, with commands that change
 // nothing, and so see when a partition has nobody who answers.
 type probes struct {
@@ -29,6 +36,7 @@ type probes struct {
 	mu       sync.Mutex // guards all below
 	sent     int
 	answered int
+	rounds   [commands.Partitions]int // of the last answer
 	watches  []*watch
 	gaps     []gap
 }
@@ -83,6 +91,9 @@ func (p *probes) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 		for partition, name := range p.names {
+			if !p.due(partition, round) {
+				continue
+			}
 			key := volume.Key{Project: project, Name: name}
 			msg := nats.NewMsg(commands.Subject(key, volume.VerbCreate))
 			msg.Header.Set(commands.HeaderID, fmt.Sprintf("probe/%d/%d/%d", partition, round, time.Now().UnixNano()))
@@ -97,6 +108,13 @@ func (p *probes) run(ctx context.Context) {
 	}
 }
 
+// due reports whether a partition is to be asked in the round.
+func (p *probes) due(partition, round int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return round-p.rounds[partition] <= probesAhead || round%slowRound == 0
+}
+
 // take is called with each answer.
 func (p *probes) take(msg *nats.Msg) {
 	now := time.Now()
@@ -109,11 +127,13 @@ func (p *probes) take(msg *nats.Msg) {
 		return
 	}
 	partition, _ := strconv.Atoi(parts[1]) // the probe's own text
+	round, _ := strconv.Atoi(parts[2])
 	nanos, _ := strconv.ParseInt(parts[3], 10, 64)
 	sent := time.Unix(0, nanos)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answered++
+	p.rounds[partition] = max(p.rounds[partition], round)
 	waiting := p.watches[:0]
 	for _, w := range p.watches {
 		if w.partition != partition || sent.Before(w.began) {

@@ -60,3 +60,25 @@ func TestProbes_AnswersAfterADisturbance_EndItsGap(t *testing.T) {
 		t.Errorf("got %d answers, want 5", p.answered)
 	}
 }
+
+func TestProbes_PartitionThatDoesNotAnswer_IsAskedLess(t *testing.T) {
+	p := &probes{}
+	asked := func(from, to int) (times int) {
+		for round := from; round < to; round++ {
+			if p.due(3, round) {
+				times++
+			}
+		}
+		return times
+	}
+	if got, want := asked(0, 1+probesAhead), 1+probesAhead; got != want {
+		t.Errorf("first rounds: asked %d times, want %d", got, want)
+	}
+	if got, want := asked(100, 200), 100/slowRound; got != want {
+		t.Errorf("after silence: asked %d times, want %d", got, want)
+	}
+	p.take(&nats.Msg{Data: []byte(`{"command_id":"probe/3/190/1","outcome":"valid"}`)})
+	if got, want := asked(200, 220), 20; got != want {
+		t.Errorf("after an answer: asked %d times, want %d", got, want)
+	}
+}

@@ -71,7 +71,7 @@ var sabotages = map[string]edit{
 	},
 	"event-told-by-its-id": {
 		"events/publisher.go",
-		"	case !found.Data.Same(d.transition):",
+		"	case !found.Data.Same(*d.transition):",
 		"	case found.Data.ID != d.transition.ID:",
 	},
 	"import-not-repeatable": {

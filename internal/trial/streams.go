@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 
 // Bounds of collecting.
 const (
-	queueTimeout = 30 * time.Second
+	queueTimeout = 30 * time.Second // without one that leaves
 	queueLook    = 50 * time.Millisecond
 )
 
@@ -63,24 +64,32 @@ type Marks struct {
 }
 
 // AwaitEmpty waits until the command stream is empty: commands that were published twice
-// are there after their answer. It gives up quietly after a while, since the evidence
-// will tell.
+// are there after their answer. It gives up quietly when none has left it for a while, since
+// the evidence will tell.
 func AwaitEmpty(ctx context.Context, js jetstream.JetStream) error {
-	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
-	defer cancel()
 	ticker := time.NewTicker(queueLook)
 	defer ticker.Stop()
+	least, moved := uint64(math.MaxUint64), time.Now()
 	for {
-		queue, err := state(ctx, js, commandStream)
-		if ctx.Err() != nil {
+		asking, cancel := context.WithTimeout(ctx, queueTimeout)
+		queue, err := state(asking, js, commandStream)
+		cancel()
+		if err != nil && asking.Err() != nil {
 			return nil
 		}
 		if err != nil || queue.Msgs == 0 {
 			return err
 		}
+		if queue.Msgs < least {
+			least, moved = queue.Msgs, time.Now()
+		}
+		if time.Since(moved) > queueTimeout {
+			return nil
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			return nil
 		}
 	}
 }

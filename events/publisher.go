@@ -185,7 +185,7 @@ func (d *Pending) lookUp(ctx context.Context) error {
 		return fmt.Errorf("look up event %s: %w", d.transition.ID, err)
 	case !ok:
 		return d.again(ctx)
-	case found.Data.ID != d.transition.ID:
+	case !found.Data.Same(*d.transition):
 		return fmt.Errorf("publish event %s after sequence %d: found %s: %w", d.transition.ID, d.after, found.Data.ID, ErrConflict)
 	}
 	d.sequence, d.known = found.Sequence, true

@@ -65,8 +65,9 @@ func TestPublisher_AnotherEventInItsPlace_Conflict(t *testing.T) {
 		event volume.Transition
 		after uint64
 	}{
-		"another generation": {transition(dbKey, 2, volume.EventReady), 0},
-		"a refusal":          {refusal(dbKey, 0, "c-2"), 0},
+		"another generation":                     {transition(dbKey, 2, volume.EventReady), 0},
+		"a refusal":                              {refusal(dbKey, 0, "c-2"), 0},
+		"the same generation of an earlier life": {of("c-9", transition(dbKey, 1, volume.EventCreate)), 0},
 		"after what is not there": {
 			transition(dbKey, 5, volume.EventReady), 99, // the stream was lost, or restored from an old copy
 		},
@@ -233,6 +234,12 @@ func TestPublisher_Last_NoAnswer(t *testing.T) {
 	if _, ok, err := tr.publisher.Last(ctx, dbKey); ok || !errors.Is(err, volume.Unavailable) {
 		t.Errorf("got %v, %v, want %v", ok, err, volume.Unavailable)
 	}
+}
+
+// of is the transition as another command's.
+func of(command volume.CommandID, t volume.Transition) volume.Transition {
+	t.CommandID = command
+	return t
 }
 
 // TestPublisher_StartEncoded_SameBytes: what was encoded for the hash is what the stream gets.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,6 +154,15 @@ func (b *Bucket[T]) Create(ctx context.Context, key string, value T, options ...
 		return 0, b.failed("create", key, ErrExists)
 	}
 	return revision, b.failed("create", key, err)
+}
+
+// CreateFirst stores a record under a key that nothing is known of: not even the marker of a
+// record that was deleted or has expired lies there. It returns the revision, or [ErrExists]
+// if something does, and leaves that untouched. Where nothing lay it does what Create does, in
+// the same one request.
+func (b *Bucket[T]) CreateFirst(ctx context.Context, key string, value T, options ...Option) (uint64, error) {
+	first := func(d *draft) { d.first = true }
+	return b.Create(ctx, key, value, append(slices.Clone(options), first)...)
 }
 
 // CompareAndSet stores value if the record is still at the given revision, and returns

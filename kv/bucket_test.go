@@ -49,6 +49,9 @@ func TestBucket_Writes(t *testing.T) {
 	create := func(t *testing.T, key string, _ uint64) (uint64, error) {
 		return b.Create(testContext(t), key, item{1, "new"})
 	}
+	createFirst := func(t *testing.T, key string, _ uint64) (uint64, error) {
+		return b.CreateFirst(testContext(t), key, item{1, "new"})
+	}
 	set := func(t *testing.T, key string, read uint64) (uint64, error) {
 		return b.CompareAndSet(testContext(t), key, item{1, "new"}, read)
 	}
@@ -68,6 +71,10 @@ func TestBucket_Writes(t *testing.T) {
 		{"create", create, priorLive, kv.ErrExists, "first"},
 		{"create", create, priorChanged, kv.ErrExists, "second"},
 		{"create", create, priorDeleted, nil, "new"},
+		{"create first", createFirst, priorNothing, nil, "new"},
+		{"create first", createFirst, priorLive, kv.ErrExists, "first"},
+		{"create first", createFirst, priorChanged, kv.ErrExists, "second"},
+		{"create first", createFirst, priorDeleted, kv.ErrExists, ""},
 		{"set", set, priorLive, nil, "new"},
 		{"set", set, priorChanged, kv.ErrConflict, "second"},
 		{"set", set, priorDeleted, kv.ErrNotFound, ""},

@@ -24,6 +24,7 @@ type draft struct {
 	data   []byte
 	header nats.Header // KV-Operation of a delete
 	ttl    time.Duration
+	first  bool // over a marker it is a conflict too
 }
 
 // write stores d if the key is still at the given revision, where 0 stands for no live
@@ -42,7 +43,7 @@ func (s store) write(ctx context.Context, d draft, revision uint64) (uint64, err
 		switch {
 		case err != nil:
 			return 0, err
-		case now.live && now.revision != expected:
+		case (now.live || d.first) && now.revision != expected:
 			return now.revision, &ConflictError{Key: d.key, Revision: now.revision}
 		case !now.live && revision != 0 && now.revision != expected:
 			return 0, ErrNotFound

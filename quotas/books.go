@@ -239,6 +239,14 @@ func (b *Books) Metered(project volume.Project) bool {
 	return of != nil && of.derived()
 }
 
+// Limited reports whether the project is known to have a quota, perhaps one that is still being
+// derived.
+func (b *Books) Limited(project volume.Project) bool {
+	of, unlock := b.book(project)
+	defer unlock()
+	return of != nil
+}
+
 // Settle ends what a command has reserved, by its volume's record as it is now, if there is
 // anything. With fresh the ledger is read again before that is decided. It may be repeated,
 // and has to be done before the command is acknowledged. It returns an error of

@@ -45,6 +45,11 @@ type Record struct {
 	// event before them.
 	Outbox        []Transition `json:"outbox,omitempty"`
 	EventSequence uint64       `json:"event_sequence"`
+	// Assumed says that the worker stored this record without having looked for earlier events
+	// of the name. It holds only if the one event in the outbox is the volume's first on the
+	// stream; until that is known nothing else was done. If another event stands there, the
+	// record is taken away.
+	Assumed bool `json:"assumed,omitempty"`
 	// EventHash is the hash of the volume's last event, which the next one will carry as
 	// [Transition.Previous]: that of the last in the outbox, or of the one at EventSequence
 	// if the outbox is empty. Empty in a record that an earlier build has written.
@@ -271,4 +276,11 @@ type Transition struct {
 
 	// Spec is the volume as it is after the transition.
 	Spec Spec `json:"volume"`
+}
+
+// Same reports whether both are the same step. Their IDs alone do not tell: when a name's
+// record is gone, a worker that has not seen its events yet begins with the same generation.
+func (t Transition) Same(other Transition) bool {
+	return t.ID == other.ID && t.CommandID == other.CommandID &&
+		t.CommandSequence == other.CommandSequence && t.Time.Equal(other.Time)
 }

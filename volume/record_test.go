@@ -2,6 +2,7 @@ package volume_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/jetvol/jetvol/volume"
 )
@@ -52,5 +53,27 @@ func TestRecord_Outcome(t *testing.T) {
 	}
 	if got, ok := record.Outcome("c"); ok || got != (volume.Outcome{}) {
 		t.Errorf("got %+v, %v, want no outcome", got, ok)
+	}
+}
+
+func TestTransition_Same_OnlyOfOneDecision(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	one := volume.Transition{ID: "default.v/1", CommandID: "c-1", CommandSequence: 7, Time: at, Previous: "a"}
+	for name, test := range map[string]struct {
+		change func(*volume.Transition)
+		want   bool
+	}{
+		"as it was read back": {func(t *volume.Transition) { t.Time = at.Local() }, true},
+		"another generation":  {func(t *volume.Transition) { t.ID = "default.v/2" }, false},
+		"another command":     {func(t *volume.Transition) { t.CommandID = "c-2" }, false},
+		"sent again":          {func(t *volume.Transition) { t.CommandSequence = 8 }, false},
+		"decided again":       {func(t *volume.Transition) { t.Time = at.Add(1) }, false},
+		"what is no event":    {func(t *volume.Transition) { *t = volume.Transition{} }, false},
+	} {
+		other := one
+		test.change(&other)
+		if got := one.Same(other); got != test.want || other.Same(one) != got {
+			t.Errorf("%s: got %t, want %t", name, got, test.want)
+		}
 	}
 }

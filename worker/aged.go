@@ -24,6 +24,7 @@ func (h *head) agedOut(ctx context.Context, w *Worker, hasEvents bool) (bool, er
 	}
 	_, err = w.stream.GetMsg(ctx, h.record.CommandSequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		h.record.Assumed = false // the first of them proved it
 		return true, nil
 	}
 	if err != nil {

@@ -20,6 +20,7 @@ type execution struct {
 	delivery *delivery
 	command  volume.Command
 	head     *head
+	looks    bool // whatever is not in memory is read, and nothing assumed
 	taken    time.Time
 	span     telemetry.Span // of the whole
 	// cancellable ends when the command is cancelled, and when the lane's context does.
@@ -32,7 +33,8 @@ type execution struct {
 // it must be begun again from the stored record, which is always safe:
 //
 //  1. The message is decoded and valid by now; what is not was buried (deadletter.go).
-//  2. Read the record. A command that was answered before gets the same answer.
+//  2. Read the record. A command that was answered before gets the same answer. What a create
+//     of a name new to this worker would find is not read but assumed (assume.go).
 //  3. Decide. A refusal is recorded as an event and an answer, like everything else.
 //  4. Store the record, with the event inside, by compare-and-set. Write before acting:
 //     after a crash the next owner must find what was begun.
@@ -40,12 +42,20 @@ type execution struct {
 //  6. Call the backend.
 //  7. Store and publish the result; after a failure wait in the lane and try again.
 //  8. When all events are stored: reply, then acknowledge.
-func (e *execution) execute(ctx context.Context) (err error) {
+func (e *execution) execute(ctx context.Context) error {
 	e.taken = time.Now()
 	var end func()
 	e.cancellable, end = e.lane.begin(ctx, e.command.ID)
 	defer end()
 	e.beginMeter()
+	if e.assumes() {
+		return e.executeAssumed(ctx)
+	}
+	return e.executeKnown(ctx)
+}
+
+// executeKnown carries the command out from what is known of its volume.
+func (e *execution) executeKnown(ctx context.Context) (err error) {
 	if e.head, err = e.lane.head(ctx, e.command.ValidateOnly); errors.Is(err, kv.ErrCorrupt) {
 		// Waiting would not make the record readable, and would hold up the volume. One that
 		// a newer jetvol has written does wait, for a newer worker.
@@ -358,14 +368,14 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err erro
 	}
 	defer e.endStore()
 	// gofail: var beforeStore string
-	// killAt(beforeStore, stepOf(decision.Transition), e.command.ID)
+	// killAt(beforeStore, stepFrom(e.head.record.Assumed, decision.Transition), e.command.ID)
 
 	if err := e.head.store(ctx, e.worker, decision.Record); err != nil {
 		return err
 	}
 	e.endStore()
 	// gofail: var afterStore string
-	// killAt(afterStore, stepOf(decision.Transition), e.command.ID)
+	// killAt(afterStore, stepFrom(e.head.record.Assumed, decision.Transition), e.command.ID)
 
 	if decision.Transition == nil {
 		return nil

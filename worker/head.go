@@ -75,10 +75,15 @@ func (w *Worker) load(ctx context.Context, key volume.Key) (*head, error) {
 	if !hasRecord {
 		return w.loadUnrecorded(key, last, hasEvents), nil
 	}
+	h := &head{record: entry.Value, revision: entry.Revision}
+	if refuted, err := h.refuted(ctx, w, last, hasEvents); err != nil {
+		return nil, fmt.Errorf("load volume %s: %w", key, err)
+	} else if refuted {
+		return w.loadRefuted(ctx, entry, last)
+	}
 	if hasEvents && last.Data.Generation > entry.Value.Generation {
 		return w.loadOutdated(ctx, key, last)
 	}
-	h := &head{record: entry.Value, revision: entry.Revision}
 	return h, h.resume(ctx, w, last, hasEvents)
 }
 
@@ -138,6 +143,9 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		h.lastEvent = last.Data.ID
 	}
 	h.last = w.publisher.Published(last.Sequence)
+	if hasEvents {
+		h.record.Assumed = false // else the record would have been refuted
+	}
 	if len(outbox) == 0 || hasEvents && outbox[len(outbox)-1].ID == h.lastEvent {
 		h.record.EventHash = lastHash(h.record, last)
 		return nil
@@ -145,18 +153,9 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 	if aged, err := h.agedOut(ctx, w, hasEvents); err != nil || aged {
 		return err
 	}
-	published := map[string]bool{}
-	for at := h.record.EventSequence; ; {
-		found, ok, err := w.publisher.Next(ctx, h.record.Key, at+1)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		published[found.Data.ID] = true
-		at, last = found.Sequence, found
-		h.last, h.lastEvent = w.publisher.Published(at), found.Data.ID
+	published, last, err := h.published(ctx, w, last)
+	if err != nil {
+		return err
 	}
 	for _, t := range outbox {
 		if published[t.ID] {
@@ -178,8 +177,30 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		last = events.Stored{Envelope: events.Wrap(t), Hash: hash}
 	}
 	h.record.EventHash = lastHash(h.record, last)
-	_, err := h.settled(ctx)
+	_, err = h.settled(ctx)
 	return err
+}
+
+// published returns the IDs of the events that stand behind the record's EventSequence, and the
+// volume's last event. It returns [events.ErrConflict] if the record assumes that there are none.
+func (h *head) published(ctx context.Context, w *Worker, last events.Stored) (map[string]bool, events.Stored, error) {
+	published := map[string]bool{}
+	for at := h.record.EventSequence; ; {
+		found, ok, err := w.publisher.Next(ctx, h.record.Key, at+1)
+		if err != nil {
+			return nil, last, err
+		}
+		if !ok {
+			break
+		}
+		published[found.Data.ID] = true
+		at, last = found.Sequence, found
+		h.last, h.lastEvent = w.publisher.Published(at), found.Data.ID
+	}
+	if h.record.Assumed && len(published) > 0 { // since they were looked for: another owner is here
+		return nil, last, fmt.Errorf("load volume %s: %w", h.record.Key, events.ErrConflict)
+	}
+	return published, last, nil
 }
 
 // prune empties the outbox once its events are known to be on the stream. The next
@@ -202,9 +223,12 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err 
 		options = append(options, kv.TTL(w.config.TombstoneTTL)) // a write without it would take it away
 	}
 	var revision uint64
-	if h.revision == 0 {
+	switch {
+	case record.Assumed:
+		revision, err = w.records.CreateFirst(ctx, record.Key.String(), record, options...)
+	case h.revision == 0:
 		revision, err = w.records.Create(ctx, record.Key.String(), record, options...)
-	} else {
+	default:
 		revision, err = w.records.CompareAndSet(ctx, record.Key.String(), record, h.revision, options...)
 	}
 	if err != nil {
@@ -215,14 +239,15 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err 
 }
 
 // publish starts the publishing of t behind the volume's last event, for which it has
-// to wait. Encoded is t as [chain] has encoded it, or nil.
+// to wait. Encoded is t as [chain] has encoded it, or nil. Where t is the first by assumption it
+// waits for t, too.
 func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition, encoded []byte) error {
 	after, err := h.settled(ctx)
 	if err != nil {
 		return err
 	}
 	// gofail: var beforePublish string
-	// killAt(beforePublish, stepOf(&t), t.CommandID)
+	// killAt(beforePublish, stepFrom(h.record.Assumed, &t), t.CommandID)
 
 	span := w.config.Tracer.PublishEvent(ctx, t)
 	pending, err := w.publisher.StartEncoded(t, encoded, after)
@@ -231,10 +256,13 @@ func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition, enco
 		return err
 	}
 	// gofail: var afterPublish string
-	// flushAndKillAt(w.nc, afterPublish, stepOf(&t), t.CommandID)
+	// flushAndKillAt(w.nc, afterPublish, stepFrom(h.record.Assumed, &t), t.CommandID)
 
 	h.last, h.lastEvent = pending, t.ID
 	h.due, h.tracer = w.metrics.events.WithLabelValues(string(t.Event)), w.config.Tracer
+	if h.record.Assumed {
+		return h.prove(ctx)
+	}
 	return nil
 }
 

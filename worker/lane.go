@@ -55,7 +55,7 @@ func (l *lane) run(ctx context.Context) {
 // server makes it begin again from the stored record.
 func (l *lane) carryOut(ctx context.Context, d *delivery) {
 	w := l.worker()
-	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+	for looks, backoff := false, firstBackoff; ; looks, backoff = true, min(2*backoff, maxBackoff) {
 		if err := w.slots.Acquire(l.tenure.taking, 1); err != nil {
 			return
 		}
@@ -63,7 +63,7 @@ func (l *lane) carryOut(ctx context.Context, d *delivery) {
 			w.slots.Release(1)
 			return
 		}
-		err := l.attempt(ctx, d)
+		err := l.attempt(ctx, d, looks)
 		w.slots.Release(1)
 		switch {
 		case err == nil:
@@ -95,12 +95,20 @@ func conflict(err error) bool {
 
 func (l *lane) worker() *Worker { return l.tenure.partition.worker }
 
-func (l *lane) attempt(ctx context.Context, d *delivery) error {
+// attempt carries out a command, or buries it. With looks it assumes nothing of its volume.
+func (l *lane) attempt(ctx context.Context, d *delivery, looks bool) error {
 	if d.err != nil {
 		return l.worker().bury(ctx, d, d.err)
 	}
-	run := &execution{lane: l, worker: l.worker(), delivery: d, command: d.command()}
-	return run.execute(ctx)
+	err := l.execution(d, looks).execute(ctx)
+	if !looks && errors.Is(err, errKnown) { // to be expected, and no sign of another owner
+		err = l.execution(d, true).execute(ctx)
+	}
+	return err
+}
+
+func (l *lane) execution(d *delivery, looks bool) *execution {
+	return &execution{lane: l, worker: l.worker(), delivery: d, command: d.command(), looks: looks}
 }
 
 // begin marks a command as running. It returns the context that a cancel ends and the

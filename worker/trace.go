@@ -25,9 +25,10 @@ func (e *execution) trace(ctx context.Context) context.Context {
 	return ctx
 }
 
-// traced ends the span of the command. One that is handed back has not failed.
+// traced ends the span of the command. One that is handed back has not failed, nor has one
+// that goes on in a span of its own, with what is known of its name.
 func (e *execution) traced(err error) {
-	if errors.Is(err, errHandBack) {
+	if errors.Is(err, errHandBack) || errors.Is(err, errKnown) {
 		e.span.HandedBack()
 		err = nil
 	}

@@ -31,6 +31,8 @@ type column struct {
 	alone bool
 	// first is the part in which a first worker dies where two are needed.
 	first string
+	// unmetered says that the project has no quota: creates assume that their names are new.
+	unmetered bool
 }
 
 // operations change the backend.
@@ -44,6 +46,7 @@ func operation(verb volume.Verb) column {
 		partObserve:  cancelled,
 		partBackend:  plain,
 		partBegin:    plain,
+		partBegun:    plain,
 		partResult:   plain,
 		partFailure:  busy,
 		partRetry:    busy,
@@ -135,10 +138,33 @@ func (c column) left(policy volume.RecordOnly) column {
 	return c
 }
 
+// first is a create of a name that never was.
+func first() column {
+	c := operation(volume.VerbCreate).named(createNew).through(partTry, partReserve, partAssume)
+	for _, p := range []part{partBegin, partSpill} {
+		delete(c.reaches, p)
+	}
+	c.unmetered, c.first = true, "assumed"
+	return c
+}
+
+// cold is a column for whose command a worker starts that does not remember the volume.
+func cold(name, first string, parts ...part) column {
+	c := column{name: name, verb: volume.VerbCreate, first: first, unmetered: true, reaches: map[part]scenario{}}
+	for _, p := range append(parts, partTakeover, partTry, partReserve, partResume, partReply, partAck) {
+		c.reaches[p] = waiting
+	}
+	c.reaches[partLeave] = leaving
+	return c
+}
+
 // columns are the columns of the matrix.
 func columns() []column {
 	return []column{
 		operation(volume.VerbCreate).through(partReserve),
+		first(),
+		cold(createKnown, "refusal", partRefusal),
+		cold(createForgotten, "begin", partAssume, partForget, partBegin, partBegun, partBackend, partResult, partClaim, partSpill),
 		operation(volume.VerbCreate).named(clone).through(partReserve, partEnter),
 		refusable(volume.VerbDelete).through(partReserve, partUnlink),
 		refusable(volume.VerbDelete).named(deleteClone).through(partReserve, partUnlink),
@@ -180,6 +206,10 @@ func columns() []column {
 
 // Columns that are not verbs.
 const (
+	createNew       = "create_new"       // of a name that never was, without a quota
+	createKnown     = "create_known"     // of a name that a volume has: refused
+	createForgotten = "create_forgotten" // of a name of which only events are left
+
 	clone       = "clone"        // a create with a source
 	deleteClone = "delete_clone" // a delete of what that has made
 	refused     = "refused"      // by the state machine

@@ -40,7 +40,7 @@ func (t *trial) judge(ctx context.Context) error {
 // show in it. Where a cancel races with its target there are two ways.
 func (c cell) results() []volume.Result {
 	switch {
-	case c.column.name == refused, c.column.name == inUse, c.column.name == unknown, c.column.name == malformed:
+	case c.column.name == createKnown, c.column.name == refused, c.column.name == inUse, c.column.name == unknown, c.column.name == malformed:
 		return []volume.Result{volume.Rejected}
 	case c.column.name == repeated:
 		return []volume.Result{volume.Succeeded, volume.Rejected}

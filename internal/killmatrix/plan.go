@@ -53,6 +53,9 @@ type plan struct {
 	results []volume.Result
 	// policy is the backend's for a volume that is gone; empty for the default one.
 	policy volume.RecordOnly
+	// unmetered says that the project has no quota, forgotten that the bucket of records is to
+	// know nothing of the volume any more when the command comes.
+	unmetered, forgotten bool
 	// running says that the worker which goes on is there already when the other dies.
 	running bool
 }
@@ -100,6 +103,9 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 		locked:   slices.Contains([]scenario{busy, hopeless, refusing, cancelled}, c.scenario) || c.column.name == string(volume.VerbCancel),
 		aside:    c.point.part == partTakeover || c.point.part == partLeave,
 		policy:   c.column.policy,
+
+		unmetered: c.column.unmetered,
+		forgotten: c.column.name == createForgotten,
 	}
 	// Of what waits, a worker that joins would get one volume in two only.
 	plan.running = p.coin() && (!plan.waiting || c.point.part == partTakeover)
@@ -114,7 +120,11 @@ func newPlan(c cell, seed uint64, project volume.Project) plan {
 
 // commands chooses what is asked for.
 func (p *planner) commands(plan *plan) {
-	plan.prepare = p.prepare()
+	if plan.unmetered {
+		plan.prepare = p.prepareUnmetered()
+	} else {
+		plan.prepare = p.prepare()
+	}
 	if p.cell.column.name == string(volume.VerbCancel) {
 		plan.lead = []ask{p.request(volume.VerbAttach)}
 	}
@@ -136,8 +146,11 @@ func (p *planner) deaths(plan *plan) {
 		// The last attempt does not wait for its event: it may have failed by then.
 		plan.results = append(plan.results, volume.Failed)
 	}
-	if point.late {
-		plan.first = p.firstDeath(id)
+	switch {
+	case point.late:
+		plan.first = p.firstDeath(id, p.cell.column.first)
+	case point.part == partForget && p.coin(): // what a dead worker has left, and not its own
+		plan.first = p.firstDeath(id, "assumed")
 	}
 }
 
@@ -183,8 +196,8 @@ func (p *planner) arming(point point, id volume.CommandID) arming {
 }
 
 // firstDeath leaves for the second worker what the point is about.
-func (p *planner) firstDeath(id volume.CommandID) *arming {
-	return &arming{places: []string{"afterStore"}, fact: p.cell.column.first + " " + string(id)}
+func (p *planner) firstDeath(id volume.CommandID, step string) *arming {
+	return &arming{places: []string{"afterStore"}, fact: step + " " + string(id)}
 }
 
 // request makes a command that the state machine accepts in the right state.

@@ -1,13 +1,20 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // part is what a command has to go through for a point to be reached.
 type part string
 
 // The parts of a worker's work.
 const (
-	partBegin    part = "begin"    // an operation is begun
+	partTry      part = "try"      // a create takes its name for new
+	partAssume   part = "assume"   // and finds no record
+	partForget   part = "forget"   // but events, which an earlier life has left
+	partBegin    part = "begin"    // an operation is begun by what is known
+	partBegun    part = "begun"    // the event that begins it is stored
 	partReserve  part = "reserve"  // what the project uses is to change
 	partEnter    part = "enter"    // a clone is entered in the store
 	partKeep     part = "keep"     // a snapshot is entered there
@@ -38,7 +45,11 @@ const (
 // missing says for each part why a command may go without it. A part that every command
 // goes through has no entry.
 var missing = map[part]string{
-	partBegin:   "begins no operation",
+	partTry:     "is not a create, or one in a project with a quota, whose name is not assumed to be new",
+	partAssume:  "is not such a create, or finds a record",
+	partForget:  "is not such a create of a name of which only events are left",
+	partBegin:   "begins no operation, or on an assumption",
+	partBegun:   "begins no operation",
 	partReserve: "does not change what its project uses",
 	partEnter:   "makes no clone",
 	partKeep:    "makes no snapshot",
@@ -94,7 +105,6 @@ type step struct {
 }
 
 var steps = []step{
-	{"begin", partBegin, "begin", [2]int{}, "that begins the operation"},
 	{"result", partResult, "result", [2]int{}, "that ends the command well"},
 	{"failure", partFailure, "failure-%d", [2]int{1, 2}, "of a failed attempt"},
 	{"retry", partRetry, "retry-%d", [2]int{2, 3}, "of the next attempt"},
@@ -146,6 +156,7 @@ func points() []point {
 		{name: "after-unlink", part: partUnlink, about: "the store does not know it any more", places: []string{"afterUnlink"}, fact: "unlink"},
 		{name: "after-backend-call", part: partBackend, about: "it is done and nobody knows", places: []string{"afterAct"}, fact: "act"},
 	}
+	all = append(all, beginnings()...)
 	for _, s := range steps {
 		all = append(all, s.points()...)
 	}
@@ -164,6 +175,20 @@ func points() []point {
 		point{name: "before-ack", part: partAck, about: "the publisher is told, the command still in the queue", places: []string{"beforeAck"}, fact: "ack"},
 		point{name: "after-ack", part: partAck, about: "the command is acknowledged", places: []string{"afterAck"}, fact: "ack", buffered: true},
 	)
+}
+
+// beginnings are the points of the step that begins an operation: on an assumption, and by what
+// is known. An assumed one that is refuted has no last point, and any other shares it.
+func beginnings() []point {
+	assumed := step{"assumed", partAssume, "assumed", [2]int{}, "that begins a create whose name is assumed to be new"}.points()
+	assumed[0].part = partTry
+	forget := []point{
+		{name: "before-forget", part: partForget, about: "the name has events: the assumed record is about to be taken away", places: []string{"beforeForget"}, fact: "forget"},
+		{name: "after-forget", part: partForget, about: "it is taken away", places: []string{"afterForget"}, fact: "forget"},
+	}
+	begun := step{"begin", partBegin, "begin", [2]int{}, "that begins the operation"}.points()
+	begun[4].part = partBegun
+	return slices.Concat(assumed[:4], forget, begun)
 }
 
 func (s step) points() []point {

@@ -70,6 +70,33 @@ func (p *planner) prepareTampered(crowd int) []ask {
 	}
 }
 
+// prepareUnmetered brings the name to where a create that takes it for new needs it.
+func (p *planner) prepareUnmetered() []ask {
+	switch p.cell.column.name {
+	case createNew:
+		return nil
+	case createForgotten:
+		return p.earlier()
+	default:
+		return p.life(0)
+	}
+}
+
+// earlier is what a name went through before its record was forgotten: a refusal, or lives.
+func (p *planner) earlier() []ask {
+	if p.cell.point.part == partSpill { // all answers of that life are, and some pass
+		return p.life(p.cell.point.skips+1, volume.VerbDelete)
+	}
+	if p.coin() {
+		return []ask{p.request(p.oneOf(volume.VerbDelete, volume.VerbAttach, volume.VerbDetach))}
+	}
+	asks := p.life(0, volume.VerbDelete)
+	if p.coin() {
+		asks = append(asks, p.life(0, volume.VerbDelete)...)
+	}
+	return asks
+}
+
 // life creates a volume and takes it on by the verbs. With refusals between it fills the
 // record with so many answers in all.
 func (p *planner) life(answers int, then ...volume.Verb) []ask {

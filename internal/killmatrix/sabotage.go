@@ -59,6 +59,21 @@ var sabotages = map[string]edit{
 		"	if err := backend.DeleteSnapshot(ctx, ref, name); err != nil {\n		return err\n	}\n	if _, err",
 		"	if listed, _ := backend.ListSnapshots(ctx, ref); len(listed) > 0 {\n		return nil\n	}\n	if _, err",
 	},
+	"assumption-not-proved": {
+		"worker/head.go",
+		"	if h.record.Assumed {\n		return h.prove(ctx)",
+		"	if h.record.Assumed {\n		h.record.Assumed = false\n		return nil",
+	},
+	"assumed-record-believed": {
+		"worker/head.go",
+		"	h := &head{record: entry.Value, revision: entry.Revision}\n",
+		"	entry.Value.Assumed = false\n	h := &head{record: entry.Value, revision: entry.Revision}\n",
+	},
+	"event-told-by-its-id": {
+		"events/publisher.go",
+		"	case !found.Data.Same(*d.transition):",
+		"	case found.Data.ID != d.transition.ID:",
+	},
 	"import-not-repeatable": {
 		"backends/local/import.go",
 		"	return found.Size, d.dir.sync()\n",

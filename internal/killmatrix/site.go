@@ -12,6 +12,7 @@ import (
 
 	"github.com/jetvol/jetvol/internal/embednats"
 	"github.com/jetvol/jetvol/internal/provision"
+	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -53,6 +54,16 @@ func newSite(ctx context.Context, dir string) (_ *site, err error) {
 func (s *site) project() volume.Project {
 	s.trials++
 	return volume.Project(fmt.Sprintf("trial-%d", s.trials))
+}
+
+// forget takes away all that the bucket of records holds of a volume, as time does in the end:
+// first the tombstone, then the marker in its place.
+func (s *site) forget(ctx context.Context, key volume.Key) error {
+	stream, err := s.js.Stream(ctx, "KV_"+kv.VolumesBucket)
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+kv.VolumesBucket+"."+key.String()))
 }
 
 func (s *site) close() error {

@@ -45,7 +45,10 @@ func newTrial(ctx context.Context, s *site, binary string, in store, dir string,
 		return nil, err
 	}
 	t := &trial{site: s, binary: binary, plan: p, release: func() {}}
-	err := s.giveQuota(ctx, p.key.Project)
+	var err error
+	if !p.unmetered {
+		err = s.giveQuota(ctx, p.key.Project)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +142,8 @@ func (t *trial) die(ctx context.Context) error {
 	switch {
 	case t.plan.waiting && t.plan.running:
 		begin = t.dieJoining
+	case t.plan.waiting && t.plan.first != nil:
+		begin = t.dieStartingTwice
 	case t.plan.waiting:
 		begin = t.dieStarting
 	case t.plan.first != nil:
@@ -237,6 +242,24 @@ func (t *trial) dieStarting(ctx context.Context) error {
 	return t.awaitKill(ctx, victim, t.plan.kill)
 }
 
+// dieStartingTwice: what the first worker left of the waiting command is where the second one
+// dies.
+func (t *trial) dieStartingTwice(ctx context.Context) error {
+	if err := t.store(ctx); err != nil {
+		return err
+	}
+	for _, armed := range []arming{*t.plan.first, t.plan.kill} {
+		victim, err := t.start(armed)
+		if err != nil {
+			return err
+		}
+		if err := t.awaitKill(ctx, victim, armed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // store lets a worker prepare the volume and end in order, and issues the command while
 // there is none.
 func (t *trial) store(ctx context.Context) error {
@@ -267,6 +290,11 @@ func (t *trial) store(ctx context.Context) error {
 func (t *trial) lead(ctx context.Context) error {
 	if err := t.do(ctx, t.plan.prepare); err != nil {
 		return fmt.Errorf("prepare: %w", err)
+	}
+	if t.plan.forgotten {
+		if err := t.site.forget(ctx, t.plan.key); err != nil {
+			return fmt.Errorf("forget: %w", err)
+		}
 	}
 	if t.plan.locked {
 		release, err := t.room.hold()

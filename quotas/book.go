@@ -52,6 +52,7 @@ type book struct {
 	ledger   Ledger        // as of revision
 	revision uint64        // 0 if it has to be read
 	seenAt   uint64        // the greatest revision that was seen
+	doubtful bool          // ledger is older than what was seen, and no write has proved it
 	changed  chan struct{} // closed and replaced when the ledger is another
 	queue    []*request
 	working  bool          // a goroutine takes from the queue
@@ -76,7 +77,7 @@ func (b *book) update(l Ledger, revision uint64) (foreign bool) {
 		return false
 	}
 	foreign = !b.writing // else it may be this worker's
-	b.ledger, b.revision, b.seenAt = l, revision, revision
+	b.ledger, b.revision, b.seenAt, b.doubtful = l, revision, revision, false
 	close(b.changed)
 	b.changed = make(chan struct{})
 	return foreign
@@ -123,11 +124,18 @@ func (b *book) linger() {
 }
 
 // take takes over what the leader has, also if it is older than what was known: then the
-// server has lost the rest.
+// server has lost the rest, or leads no more and does not know it. The next write tells.
 func (b *book) take(l Ledger, revision uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.doubtful = b.doubtful || revision < b.seenAt
 	b.ledger, b.revision, b.seenAt = l, revision, revision
+}
+
+func (b *book) inDoubt() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.doubtful
 }
 
 // forget has the ledger read before it is used again.
@@ -141,12 +149,6 @@ func (b *book) known() (l Ledger, revision uint64, changed <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.ledger, b.revision, b.changed
-}
-
-func (b *book) revisionSeen() uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.seenAt
 }
 
 // isOf reports whether the book is of the ledger with this ID.
@@ -181,15 +183,6 @@ func (b *book) do(ctx context.Context, r *request) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// ask is do for a request that has nothing to do if the ledger is gone.
-func (b *book) ask(ctx context.Context, r *request) error {
-	err := b.do(ctx, r)
-	if errors.Is(err, kv.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // post queues a request.
@@ -231,6 +224,7 @@ func (b *book) work() {
 // also for a refusal that changes nothing: what another worker has freed, or a limit that was
 // raised, may not be known here yet, and a server that leads the stream no more does not know
 // it either if it is asked. The compare-and-set proves that the refusal is by the last ledger.
+// So it does where nothing is to be changed in a ledger that is older than one that was seen.
 func (b *book) carryOut(ctx context.Context, batch []*request) error {
 	fresh := slices.ContainsFunc(batch, func(r *request) bool { return r.fresh })
 	for conflicts, unstorable := 0, 0; conflicts < maxConflicts; {
@@ -239,7 +233,7 @@ func (b *book) carryOut(ctx context.Context, batch []*request) error {
 			return err
 		}
 		changed, refused := apply(batch, &l, revision)
-		if !changed && !refused {
+		if !changed && !refused && !b.inDoubt() {
 			return nil
 		}
 		began := b.write()

@@ -16,6 +16,13 @@ import (
 // watchPause is the wait before a watch that has ended is begun again.
 const watchPause = 250 * time.Millisecond
 
+// clearedPause is the wait before a ledger is read again that a server does not have, and of
+// which the watch has not told that it is gone.
+const clearedPause = 5 * time.Millisecond
+
+// errCleared says that a project has no quota any more.
+var errCleared = errors.New("quota was cleared")
+
 // Books are a worker's view of all ledgers, by a watch. It is safe for concurrent use.
 type Books struct {
 	bucket   *kv.Bucket[Ledger]
@@ -177,15 +184,6 @@ func (b *Books) book(project volume.Project) (of *book, unlock func()) {
 	return of, func() {}
 }
 
-// drop forgets the book of a project whose ledger was not found at the given revision or later.
-func (b *Books) drop(of *book, revision uint64) {
-	b.gate.Lock()
-	defer b.gate.Unlock()
-	if b.books[of.project] == of && of.revisionSeen() <= revision {
-		delete(b.books, of.project)
-	}
-}
-
 // Reserve reserves what a command may add to what its volume uses, before the record is
 // stored that begins it. It returns the revision that the record has to hold, 0 if the
 // project has no quota, and a function to be called when the record was stored, or was not.
@@ -201,15 +199,13 @@ func (b *Books) Reserve(ctx context.Context, r Reservation) (uint64, func(), err
 		if of == nil {
 			return 0, unlock, nil
 		}
-		revision := of.revisionSeen()
 		at, id := uint64(0), "" // not to be looked at after an error of ctx
-		err := of.do(ctx, &request{apply: func(l *Ledger, revision uint64) (changed bool, err error) {
+		err := b.do(ctx, of, &request{apply: func(l *Ledger, revision uint64) (changed bool, err error) {
 			at, changed, err = l.reserve(r, revision)
 			id = l.ID
 			return changed, err
 		}})
-		if errors.Is(err, kv.ErrNotFound) {
-			b.drop(of, revision)
+		if errors.Is(err, errCleared) {
 			continue
 		}
 		if err != nil {
@@ -247,6 +243,25 @@ func (b *Books) Limited(project volume.Project) bool {
 	return of != nil
 }
 
+// do carries out a request. It returns errCleared when the watch has told that the ledger is
+// gone. That a server has none is not enough: one that leads no more, and does not know it, may
+// say so of a ledger that is there.
+func (b *Books) do(ctx context.Context, of *book, r *request) error {
+	for {
+		err := of.do(ctx, r)
+		if !errors.Is(err, kv.ErrNotFound) {
+			return err
+		}
+		if now, unlock := b.book(of.project); now != of {
+			unlock()
+			return errCleared
+		}
+		if err := pause(ctx, clearedPause); err != nil {
+			return err
+		}
+	}
+}
+
 // Settle ends what a command has reserved, by its volume's record as it is now, if there is
 // anything. With fresh the ledger is read again before that is decided. It may be repeated,
 // and has to be done before the command is acknowledged. It returns an error of
@@ -258,19 +273,32 @@ func (b *Books) Settle(ctx context.Context, record volume.Record, id volume.Comm
 	if of == nil || !fresh && of.settled(record.Key.Name, id, now) {
 		return nil
 	}
-	return of.ask(ctx, &request{fresh: fresh, apply: func(l *Ledger, _ uint64) (bool, error) {
+	return b.ask(ctx, of, &request{fresh: fresh, apply: func(l *Ledger, _ uint64) (bool, error) {
 		return l.settle(record.Key.Name, id, now), nil
 	}})
 }
 
 // Readmit makes sure that an operation under way, which another worker has begun, is known
-// to the ledger. It returns the errors of [Books.Settle].
-func (b *Books) Readmit(ctx context.Context, record volume.Record) error {
+// to the ledger. Where it is not, prove is called, which has to return an error unless the
+// record is still as it was read: an operation that has ended was settled, and would be counted
+// twice. What a read tells does not prove it, a write does. Prove may be called several times,
+// also after Readmit has returned an error of ctx. Readmit returns its errors, and those of
+// [Books.Settle].
+func (b *Books) Readmit(ctx context.Context, record volume.Record, prove func(context.Context) error) error {
 	if record.Op == nil || Before(record) == Of(record) {
 		return nil
 	}
 	return b.look(ctx, record.Key.Project, &request{fresh: true, apply: func(l *Ledger, _ uint64) (bool, error) {
-		return l.readmit(record), nil
+		if !l.lacks(record) {
+			return false, nil
+		}
+		// The ledger was read before this. If the operation ends from now on, by another worker,
+		// that one has changed the ledger first, and this change of it is not stored.
+		if err := prove(b.life); err != nil {
+			return false, err
+		}
+		l.readmit(record)
+		return true, nil
 	}})
 }
 
@@ -281,5 +309,14 @@ func (b *Books) look(ctx context.Context, project volume.Project, r *request) er
 	if of == nil {
 		return nil
 	}
-	return of.ask(ctx, r)
+	return b.ask(ctx, of, r)
+}
+
+// ask is do for a request that has nothing to do if the ledger is gone.
+func (b *Books) ask(ctx context.Context, of *book, r *request) error {
+	err := b.do(ctx, of, r)
+	if errors.Is(err, errCleared) {
+		return nil
+	}
+	return err
 }

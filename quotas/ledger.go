@@ -176,15 +176,17 @@ func (l *Ledger) close(i int, now state) {
 	l.Pending = slices.Delete(l.Pending, i, i+1)
 }
 
-// readmit adds the entry of an operation that was begun without one, by a worker that did
-// not know of the ledger. It reports whether it had to.
-func (l *Ledger) readmit(record volume.Record) bool {
-	op := record.Op
+// lacks reports whether there is no entry of the record's operation, which is under way: the
+// worker that has begun it did not know of the ledger.
+func (l *Ledger) lacks(record volume.Record) bool {
 	i := l.entry(record.Key.Name)
-	if l.Deriving || i >= 0 && l.Pending[i].Sequence >= op.Sequence {
-		return false
-	}
-	if i >= 0 {
+	return !l.Deriving && (i < 0 || l.Pending[i].Sequence < record.Op.Sequence)
+}
+
+// readmit adds the entry of an operation that the ledger lacks.
+func (l *Ledger) readmit(record volume.Record) {
+	op := record.Op
+	if i := l.entry(record.Key.Name); i >= 0 {
 		l.close(i, stateOf(record))
 	}
 	before, after := Before(record), Of(record)
@@ -192,7 +194,6 @@ func (l *Ledger) readmit(record volume.Record) bool {
 	l.Pending = append(l.Pending, Entry{
 		Volume: record.Key.Name, CommandID: op.CommandID, Sequence: op.Sequence, At: record.Reserved, Before: before, Peak: after,
 	})
-	return true
 }
 
 // clone returns a copy that shares no entries.

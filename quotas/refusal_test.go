@@ -80,12 +80,11 @@ func (d *deposed) serve(m *nats.Msg) {
 	_ = d.conn.PublishMsg(&nats.Msg{Subject: asked, Reply: m.Reply, Header: m.Header, Data: m.Data})
 }
 
-// A paused leader that goes on may answer a question or two before it learns that there is
-// another one (NATS 2.15.2). The limit was raised meanwhile, and that was acknowledged.
-func TestBooks_ServerDoesNotKnowThatItIsDeposed_NothingIsRefusedByItsLedger(t *testing.T) {
-	e := start(t)
-	e.set(quotas.Limits{Volumes: quotas.Limit(0)})
-	d := &deposed{conn: e.server.Connect(t)}
+// deposedBooks are the books of a worker that asks such a server, which answers by what is stored
+// now as often as stale says. No watch tells the worker anything for some seconds.
+func (e *env) deposedBooks() (*quotas.Books, *deposed) {
+	e.t.Helper()
+	d := &deposed{conn: e.server.Connect(e.t)}
 	answer, err := d.conn.Request("$JS.API.STREAM.MSG.GET."+ledgerStream, []byte(`{"last_by_subj":"$KV.quotas.p"}`), limit)
 	e.must(err)
 	d.answer = answer.Data
@@ -93,15 +92,57 @@ func TestBooks_ServerDoesNotKnowThatItIsDeposed_NothingIsRefusedByItsLedger(t *t
 	e.must(err)
 	e.must(d.conn.Flush())
 	current := e.js
-	e.js, err = jetstream.NewWithAPIPrefix(e.server.Connect(t), oldPrefix)
+	e.js, err = jetstream.NewWithAPIPrefix(e.server.Connect(e.t), oldPrefix)
 	e.must(err)
 	books := e.books()
 	e.js = current
 	e.deafen()
+	return books, d
+}
+
+// A paused leader that goes on may answer a question or two before it learns that there is
+// another one (NATS 2.15.2). The limit was raised meanwhile, and that was acknowledged.
+func TestBooks_ServerDoesNotKnowThatItIsDeposed_NothingIsRefusedByItsLedger(t *testing.T) {
+	e := start(t)
+	e.set(quotas.Limits{Volumes: quotas.Limit(0)})
+	books, d := e.deposedBooks()
 	e.set(quotas.Limits{Volumes: quotas.Limit(1)})
 	d.stale.Store(2)
 	if err := e.reserveOne(books, "v"); err != nil {
 		t.Errorf("got %v, want the limit that was acknowledged to count", err)
+	}
+}
+
+// Such a server may have been cut off before the quota was set. The project is not free because
+// it has no ledger there.
+func TestBooks_DeposedServerHasNoLedger_ProjectIsNotFree(t *testing.T) {
+	e := start(t)
+	e.set(quotas.Limits{Volumes: quotas.Limit(1)})
+	books, d := e.deposedBooks()
+	e.set(quotas.Limits{Volumes: quotas.Limit(0)}) // so that the ledger has to be read
+	d.answer = []byte(`{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","error":{"code":404,"err_code":10037,"description":"no message found"}}`)
+	d.stale.Store(2)
+	if err := e.reserveOne(books, "v"); !errors.Is(err, volume.ErrQuotaExceeded) {
+		t.Errorf("got %v, want %s", err, volume.ErrQuotaExceeded)
+	}
+	if left := d.stale.Load(); left >= 0 {
+		t.Errorf("%d reads are still to be answered so", left)
+	}
+}
+
+// Nor is what a command has reserved settled because it is not in a ledger from before that.
+func TestBooks_DeposedServerHasNoEntry_ItIsSettled(t *testing.T) {
+	e := start(t)
+	e.set(quotas.Limits{Volumes: quotas.Limit(1)})
+	books, d := e.deposedBooks()
+	e.must(e.reserveOne(books, "v"))
+	d.stale.Store(1)
+	e.must(books.Settle(e.ctx, volume.Record{Key: key("v")}, "v", true))
+	if left := d.stale.Load(); left >= 0 {
+		t.Errorf("%d reads are still to be answered so", left)
+	}
+	if l := e.ledger(); len(l.Pending) != 0 || l.Used != (quotas.Usage{}) {
+		t.Errorf("got %+v, want what was reserved to be settled", l)
 	}
 }
 

@@ -28,12 +28,26 @@ func (e *execution) beginMeter() {
 	}
 }
 
-// readmit has the quota know of an operation that another worker has begun.
+// readmit has the quota know of an operation that another worker has begun. Where the quota does
+// not, the record is stored once more, as it is: the server that was asked for it may lead no
+// more and not know it, and the operation may have ended since.
 func (e *execution) readmit(ctx context.Context) error {
 	if e.head.record.Op == nil {
 		return nil
 	}
-	return e.worker.quotas.Readmit(ctx, e.head.record)
+	proved, foreign := *e.head, e.foreign() // copies: this execution may have given up by then
+	err := e.worker.quotas.Readmit(ctx, proved.record, func(ctx context.Context) error {
+		if foreign {
+			if err := e.lane.tenure.verify(ctx); err != nil {
+				return err
+			}
+		}
+		return proved.store(ctx, e.worker, proved.record)
+	})
+	if err == nil {
+		*e.head = proved
+	}
+	return err
 }
 
 // quota asks whether the project's quota allows a decision.

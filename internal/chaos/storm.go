@@ -23,8 +23,9 @@ import (
 	"github.com/jetvol/jetvol/worker/ownership"
 )
 
-// project is the one that the volumes are in.
-const project = "chaos"
+// The volumes are in two projects. The first has a quota, which counts and limits nothing; in
+// the other a create takes its name for new.
+const project, freeProject = "chaos", "chaos-free"
 
 // Bounds and timings of a storm.
 const (
@@ -108,7 +109,7 @@ func (s *storm) run(ctx context.Context) (_ verify.Evidence, err error) {
 // answer or time is up. Workers and servers run at its end.
 func (s *storm) rage(ctx context.Context) (err error) {
 	s.clients, err = load.Connect(load.Options{
-		URL: s.url(), Project: project, Clients: s.options.clients, Volumes: s.volumes, Seed: s.seed,
+		URL: s.url(), Projects: []volume.Project{project, freeProject}, Clients: s.options.clients, Volumes: s.volumes, Seed: s.seed,
 		Waiting: answersAtOnce, ResendAfter: resendAfter, AskAgainAfter: askAgainAfter,
 	})
 	if err != nil {

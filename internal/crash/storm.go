@@ -17,10 +17,12 @@ import (
 	"github.com/jetvol/jetvol/internal/load"
 	"github.com/jetvol/jetvol/internal/trial"
 	"github.com/jetvol/jetvol/internal/verify"
+	"github.com/jetvol/jetvol/volume"
 )
 
-// project is the one that the volumes are in.
-const project = "crash"
+// The volumes are in two projects. The first has a quota, which counts and limits nothing; in
+// the other a create takes its name for new.
+const project, freeProject = "crash", "crash-free"
 
 // readyLine is how the line begins that `jetvol up` prints when it takes commands.
 const readyLine = "jetvol ready:"
@@ -144,7 +146,7 @@ func (s *storm) rage(ctx context.Context, log io.Writer) (err error) {
 		return err
 	}
 	s.clients, err = load.Connect(load.Options{
-		URL: s.url(), Project: project, Clients: s.options.clients, Volumes: s.volumes, Seed: s.seed,
+		URL: s.url(), Projects: []volume.Project{project, freeProject}, Clients: s.options.clients, Volumes: s.volumes, Seed: s.seed,
 		Waiting: 1, ResendAfter: resendAfter, AskAgainAfter: askAgainAfter,
 	})
 	if err != nil {

@@ -48,7 +48,7 @@ type client struct {
 }
 
 func newClient(o Options, number int, l *Ledger) (*client, error) {
-	conn, err := nats.Connect(o.URL, nats.Name(fmt.Sprintf("%s-client-%02d", o.Project, number)),
+	conn, err := nats.Connect(o.URL, nats.Name(fmt.Sprintf("%s-client-%02d", o.Projects[0], number)),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // that servers go away is no news
 	if err != nil {
@@ -56,7 +56,7 @@ func newClient(o Options, number int, l *Ledger) (*client, error) {
 	}
 	stream := uint64(number) + 1 //nolint:gosec // counted from 0; stream 0 is the caller's
 	c := &client{options: o, number: number, conn: conn, ledger: l, workload: workload{
-		rng: rand.New(rand.NewPCG(o.Seed, stream)), project: o.Project, client: number, volumes: o.Volumes,
+		rng: rand.New(rand.NewPCG(o.Seed, stream)), projects: o.Projects, client: number, volumes: o.Volumes,
 	}}
 	if c.stream, err = jetstream.New(conn); err == nil {
 		c.commands, err = commands.New(conn, commands.WithPublishTimeout(publishTimeout),

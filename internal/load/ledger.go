@@ -35,7 +35,7 @@ type Ledger struct {
 	ordinary []*entry
 	running  []*entry // ordinary, asked for the first time and not answered
 	states   map[volume.Key]volume.State
-	kept     []volume.SnapshotKey // snapshots that somebody was told of, the oldest first
+	kept     []snapshot // that somebody was told of, the oldest first
 	repeated int
 }
 
@@ -124,15 +124,15 @@ func (l *Ledger) answered(e *entry, reply commands.Reply) {
 
 // keep notes what the answer says of snapshots.
 func (l *Ledger) keep(request commands.Request, reply commands.Reply) {
-	snapshot := volume.SnapshotKey{Volume: request.Key.Name, Snapshot: request.Args.Snapshot}
+	told := snapshot{request.Key, request.Args.Snapshot}
 	if reply.Outcome != volume.Succeeded {
 		return
 	}
 	switch request.Verb {
 	case volume.VerbSnapshot:
-		l.kept = append(l.kept, snapshot)
+		l.kept = append(l.kept, told)
 	case volume.VerbDeleteSnapshot:
-		l.kept = slices.DeleteFunc(l.kept, func(other volume.SnapshotKey) bool { return other == snapshot })
+		l.kept = slices.DeleteFunc(l.kept, func(other snapshot) bool { return other == told })
 	default:
 	}
 }
@@ -154,11 +154,17 @@ func (l *Ledger) refused(e *entry, reply commands.Reply) {
 	e.told.Reuses = append(e.told.Reuses, reply)
 }
 
+// snapshot is one of a volume.
+type snapshot struct {
+	volume volume.Key
+	name   volume.SnapshotName
+}
+
 // sight is what the latest answers told of a volume and of others; it may have changed.
 type sight struct {
 	state  volume.State
 	kept   volume.SnapshotName // one of its snapshots, or none
-	source volume.SnapshotKey  // one of another volume, or none
+	source volume.SnapshotKey  // one of another volume of the project, or none
 }
 
 // sight returns what is known that concerns commands for the volume.
@@ -167,10 +173,11 @@ func (l *Ledger) sight(key volume.Key, rng *rand.Rand) sight {
 	defer l.mu.Unlock()
 	seen := sight{state: l.states[key]}
 	for _, at := range rng.Perm(len(l.kept)) {
-		if l.kept[at].Volume == key.Name {
-			seen.kept = l.kept[at].Snapshot
-		} else {
-			seen.source = l.kept[at]
+		switch known := l.kept[at]; {
+		case known.volume == key:
+			seen.kept = known.name
+		case known.volume.Project == key.Project:
+			seen.source = volume.SnapshotKey{Volume: known.volume.Name, Snapshot: known.name}
 		}
 	}
 	return seen

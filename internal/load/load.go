@@ -15,11 +15,11 @@ import (
 
 // Options say who commands what.
 type Options struct {
-	URL     string         // of the servers, separated by commas
-	Project volume.Project // that the volumes are in; nobody else may use it
-	Clients int
-	Volumes int
-	Seed    uint64 // of every random choice
+	URL      string           // of the servers, separated by commas
+	Projects []volume.Project // that the volumes are in, in turn; nobody else may use them
+	Clients  int
+	Volumes  int    // of all projects
+	Seed     uint64 // of every random choice
 
 	// Waiting is for how many answers one client waits at the same time.
 	Waiting int

@@ -56,6 +56,9 @@ func TestLedger_SnapshotToldAndDeleted_IsKnownBetween(t *testing.T) {
 		if got := l.sight(other, rng); got.kept != "" || got.source != source {
 			t.Errorf("another volume: got %+v, want source %q", got, source)
 		}
+		if got := l.sight(volume.Key{Project: "free", Name: "vol-00"}, rng); got.kept != "" || !got.source.IsZero() {
+			t.Errorf("another project: got %+v, want nothing of this one", got)
+		}
 	}
 	told(volume.VerbSnapshot, volume.Failed)
 	want("", volume.SnapshotKey{})
@@ -69,7 +72,8 @@ func TestLedger_SnapshotToldAndDeleted_IsKnownBetween(t *testing.T) {
 
 // What the workload means to be valid must get past the client's own checks.
 func TestWorkload_EveryRequest_IsPublishable(t *testing.T) {
-	w := &workload{rng: rand.New(rand.NewPCG(1, 2)), project: "load", volumes: 48}
+	w := &workload{rng: rand.New(rand.NewPCG(1, 2)), projects: []volume.Project{"load", "free"}, volumes: 48}
+	of := map[volume.Project]bool{}
 	seen := map[volume.Verb]bool{}
 	clones := 0
 	for range 2000 {
@@ -81,6 +85,7 @@ func TestWorkload_EveryRequest_IsPublishable(t *testing.T) {
 		if !request.Args.Source.IsZero() {
 			clones++
 		}
+		of[request.Key.Project] = true
 		for _, r := range []commands.Request{request, w.other(request), w.cancel(request)} {
 			seen[r.Verb] = true
 			command := volume.Command{ID: r.ID, Key: r.Key, Verb: r.Verb, Args: r.Args, Preconditions: r.Preconditions}
@@ -93,6 +98,9 @@ func TestWorkload_EveryRequest_IsPublishable(t *testing.T) {
 		if first.Digest() == (volume.Command{Verb: other.Verb, Args: other.Args, Preconditions: other.Preconditions}).Digest() {
 			t.Fatalf("reuse of %+v asks for the same", request)
 		}
+	}
+	if len(of) != len(w.projects) {
+		t.Errorf("got volumes of %v, want of %v", of, w.projects)
 	}
 	if clones == 0 {
 		t.Error("got no create of a clone")

@@ -48,11 +48,11 @@ var unfitting = []volume.Verb{
 
 // workload makes up the requests of one client.
 type workload struct {
-	rng     *rand.Rand
-	project volume.Project
-	client  int
-	volumes int
-	serial  int
+	rng      *rand.Rand
+	projects []volume.Project
+	client   int
+	volumes  int
+	serial   int
 }
 
 // percent reports true in p of 100 cases.
@@ -61,7 +61,8 @@ func (w *workload) percent(p int) bool { return w.rng.IntN(100) < p }
 // key picks a volume. Low numbers are picked more often: they are the contended ones.
 func (w *workload) key() volume.Key {
 	where := w.rng.Float64()
-	return volume.Key{Project: w.project, Name: volume.Name(fmt.Sprintf("vol-%02d", int(where*where*float64(w.volumes))))}
+	number := int(where * where * float64(w.volumes))
+	return volume.Key{Project: w.projects[number%len(w.projects)], Name: volume.Name(fmt.Sprintf("vol-%02d", number))}
 }
 
 func (w *workload) id() volume.CommandID {

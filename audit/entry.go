@@ -56,6 +56,7 @@ type entry struct {
 	sequence   uint64 // 0 of one that is still in the outbox
 	volume     string // <project>.<name>, of the subject
 	id         string
+	command    volume.CommandID
 	event      volume.Event
 	from, to   volume.State
 	generation uint64
@@ -93,14 +94,14 @@ type wire struct {
 type wireData struct {
 	ID string `json:"id"`
 	volume.Key
-	VolumeID   volume.ID       `json:"volume_id"`
-	Event      volume.Event    `json:"event"`
-	From       volume.State    `json:"from"`
-	To         volume.State    `json:"to"`
-	Generation uint64          `json:"generation"`
-	CommandID  string          `json:"command_id"`
-	Previous   string          `json:"previous"`
-	Spec       json.RawMessage `json:"volume"`
+	VolumeID   volume.ID        `json:"volume_id"`
+	Event      volume.Event     `json:"event"`
+	From       volume.State     `json:"from"`
+	To         volume.State     `json:"to"`
+	Generation uint64           `json:"generation"`
+	CommandID  volume.CommandID `json:"command_id"`
+	Previous   string           `json:"previous"`
+	Spec       json.RawMessage  `json:"volume"`
 
 	Time        json.RawMessage `json:"time"`
 	TraceParent json.RawMessage `json:"traceparent"`
@@ -200,7 +201,7 @@ func outboxEntry(name string, t volume.Transition) (entry, error) {
 }
 
 func (e *entry) fill(d wireData, data []byte) {
-	e.id, e.event, e.from, e.to, e.generation, e.life = d.ID, d.Event, d.From, d.To, d.Generation, d.VolumeID
+	e.id, e.command, e.event, e.from, e.to, e.generation, e.life = d.ID, d.CommandID, d.Event, d.From, d.To, d.Generation, d.VolumeID
 	e.hash = sha256.Sum256(data)
 	e.content = contentOf(d.VolumeID, d.To, d.Spec)
 	e.spec = d.Spec

@@ -72,7 +72,20 @@ func (a *auditor) observe(ctx context.Context, name string) (*sight, error) {
 	if err := replay(ctx, a.js, subject, max(ends.FirstSeq, 1), ends.LastSeq, seen.add); err != nil {
 		return nil, err
 	}
+	if seen.refuted() {
+		seen.found, seen.record = false, volume.Record{}
+	}
 	return seen, seen.addOutbox()
+}
+
+// refuted reports whether a worker has stored the record on the assumption that there are no
+// events, and there are some. Nothing was done by it, and who reads it next takes it away.
+func (seen *sight) refuted() bool {
+	if !seen.record.Assumed || len(seen.record.Outbox) == 0 || len(seen.events) == 0 {
+		return false
+	}
+	own, first := seen.record.Outbox[0], seen.events[0]
+	return first.id != own.ID || first.command != own.CommandID
 }
 
 func (seen *sight) add(e *entry) error {
@@ -122,7 +135,7 @@ func (seen *sight) past(e *entry) bool {
 func (a *auditor) changed(ctx context.Context, name string, seen *sight) (bool, error) {
 	revision, _, err := a.records.Head(ctx, name)
 	if errors.Is(err, kv.ErrNotFound) {
-		return seen.found, nil
+		return seen.found || seen.revision > 0, nil
 	}
 	return revision != seen.revision && seen.broken == nil, err
 }

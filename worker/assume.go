@@ -77,7 +77,8 @@ func (h *head) prove(ctx context.Context) error {
 }
 
 // refuted reports whether the record was stored on the assumption that the volume has no events,
-// and it has some before that of the record, which was published as the first or not at all.
+// and it has some before that of the record, which was published as the first or not at all. It
+// returns [events.ErrConflict] if it is to be asked again.
 func (h *head) refuted(ctx context.Context, w *Worker, last events.Stored, hasEvents bool) (bool, error) {
 	if !hasEvents || !h.record.Assumed || len(h.record.Outbox) == 0 {
 		return false, nil
@@ -87,7 +88,10 @@ func (h *head) refuted(ctx context.Context, w *Worker, last events.Stored, hasEv
 		return false, nil
 	}
 	first, found, err := w.publisher.Next(ctx, h.record.Key, 1)
-	return found && !first.Data.Same(own), err
+	if err == nil && !found { // the last one has aged out since, and tells nothing any more
+		return false, events.ErrConflict
+	}
+	return !first.Data.Same(own), err
 }
 
 // loadRefuted takes the record away and makes the head that the volume had without it. It

@@ -19,11 +19,12 @@ const markerTTL = time.Hour
 // Findings is the bucket of findings, each under the text of its volume's key.
 type Findings struct {
 	*kv.Bucket[Finding]
+	records kv.Volumes
 }
 
 // NewFindings returns the bucket of findings. It calls no server.
 func NewFindings(js jetstream.JetStream) Findings {
-	return Findings{kv.Open[Finding](js, kv.DriftBucket)}
+	return Findings{kv.Open[Finding](js, kv.DriftBucket), kv.NewVolumes(js)}
 }
 
 // ByKey returns what was found of a volume, as the stream's leader has it. It returns the
@@ -109,4 +110,33 @@ func (f Findings) All(ctx context.Context, filter Filter) iter.Seq2[kv.Entry[Fin
 			}
 		}
 	}
+}
+
+// Unsettled yields the findings that match and that no record shows to be settled since, one
+// read of a record each; see [Finding.Outdated]. A record that cannot be read shows nothing.
+// What else goes wrong is told as by [Findings.All]: a finding that cannot be read, as an error
+// for which [kv.Unreadable] holds, and the others follow; any other error is the last.
+func (f Findings) Unsettled(ctx context.Context, filter Filter) iter.Seq2[Finding, error] {
+	return func(yield func(Finding, error) bool) {
+		for entry, err := range f.All(ctx, filter) {
+			settled := false
+			if err == nil {
+				settled, err = f.settled(ctx, entry.Value)
+			}
+			if !settled && !yield(entry.Value, err) || err != nil && !kv.Unreadable(err) {
+				return
+			}
+		}
+	}
+}
+
+func (f Findings) settled(ctx context.Context, found Finding) (bool, error) {
+	record, err := f.records.ByKey(ctx, found.Key)
+	switch {
+	case kv.Unreadable(err):
+		return false, nil
+	case err != nil && !errors.Is(err, kv.ErrNotFound):
+		return false, err
+	}
+	return found.Outdated(record.Value), nil
 }

@@ -19,7 +19,7 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 		key := volume.Key{Project: "default", Name: name}
 		return backends.Ref{Key: key, ID: volume.NewID(key, generation)}
 	}
-	image := func(name volume.Name) string { return p.spec() + "/" + imageOf(ref(name, 1).Key) }
+	image := func(name volume.Name) string { return p.image(imageOf(ref(name, 1).Key)) }
 	for _, name := range []string{"fine", "ghost", "size", "node"} {
 		s.shell(t, "jetvol volume create "+name+" --size 4MiB")
 	}

@@ -136,7 +136,7 @@ func (b *base) load(ctx context.Context, filter string, tell func(string, *state
 		switch {
 		case change.Kind == kv.CaughtUp:
 			return nil
-		case errors.Is(err, kv.ErrSchema), errors.Is(err, kv.ErrCorrupt):
+		case kv.Unreadable(err):
 			b.broken = err
 			continue
 		case err != nil:

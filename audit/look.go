@@ -58,7 +58,7 @@ func (a *auditor) observe(ctx context.Context, name string) (*sight, error) {
 	switch {
 	case err == nil:
 		seen.found, seen.record, seen.revision = true, entry.Value, entry.Revision
-	case errors.Is(err, kv.ErrCorrupt), errors.Is(err, kv.ErrSchema):
+	case kv.Unreadable(err):
 		seen.found, seen.broken = true, err
 	case !errors.Is(err, kv.ErrNotFound):
 		return nil, err

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -304,7 +303,7 @@ func (a *auditor) compareRecords(ctx context.Context) error {
 			caughtUp = true
 			break
 		}
-		if err != nil && !errors.Is(err, kv.ErrSchema) && !errors.Is(err, kv.ErrCorrupt) {
+		if err != nil && !kv.Unreadable(err) {
 			return err
 		}
 		if change.Kind == kv.Put && a.shard.has(change.Key) {

@@ -102,7 +102,7 @@ func (e *examination) readLeases(ctx context.Context) ([]kv.Entry[ownership.Leas
 		case err == nil:
 			leases = append(leases, lease)
 		case errors.Is(err, kv.ErrNotFound): // it ran out meanwhile
-		case errors.Is(err, kv.ErrSchema), errors.Is(err, kv.ErrCorrupt):
+		case kv.Unreadable(err):
 			unreadable = append(unreadable, err)
 		default:
 			return nil, err

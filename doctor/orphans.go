@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,40 +12,34 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// maxNamed is how many orphans a text names.
-const maxNamed = 5
+const (
+	maxOrphans = 1000 // counted, unless all are asked for
+	maxNamed   = 5    // in the text
+)
 
 // checkOrphans counts what sweeps have found at backends and no record knows. There is no
 // record that the check of the volumes could see it in.
 func checkOrphans(ctx context.Context, e *examination) []Finding {
-	var o orphans
-	records := kv.NewVolumes(e.js)
-	for entry, err := range drift.NewFindings(e.js).All(ctx, drift.Filter{Kind: volume.DriftOrphan}) {
+	o := orphans{at: map[string]int{}}
+	for found, err := range drift.NewFindings(e.js).Unsettled(ctx, drift.Filter{Kind: volume.DriftOrphan}) {
 		switch {
-		case errors.Is(err, kv.ErrSchema), errors.Is(err, kv.ErrCorrupt):
-			o.findings = append(o.findings, note("drift.unreadable", Finding{Text: err.Error()}))
+		case kv.Unreadable(err):
+			o.findings = append(o.findings, note("orphans.unreadable", Finding{Text: err.Error()}))
 			continue
 		case err != nil:
-			return []Finding{note("drift.unknown", Finding{Text: "the findings of sweeps: " + why(err)})}
+			return []Finding{note("orphans.unknown", Finding{Text: "the findings of sweeps, or the records: " + why(err)})}
 		}
-		if o.seen++; o.seen > kv.MaxPageSize && !e.Deep {
-			o.more = true
+		if o.more = o.total == maxOrphans && !e.Deep; o.more {
 			break
 		}
-		record, err := records.ByKey(ctx, entry.Value.Key)
-		if err != nil && !errors.Is(err, kv.ErrNotFound) {
-			return []Finding{note("drift.unknown", Finding{Text: "the records: " + why(err)})}
-		}
-		if !entry.Value.Outdated(record.Value) {
-			o.add(entry.Value)
-		}
+		o.add(found)
 	}
 	return o.result()
 }
 
 // orphans are objects without a record.
 type orphans struct {
-	seen     int
+	total    int
 	more     bool // than were counted
 	named    []string
 	at       map[string]int // how many there are, by backend
@@ -54,9 +47,7 @@ type orphans struct {
 }
 
 func (o *orphans) add(found drift.Finding) {
-	if o.at == nil {
-		o.at = map[string]int{}
-	}
+	o.total++
 	o.at[found.Backend]++
 	if len(o.named) < maxNamed {
 		o.named = append(o.named, found.Key.String())
@@ -64,26 +55,25 @@ func (o *orphans) add(found drift.Finding) {
 }
 
 func (o *orphans) result() []Finding {
-	total, where := 0, []string{}
-	for _, backend := range slices.Sorted(maps.Keys(o.at)) {
-		total += o.at[backend]
-		where = append(where, fmt.Sprintf("%d at %s", o.at[backend], backend))
-	}
-	if total == 0 {
+	if o.total == 0 {
 		if o.findings == nil {
-			o.findings = []Finding{note("drift.none", Finding{Text: "sweeps of workers have found no object without a record"})}
+			o.findings = []Finding{note("orphans.none", Finding{Text: "sweeps of workers have found no object without a record"})}
 		}
 		return o.findings
 	}
-	found := count(total, "object")
+	var where []string
+	for _, backend := range slices.Sorted(maps.Keys(o.at)) {
+		where = append(where, fmt.Sprintf("%d at %s", o.at[backend], backend))
+	}
+	found := count(o.total, "object")
 	if o.more {
 		found = "at least " + found
 	}
 	names := strings.Join(o.named, ", ")
-	if total > len(o.named) {
+	if o.total > len(o.named) {
 		names += " and others"
 	}
-	return append(o.findings, note("drift.orphans", Finding{
+	return append(o.findings, note("orphans.present", Finding{
 		Found: found, Wanted: "none",
 		Text: fmt.Sprintf("%s at backends without a record (%s): %s", found, strings.Join(where, ", "), names),
 	}))

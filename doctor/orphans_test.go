@@ -2,11 +2,13 @@ package doctor_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jetvol/jetvol/doctor"
 	"github.com/jetvol/jetvol/drift"
+	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -23,7 +25,7 @@ func (c *clinic) found(name, backend string, kind volume.DriftKind) {
 
 func TestOrphans_Found_CountedUnlessSettled(t *testing.T) {
 	c := start(t)
-	c.examine(doctor.Options{}).want("drift.none")
+	c.examine(doctor.Options{}).want("orphans.none")
 	for n := range 6 {
 		c.found(fmt.Sprintf("left-%d", n), "local", volume.DriftOrphan)
 	}
@@ -33,8 +35,8 @@ func TestOrphans_Found_CountedUnlessSettled(t *testing.T) {
 	c.plant("adopted", volume.StateAvailable, 0, func(r *volume.Record) { r.Backend = "local" })
 
 	report := c.examine(doctor.Options{})
-	report.want("drift.orphans", "7 objects", "1 at ceph, 6 at local", "left-0", "and others", "jetvol drift list --kind orphan")
-	report.none("drift.none", "drift.unreadable")
+	report.want("orphans.present", "7 objects", "1 at ceph, 6 at local", "left-0", "and others", "jetvol drift list --kind orphan")
+	report.none("orphans.none", "orphans.unreadable")
 }
 
 func TestOrphans_UnreadableFinding_Told(t *testing.T) {
@@ -43,6 +45,31 @@ func TestOrphans_UnreadableFinding_Told(t *testing.T) {
 	c.must(err)
 	c.found("left", "local", volume.DriftOrphan)
 	report := c.examine(doctor.Options{})
-	report.want("drift.unreadable", "default.corrupt")
-	report.want("drift.orphans", "1 object")
+	report.want("orphans.unreadable", "default.corrupt")
+	report.want("orphans.present", "1 object")
+}
+
+// Many that are settled, since somebody adopted them all, do not hide one that is not.
+func TestOrphans_MoreThanAreCounted_ToldUnlessSettled(t *testing.T) {
+	c := start(t)
+	const adopted = 1001
+	for n := range adopted {
+		name := fmt.Sprintf("adopted-%d", n)
+		c.found(name, "local", volume.DriftOrphan)
+		c.plant(name, volume.StateAvailable, 0, func(r *volume.Record) { r.Backend = "local" })
+	}
+	c.found("left", "local", volume.DriftOrphan)
+	c.examine(doctor.Options{}).want("orphans.present", "1 object ", "default.left")
+
+	records, err := c.js.Stream(c.ctx, "KV_"+kv.VolumesBucket)
+	c.must(err)
+	c.must(records.Purge(c.ctx)) // nothing is settled any more
+	c.examine(doctor.Options{}).want("orphans.present", "at least 1000 objects")
+	report := c.examine(doctor.Options{Deep: true})
+	report.want("orphans.present", "1002 objects")
+	for _, f := range report.find("orphans.present") {
+		if strings.Contains(f.Text, "at least") {
+			t.Errorf("got %q, want all counted", f.Text)
+		}
+	}
 }

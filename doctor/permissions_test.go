@@ -90,7 +90,7 @@ func TestExamine_UserWhoMayNotAsk_UnknownNotError(t *testing.T) {
 	s := configured(t, limitedUsers)
 	admit(t, connect(t, s.ClientURL(), nats.UserInfo("admin", "a"))).provision(1)
 	report := look(t, connect(t, s.ClientURL(), nats.UserInfo("publisher", "a")), doctor.Options{Timeout: patience})
-	for _, code := range []string{"account.unknown", "streams.unknown", "consumers.unknown", "workers.unknown", "volumes.unknown", "drift.unknown"} {
+	for _, code := range []string{"account.unknown", "streams.unknown", "consumers.unknown", "workers.unknown", "volumes.unknown", "orphans.unknown"} {
 		report.want(code, "may not ask")
 	}
 	if report.Errors != 0 {

@@ -22,6 +22,6 @@ var inspections = map[string]inspection{
 	"consumers":    {true, checkConsumers},
 	"dead_letters": {true, checkDeadLetters},
 	"volumes":      {true, checkVolumes},
-	"drift":        {true, checkOrphans},
+	"orphans":      {true, checkOrphans},
 	"backends":     {false, checkBackends},
 }

@@ -121,11 +121,11 @@ var checks = []Check{
 		{"volumes.bounded", Info, "there are more than were looked at", "jetvol doctor --deep"},
 		{"volumes.unknown", Unknown, "the records cannot be read", ""},
 	}},
-	{"drift", "what sweeps of workers found at backends and no record knows: 1000 of them, with --deep all", []Kind{
-		{"drift.none", OK, "no object without a record was found", ""},
-		{"drift.orphans", Warning, "there are objects without a record; how many, and where", "jetvol drift list --kind orphan"},
-		{"drift.unreadable", Warning, "a finding cannot be read", "upgrade jetvol if it says so; else `jetvol drift scan --config FILE --repair --yes`"},
-		{"drift.unknown", Unknown, "the findings cannot be read", ""},
+	{"orphans", "what sweeps of workers found at backends and no record knows; 1000 are counted, with --deep all", []Kind{
+		{"orphans.none", OK, "no object without a record was found", ""},
+		{"orphans.present", Warning, "there are objects without a record; how many, and where", "jetvol drift list --kind orphan"},
+		{"orphans.unreadable", Warning, "a finding cannot be read", "upgrade jetvol if it says so; else `jetvol drift scan --config FILE --repair --yes`"},
+		{"orphans.unknown", Unknown, "the findings cannot be read", ""},
 	}},
 	{"backends", "how the backends are: opened here with --config or --dir, else as the workers tell", []Kind{
 		{"backends.up", OK, "the backend answers", ""},

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -21,7 +20,7 @@ func checkVolumes(ctx context.Context, e *examination) []Finding {
 	for after, more := uint64(0), true; more; {
 		page, next, err := bucket.List(ctx, kv.ListOptions{After: after, Limit: kv.MaxPageSize})
 		switch {
-		case errors.Is(err, kv.ErrSchema), errors.Is(err, kv.ErrCorrupt):
+		case kv.Unreadable(err):
 			v.add("volumes.unreadable", Finding{Text: err.Error()})
 		case err != nil:
 			return []Finding{note("volumes.unknown", Finding{Text: "the records: " + why(err)})}

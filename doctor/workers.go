@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,7 +20,7 @@ import (
 func checkWorkers(ctx context.Context, e *examination) []Finding {
 	var findings []Finding
 	switch {
-	case errors.Is(e.leasesErr, kv.ErrSchema), errors.Is(e.leasesErr, kv.ErrCorrupt):
+	case kv.Unreadable(e.leasesErr):
 		findings = append(findings, note("workers.unreadable", Finding{Text: e.leasesErr.Error()}))
 	case e.leasesErr != nil:
 		return []Finding{note("workers.unknown", Finding{Text: "the leases: " + why(e.leasesErr)})}

@@ -103,7 +103,7 @@ func (w *sweep) recorded(ctx context.Context, ref backends.Ref, backend string) 
 	switch {
 	case errors.Is(err, kv.ErrNotFound):
 		return false, nil
-	case unreadable(err):
+	case kv.Unreadable(err):
 		return true, nil // told by the pass over the records
 	}
 	return owns(entry.Value, ref, backend), err
@@ -169,7 +169,7 @@ func (w *sweep) ownerless(ctx context.Context, backend *backends.Backend, ref ba
 	switch {
 	case errors.Is(err, kv.ErrNotFound):
 		return kv.Entry[volume.Record]{}, differs, nil
-	case unreadable(err):
+	case kv.Unreadable(err):
 		return kv.Entry[volume.Record]{}, unknown, w.skip(ctx, ref.Key.String(), err)
 	case err != nil:
 		return kv.Entry[volume.Record]{}, unknown, err

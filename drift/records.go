@@ -16,7 +16,7 @@ func (w *sweep) passRecords(ctx context.Context) error {
 	for {
 		w.refresh()
 		page, next, err := w.records.List(ctx, options)
-		if err != nil && !unreadable(err) {
+		if err != nil && !kv.Unreadable(err) {
 			return err
 		}
 		if err != nil {
@@ -112,7 +112,7 @@ func (w *sweep) examine(ctx context.Context, key volume.Key) (answer, error) {
 	switch {
 	case errors.Is(err, kv.ErrNotFound), err == nil && !entry.Value.Exists():
 		return agrees, nil // of records at least
-	case unreadable(err):
+	case kv.Unreadable(err):
 		return unknown, w.skip(ctx, key.String(), err)
 	case err != nil:
 		return unknown, err

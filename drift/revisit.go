@@ -9,9 +9,9 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// passFindings forgets what is found no more. What this sweep did not see is looked at
-// again, and kept if that cannot be told. It also counts all findings of the sweep's
-// partitions for the gauge.
+// passFindings forgets what is found no more, and what is corrupt. What this sweep did not see
+// is looked at again, and kept if that cannot be told. It also counts all findings of the
+// sweep's partitions for the gauge.
 func (w *sweep) passFindings(ctx context.Context) error {
 	if w.options.Findings == nil {
 		w.metrics.count(w.counted)
@@ -19,24 +19,40 @@ func (w *sweep) passFindings(ctx context.Context) error {
 	}
 	w.refresh()
 	for entry, err := range w.options.Findings.All(ctx, Filter{Project: w.options.Project}) {
-		if unreadable(err) {
-			if err := w.skip(ctx, "findings", err); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
+		if err != nil && !kv.Unreadable(err) {
 			return err
 		}
-		if !w.takes(entry.Value.Key) {
+		if !w.takesFinding(entry.Key) {
 			continue
 		}
-		if err := w.revisit(ctx, entry); err != nil {
+		switch {
+		case err == nil:
+			err = w.revisit(ctx, entry)
+		case errors.Is(err, kv.ErrCorrupt):
+			err = w.drop(ctx, entry, err)
+		default: // of a newer jetvol
+			err = w.skip(ctx, "finding of "+entry.Key, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	w.metrics.count(w.counted)
 	return nil
+}
+
+// takesFinding reports whether the finding is of this sweep. A key that is no volume's is of
+// every sweep.
+func (w *sweep) takesFinding(key string) bool {
+	of, err := volume.ParseKey(key)
+	return err != nil || w.takes(of)
+}
+
+// drop removes a finding that says nothing any more. If its volume differs, this sweep could
+// not tell, or it would have replaced the finding; the next one may.
+func (w *sweep) drop(ctx context.Context, entry kv.Entry[Finding], why error) error {
+	w.log.Warn().Err(why).Str("volume", entry.Key).Msg("corrupt finding removed")
+	return w.options.Findings.Forget(ctx, entry)
 }
 
 func (w *sweep) revisit(ctx context.Context, entry kv.Entry[Finding]) error {
@@ -47,7 +63,7 @@ func (w *sweep) revisit(ctx context.Context, entry kv.Entry[Finding]) error {
 			return err
 		}
 		if stays == agrees {
-			return w.options.Findings.Forget(ctx, finding.Key, entry.Revision)
+			return w.options.Findings.Forget(ctx, entry)
 		}
 	}
 	w.count(finding)
@@ -72,12 +88,12 @@ func (w *sweep) forget(ctx context.Context, key volume.Key) error {
 	if w.options.Findings == nil {
 		return nil
 	}
-	entry, err := w.options.Findings.Get(ctx, key.String())
-	if errors.Is(err, kv.ErrNotFound) || unreadable(err) || err == nil && entry.Value.Is(volume.DriftOrphan) {
+	entry, err := w.options.Findings.ByKey(ctx, key)
+	if errors.Is(err, kv.ErrNotFound) || kv.Unreadable(err) || err == nil && entry.Value.Is(volume.DriftOrphan) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return w.options.Findings.Forget(ctx, key, entry.Revision)
+	return w.options.Findings.Forget(ctx, entry)
 }

@@ -151,7 +151,7 @@ func (w *sweep) keep(ctx context.Context, finding Finding) error {
 	if errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrNotFound) {
 		return nil // another sweep is at it
 	}
-	if unreadable(err) {
+	if kv.Unreadable(err) {
 		return w.skip(ctx, "finding of "+finding.Key.String(), err)
 	}
 	if err == nil && stored.FoundAt.Equal(finding.FoundAt) && stored.Is(volume.DriftOrphan) {

@@ -54,7 +54,8 @@ func Open[T any](js jetstream.JetStream, bucket string) *Bucket[T] {
 
 // Get returns the record as the stream's leader has it: the read to decide on. It
 // returns [ErrNotFound] if there is none, or only the marker of a deleted or expired
-// one; [ErrSchema] or [ErrCorrupt] if it cannot be read.
+// one; [ErrSchema] or [ErrCorrupt] if it cannot be read: all but the Value of the entry is
+// told then, so that the record can be replaced or deleted.
 func (b *Bucket[T]) Get(ctx context.Context, key string) (Entry[T], error) {
 	entry, err := b.get(ctx, key)
 	return entry, b.failed("get", key, err)
@@ -80,12 +81,10 @@ func (b *Bucket[T]) live(ctx context.Context, key string) (stored, error) {
 	return last, err
 }
 
+// newEntry returns the entry without a value if that cannot be read.
 func newEntry[T any](key string, data []byte, revision uint64, created time.Time) (Entry[T], error) {
 	value, err := decode[T](data)
-	if err != nil {
-		return Entry[T]{}, err
-	}
-	return Entry[T]{Key: key, Value: value, Revision: revision, Created: created}, nil
+	return Entry[T]{Key: key, Value: value, Revision: revision, Created: created}, err
 }
 
 // GetDirect returns the record as any replica has it, for display only: it may be

@@ -255,14 +255,18 @@ func TestBucket_UnreadableRecord_IsTyped(t *testing.T) {
 			if _, err := plain.Put(ctx, "default.odd", []byte(tt.stored)); err != nil {
 				t.Fatal(err)
 			}
-			_, leader := b.Get(ctx, "default.odd")
+			entry, leader := b.Get(ctx, "default.odd")
 			_, direct := b.GetDirect(ctx, "default.odd")
 			for _, err := range []error{leader, direct} {
 				if !errors.Is(err, tt.want) || tt.want != nil && volume.ClassOf(err) != volume.Internal {
 					t.Errorf("got %v, want %v", err, tt.want)
 				}
 			}
-			if _, _, err := b.Head(ctx, "default.odd"); err != nil {
+			head, _, err := b.Head(ctx, "default.odd")
+			if entry.Revision != head {
+				t.Errorf("got revision %d, want %d", entry.Revision, head)
+			}
+			if err != nil {
 				t.Errorf("head: got %v, want none: it does not decode", err)
 			}
 		})

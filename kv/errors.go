@@ -42,6 +42,10 @@ var (
 	ErrInvalid error = &fault{volume.InvalidArgument, "invalid argument"}
 )
 
+// Unreadable reports whether err is only that single records cannot be read: [ErrSchema] or
+// [ErrCorrupt]. What else was read is valid.
+func Unreadable(err error) bool { return isAny(err, ErrSchema, ErrCorrupt) }
+
 // fault is a sentinel with a class.
 type fault struct {
 	class volume.Class

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"strings"
 	"time"
@@ -47,22 +48,53 @@ type ListOptions struct {
 // Records that cannot be read are left out and named in the error, an [ErrSchema] or
 // [ErrCorrupt]; page and cursor are valid nevertheless.
 func (b *Bucket[T]) List(ctx context.Context, options ListOptions) (page []Entry[T], next uint64, err error) {
-	filter := options.Filter
+	messages, next, err := b.messages(ctx, options.Filter, options.After, pageSize(options.Limit))
+	if err != nil {
+		return nil, 0, err
+	}
+	page, err = b.decodePage(messages)
+	return page, next, err
+}
+
+// messages returns a page before it is decoded, markers included.
+func (b *Bucket[T]) messages(ctx context.Context, filter string, after uint64, limit int) (messages []keyed, next uint64, err error) {
 	if filter == "" {
 		filter = ">"
 	}
 	if err := validateFilter(filter); err != nil {
 		return nil, 0, b.failed("list", filter, err)
 	}
-	if options.After == math.MaxUint64 {
+	if after == math.MaxUint64 {
 		return nil, 0, nil
 	}
-	messages, next, err := b.list(ctx, filter, options.After, pageSize(options.Limit))
-	if err != nil {
-		return nil, 0, b.failed("list", filter, err)
+	messages, next, err = b.list(ctx, filter, after, limit)
+	return messages, next, b.failed("list", filter, err)
+}
+
+// All yields the records that match filter (as in [ListOptions]) in the order of their
+// revisions, page by page, with what is said there of changes meanwhile. A record that cannot
+// be read comes without its value and with an [ErrSchema] or [ErrCorrupt], and the others
+// follow. Any other error is the last thing told.
+func (b *Bucket[T]) All(ctx context.Context, filter string) iter.Seq2[Entry[T], error] {
+	return func(yield func(Entry[T], error) bool) {
+		for after, more := uint64(0), true; more; more = after > 0 {
+			messages, next, err := b.messages(ctx, filter, after, MaxPageSize)
+			if err != nil {
+				yield(Entry[T]{}, err)
+				return
+			}
+			for _, m := range messages {
+				if !m.live {
+					continue
+				}
+				entry, err := newEntry[T](m.key, m.data, m.revision, m.created)
+				if !yield(entry, b.failed("list", m.key, err)) {
+					return
+				}
+			}
+			after = next
+		}
 	}
-	page, err = b.decodePage(messages)
-	return page, next, err
 }
 
 // countedRecords is how many records a stream may hold for the server to count them

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +190,43 @@ func TestBucket_List_UnreadableRecord_IsNamedAndPassed(t *testing.T) {
 	}
 	if !errors.Is(err, kv.ErrSchema) || !errors.Is(err, kv.ErrCorrupt) {
 		t.Errorf("got %v, want both %v and %v", err, kv.ErrSchema, kv.ErrCorrupt)
+	}
+	var told []string
+	for entry, err := range b.All(ctx, "default.*") {
+		if err != nil && (!kv.Unreadable(err) || entry.Revision == 0) {
+			t.Errorf("%s: got %v at revision %d", entry.Key, err, entry.Revision)
+		}
+		told = append(told, fmt.Sprintf("%s %s %t", entry.Key, entry.Value.Status, err == nil))
+	}
+	slices.Sort(told)
+	want := []string{"default.a good true", "default.b  false", "default.c  false", "default.d good true"}
+	if !slices.Equal(told, want) {
+		t.Errorf("All: got %q, want %q", told, want)
+	}
+}
+
+func TestBucket_All_SeveralPages_EachOnceAndFailureLast(t *testing.T) {
+	js := startStore(t)
+	b := openItems(js)
+	fill(t, js, "default", kv.MaxPageSize+5)
+	told := map[string]bool{}
+	for entry, err := range b.All(testContext(t), "") {
+		if err != nil || told[entry.Key] {
+			t.Fatalf("%s: got %v, told before %t", entry.Key, err, told[entry.Key])
+		}
+		told[entry.Key] = true
+	}
+	if len(told) != kv.MaxPageSize+5 {
+		t.Errorf("got %d records, want %d", len(told), kv.MaxPageSize+5)
+	}
+	failures := 0
+	for _, err := range b.All(testContext(t), "a*") {
+		if failures++; !errors.Is(err, kv.ErrInvalid) || kv.Unreadable(err) {
+			t.Errorf("got %v, want %v", err, kv.ErrInvalid)
+		}
+	}
+	if failures != 1 {
+		t.Errorf("got %d failures, want 1", failures)
 	}
 }
 

@@ -53,7 +53,7 @@ func look(ctx context.Context, records kv.Volumes, filter Filter) (view, error) 
 	var unreadable []error
 	for {
 		page, next, err := records.List(ctx, options)
-		if errors.Is(err, kv.ErrSchema) || errors.Is(err, kv.ErrCorrupt) {
+		if kv.Unreadable(err) {
 			unreadable, err = append(unreadable, err), nil
 		}
 		if err != nil {

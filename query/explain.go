@@ -125,7 +125,7 @@ func (l *Local) Explain(ctx context.Context, request ExplainRequest) (Explanatio
 	if s.DeadLetters, err = l.deadLetters(ctx, key); err != nil {
 		return Explanation{}, err
 	}
-	if err := l.findings(ctx, &s.Explanation, entry.Value); err != nil {
+	if err := l.addFindings(ctx, &s.Explanation, entry.Value); err != nil {
 		return Explanation{}, err
 	}
 	if missing && s.QueueTotal == 0 && s.DeadLetters == 0 && s.Orphan == nil {

@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 
@@ -73,7 +72,7 @@ func (p *page) size() int {
 
 // note takes errors of single records into the reply and returns all others.
 func (p *page) note(err error) error {
-	if !errors.Is(err, kv.ErrSchema) && !errors.Is(err, kv.ErrCorrupt) {
+	if !kv.Unreadable(err) {
 		return err
 	}
 	for line := range strings.Lines(err.Error()) {

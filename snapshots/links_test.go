@@ -1,12 +1,15 @@
 package snapshots_test
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -29,11 +32,17 @@ func testLinksLeftBehind(e env) {
 	e.must(e.store.BeginRemove(e.ctx, e.project, k("db@s1"), "c1"))
 	e.must(e.store.FinishRemove(e.ctx, e.project, k("db@s1"), "c1"))
 	// And one that has its entry is in the way.
-	e.publish("c.db.s2.gone._", `{"schema_version":1,"id":"gone.0"}`)
+	for _, child := range []string{"gone", "past"} { // before it and behind it
+		e.publish("c.db.s2."+child+"._", `{"schema_version":1,"id":"`+child+`.0"}`)
+	}
 	e.wantChildren("db@s2", "moved")
 	e.sound()
 	err = e.store.BeginRemove(e.ctx, e.project, k("db@s2"), "c2")
-	e.refused("a child beside a leftover", err, volume.ErrSnapshotInUse)
+	e.refused("a child beside leftovers", err, volume.ErrSnapshotInUse)
+	var blocked *snapshots.BlockedError
+	if !errors.As(err, &blocked) || !slices.Equal(blocked.Children, keys("moved")) {
+		e.Errorf("a child beside leftovers: got %v, want blocked by moved only", err)
+	}
 }
 
 // wantChildren compares the children that are told, in the ways in which they are.

@@ -111,22 +111,27 @@ func (tx *Tx) Children(ctx context.Context, key Key) ([]Key, error) {
 		return nil, err
 	}
 	defer unlock()
-	linked, _, err := tx.linked(ctx, key)
+	children, _, err := tx.children(ctx, key)
+	return children, err
+}
+
+// children also returns the last revision under the links.
+func (tx *Tx) children(ctx context.Context, parent Key) (children []Key, last uint64, err error) {
+	linked, last, err := tx.linked(ctx, parent)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := tx.loadAll(ctx, linked); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var children []Key
 	for _, child := range linked {
-		if stands, err := tx.standsOn(ctx, child, key); err != nil {
-			return nil, err
+		if stands, err := tx.standsOn(ctx, child, parent); err != nil {
+			return nil, 0, err
 		} else if stands {
 			children = append(children, child)
 		}
 	}
-	return children, nil
+	return children, last, nil
 }
 
 func (tx *Tx) hasChildren(ctx context.Context, key Key) (bool, error) {

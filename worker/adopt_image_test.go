@@ -170,18 +170,23 @@ func TestAdoptImage_OverQuota_IsRefusedBeforeTheBackendIsCalled(t *testing.T) {
 	s.wantUsed(quotas.Usage{Volumes: 1, Bytes: int64(volume.MiB)})
 }
 
+// beforeImport has somebody change an image between the look at it and the import.
+func (s *system) beforeImport(change func() error) {
+	s.backend.hook(func(_ context.Context, call string, _ backends.Ref) error {
+		if call == "import" {
+			return change()
+		}
+		return nil
+	}, nil)
+}
+
 // Between the look and the import the image has grown: the record and the quota tell what is
 // there.
 func TestAdoptImage_GrownMeanwhile_IsAsLargeAsItIs(t *testing.T) {
 	s := start(t)
 	s.setQuota(quotas.Limits{Volumes: quotas.Limit(1)})
 	s.image("web-disk", "precious")
-	s.backend.hook(func(_ context.Context, call string, _ backends.Ref) error {
-		if call == "import" {
-			return os.Truncate(filepath.Join(s.dir, "web-disk"), int64(2*volume.MiB))
-		}
-		return nil
-	}, nil)
+	s.beforeImport(func() error { return os.Truncate(filepath.Join(s.dir, "web-disk"), int64(2*volume.MiB)) })
 	s.wantReply(s.do(adoptImage("v", "web-disk")), volume.Succeeded, volume.StateAvailable, "")
 	if record := s.record("v"); record.Size != 2*volume.MiB {
 		t.Errorf("got size %s", record.Size)
@@ -194,12 +199,7 @@ func TestAdoptImage_GoneMeanwhile_LeavesTheNamePending(t *testing.T) {
 	s := start(t)
 	s.setQuota(quotas.Limits{Volumes: quotas.Limit(1)})
 	s.image("web-disk", "precious")
-	s.backend.hook(func(_ context.Context, call string, _ backends.Ref) error {
-		if call == "import" {
-			return os.Rename(filepath.Join(s.dir, "web-disk"), filepath.Join(s.dir, "elsewhere"))
-		}
-		return nil
-	}, nil)
+	s.beforeImport(func() error { return os.Rename(filepath.Join(s.dir, "web-disk"), filepath.Join(s.dir, "elsewhere")) })
 	s.wantReply(s.do(adoptImage("v", "web-disk")), volume.Failed, volume.StatePending, volume.ErrBackendNotFound)
 	s.backend.hook(nil, nil)
 	s.wantUsed(quotas.Usage{})

@@ -11,8 +11,7 @@ import (
 var importCases = []testCase{
 	{"Release_Volume_IsGoneAndImportBringsItBack", func(s *subject) {
 		importer, ref := s.importer(), s.created("a", large)
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		s.lacks(ref.Key)
 		s.ok(importer.Release(s.ctx, ref, name), "release repeated")
 		s.lacks(ref.Key)
@@ -24,8 +23,7 @@ var importCases = []testCase{
 		ref, other := s.created("a", large), s.volume("b")
 		want, got := pattern(7, int(small)), make([]byte, small)
 		content.WriteContent(s, ref, want, int64(small))
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		s.imported(importer, other, name, large)
 		if content.ReadContent(s, other, got, int64(small)); !bytes.Equal(got, want) {
 			s.Errorf("content after a release and an import: got other data than was written")
@@ -33,8 +31,7 @@ var importCases = []testCase{
 	}},
 	{"Release_ThenCreate_IsAnotherVolume", func(s *subject) {
 		importer, ref, other := s.importer(), s.created("a", large), s.volume("b")
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		s.ok(s.driver.Create(s.ctx, stranger(ref), small), "create under the name that is free")
 		s.has(stranger(ref), small, nil)
 		s.ok(s.driver.Delete(s.ctx, stranger(ref)), "delete")
@@ -43,8 +40,7 @@ var importCases = []testCase{
 	}},
 	{"Release_ThenDelete_KeepsWhatWasReleased", func(s *subject) {
 		importer, ref, other := s.importer(), s.created("a", large), s.volume("b")
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		s.ok(s.driver.Delete(s.ctx, ref), "delete of what was released")
 		s.imported(importer, other, name, large)
 	}},
@@ -60,8 +56,7 @@ var importCases = []testCase{
 	}},
 	{"Release_NameTaken_IsRefused", func(s *subject) {
 		importer, ref, other := s.importer(), s.created("a", small), s.created("b", large)
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		s.refused(importer.Release(s.ctx, other, name), "release under a name that is taken", volume.FailedPrecondition)
 		s.has(other, large, nil)
 		s.imported(importer, ref, name, small)
@@ -91,8 +86,7 @@ var importCases = []testCase{
 	}},
 	{"Import_Repeated_ReturnsTheSame", func(s *subject) {
 		importer, ref := s.importer(), s.created("a", large)
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		s.imported(importer, ref, name, large)
 		s.imported(importer, ref, name, large)
 		attachment, err := s.driver.Attach(s.ctx, ref, nodeA, volume.ReadWrite)
@@ -108,8 +102,7 @@ var importCases = []testCase{
 	}},
 	{"Import_KeyOfStranger_IsAlreadyExists", func(s *subject) {
 		importer, ref, other := s.importer(), s.created("a", large), s.created("b", small)
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		_, err := importer.Import(s.ctx, stranger(other), name)
 		s.refused(err, "import over another life", volume.AlreadyExists)
 		s.has(other, small, nil)
@@ -129,8 +122,7 @@ var importCases = []testCase{
 	}},
 	{"Importable_Foreign_TellsTheSizeAndChangesNothing", func(s *subject) {
 		importer, ref := s.importer(), s.created("a", large)
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		for range 2 {
 			s.importable(importer, ref, name, large)
 			s.lacks(ref.Key)
@@ -146,8 +138,7 @@ var importCases = []testCase{
 	}},
 	{"Importable_KeyOfStranger_IsAlreadyExists", func(s *subject) {
 		importer, ref, other := s.importer(), s.created("a", large), s.created("b", small)
-		name := s.image(ref)
-		s.ok(importer.Release(s.ctx, ref, name), "release")
+		name := s.released(importer, ref)
 		_, err := importer.Importable(s.ctx, stranger(other), name)
 		s.refused(err, "look with another life in the place", volume.AlreadyExists)
 		s.has(other, small, nil)
@@ -175,6 +166,14 @@ func (s *subject) image(ref backends.Ref) volume.Image {
 			_, _ = importer.Import(context.WithoutCancel(s.ctx), into, name) // there may be nothing
 		}
 	})
+	return name
+}
+
+// released lets go of a volume under the name that is returned.
+func (s *subject) released(importer backends.Importer, ref backends.Ref) volume.Image {
+	s.Helper()
+	name := s.image(ref)
+	s.ok(importer.Release(s.ctx, ref, name), "release")
 	return name
 }
 

@@ -89,30 +89,20 @@ func (a *app) driftList(c *cobra.Command, f *driftListFlags) error {
 	return fmt.Errorf("drift: %d differ (`%s drift show NAME` tells what can be done)", differ, a.program)
 }
 
-// eachFinding gives each finding to add that the volume's record does not show to be settled.
+// eachFinding gives each finding to add that no record shows to be settled. What cannot be read
+// is told after the others.
 func eachFinding(ctx context.Context, js jetstream.JetStream, filter drift.Filter, add func(drift.Finding) error) error {
-	records := kv.NewVolumes(js)
-	var unreadable []error
-	for entry, err := range drift.NewFindings(js).All(ctx, filter) {
-		if errors.Is(err, kv.ErrSchema) || errors.Is(err, kv.ErrCorrupt) {
-			unreadable = append(unreadable, err)
+	var failures []error
+	for found, err := range drift.NewFindings(js).Unsettled(ctx, filter) {
+		if err != nil {
+			failures = append(failures, err)
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		record, err := recordOrNone(ctx, records, entry.Value.Key)
-		if err != nil {
-			return err
-		}
-		if entry.Value.Outdated(record) {
-			continue
-		}
-		if err := add(entry.Value); err != nil {
+		if err := add(found); err != nil {
 			return err
 		}
 	}
-	return errors.Join(unreadable...)
+	return errors.Join(failures...)
 }
 
 // recordOrNone returns the volume's record, zero if there is none.

@@ -69,7 +69,7 @@ func findDrift(ctx context.Context, js jetstream.JetStream, key volume.Key) (dri
 	if err != nil {
 		return drifted{}, err
 	}
-	entry, err := drift.NewFindings(js).Get(ctx, key.String())
+	entry, err := drift.NewFindings(js).ByKey(ctx, key)
 	if err != nil && !errors.Is(err, kv.ErrNotFound) {
 		return drifted{}, err
 	}

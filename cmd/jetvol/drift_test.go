@@ -73,6 +73,23 @@ func awaitListed(t *testing.T, names ...string) {
 	jetvol(t, "drift", "list").want(t, exitFailed, names...)
 }
 
+// What doctor says of a finding that cannot be read helps.
+func TestDriftScan_CorruptFindings_AreMendedAsDoctorSays(t *testing.T) {
+	dir := t.TempDir()
+	_, url := up(t, "--dir", dir, "--reconcile-interval", "0")
+	t.Setenv("NATS_URL", url)
+	jetvol(t, "volume", "create", "fine", "--size", "1MiB").want(t, exitSucceeded)
+	js := dial(t, url)
+	for _, name := range []string{"fine", "nobody"} {
+		if _, err := js.Publish(t.Context(), "$KV.drift.default."+name, []byte("{")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jetvol(t, "doctor").want(t, exitSucceeded, "drift/default.fine: corrupt", "drift/default.nobody: corrupt", "jetvol drift scan --config FILE --repair --yes")
+	jetvol(t, "drift", "scan", "--dir", dir, "--repair", "--yes").want(t, exitSucceeded, "0 skipped")
+	jetvol(t, "doctor").want(t, exitSucceeded, "have found no object without a record")
+}
+
 // What is printed of a plan is pasted into a shell: each argument has to come back out of it.
 func TestArgumentsText_EveryVerbOfPlans_ReadsBack(t *testing.T) {
 	for verb, c := range map[volume.Verb]struct {

@@ -4,7 +4,6 @@ package acceptance
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/jetvol/jetvol/commands"
@@ -17,19 +16,10 @@ func TestCeph_AdoptImage_DataComesIn(t *testing.T) {
 	s, p := startCeph(t)
 	client, driver := s.client(t), p.driver(t)
 	_, js := s.connect(t)
-	spec := func(image string) string { return p.spec() + "/" + image }
-	write := func(image string) string {
-		p.cluster.RBD(t, "bench", "--io-type", "write", "--io-size", "4096", "--io-total", "65536", spec(image))
-		data := p.cluster.RBD(t, "export", "--no-progress", spec(image), "-")
-		if strings.Trim(data, "\x00") == "" {
-			t.Fatal("nothing was written")
-		}
-		return data
-	}
 	from := volume.Key{Project: "default", Name: "db-01"}
 	wantReply(t, do(t, client, commands.Request{Key: from, Verb: volume.VerbCreate, Args: volume.Args{Size: 8 * volume.MiB}, Actor: "test"}), volume.Succeeded, volume.StateAvailable, "")
-	p.cluster.RBD(t, "create", "--size", "8M", spec("made-by-rbd"))
-	contents := map[volume.Image]string{"released-default.db-01.1": write(imageOf(from)), "made-by-rbd": write("made-by-rbd")}
+	p.cluster.RBD(t, "create", "--size", "8M", p.image("made-by-rbd"))
+	contents := map[volume.Image]string{"released-default.db-01.1": p.written(t, imageOf(from)), "made-by-rbd": p.written(t, "made-by-rbd")}
 	wantReply(t, do(t, client, commands.Request{Key: from, Verb: volume.VerbUnmanage, Actor: "test"}), volume.Succeeded, volume.StateDeleted, "")
 
 	for image, before := range contents {
@@ -42,7 +32,7 @@ func TestCeph_AdoptImage_DataComesIn(t *testing.T) {
 			t.Errorf("%s: got %+v with plan %+v, want %+v", image, reply, reply.Plan, want)
 		}
 		wantReply(t, do(t, client, adopt), volume.Succeeded, volume.StateAvailable, "")
-		if after := p.cluster.RBD(t, "export", "--no-progress", spec(imageOf(key)), "-"); after != before {
+		if after := p.content(t, imageOf(key)); after != before {
 			t.Errorf("%s: the volume has other data than the image had", image)
 		}
 		if slices.Contains(p.images(t), string(image)) {
@@ -71,11 +61,10 @@ func TestCeph_AdoptImage_DataComesIn(t *testing.T) {
 func TestCeph_AdoptImage_Refused_LeavesTheImage(t *testing.T) {
 	s, p := startCeph(t)
 	client := s.client(t)
-	spec := func(image string) string { return p.spec() + "/" + image }
-	p.cluster.RBD(t, "create", "--size", "8M", spec("kept"))
-	p.cluster.RBD(t, "snap", "create", spec("kept")+"@monday")
-	p.cluster.RBD(t, "snap", "protect", spec("kept")+"@monday")
-	p.cluster.RBD(t, "clone", spec("kept")+"@monday", spec("copy"))
+	p.cluster.RBD(t, "create", "--size", "8M", p.image("kept"))
+	p.cluster.RBD(t, "snap", "create", p.image("kept")+"@monday")
+	p.cluster.RBD(t, "snap", "protect", p.image("kept")+"@monday")
+	p.cluster.RBD(t, "clone", p.image("kept")+"@monday", p.image("copy"))
 	for image, code := range map[volume.Image]volume.Code{
 		"none": volume.ErrBackendNotFound,
 		"kept": volume.ErrBackendPrecondition,
@@ -92,9 +81,9 @@ func TestCeph_AdoptImage_Refused_LeavesTheImage(t *testing.T) {
 	if images := p.images(t); !slices.Equal(images, []string{"copy", "kept"}) {
 		t.Errorf("got images %q", images)
 	}
-	p.cluster.RBD(t, "flatten", "--no-progress", spec("copy"))
-	p.cluster.RBD(t, "snap", "unprotect", spec("kept")+"@monday")
-	p.cluster.RBD(t, "snap", "purge", "--no-progress", spec("kept"))
-	p.cluster.RBD(t, "rm", "--no-progress", spec("kept"))
-	p.cluster.RBD(t, "rm", "--no-progress", spec("copy"))
+	p.cluster.RBD(t, "flatten", "--no-progress", p.image("copy"))
+	p.cluster.RBD(t, "snap", "unprotect", p.image("kept")+"@monday")
+	p.cluster.RBD(t, "snap", "purge", "--no-progress", p.image("kept"))
+	p.cluster.RBD(t, "rm", "--no-progress", p.image("kept"))
+	p.cluster.RBD(t, "rm", "--no-progress", p.image("copy"))
 }

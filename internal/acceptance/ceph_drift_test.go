@@ -19,7 +19,7 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 		key := volume.Key{Project: "default", Name: name}
 		return backends.Ref{Key: key, ID: volume.NewID(key, generation)}
 	}
-	image := func(name volume.Name) string { return p.spec() + "/" + imageOf(ref(name, 1).Key) }
+	image := func(name volume.Name) string { return p.image(imageOf(ref(name, 1).Key)) }
 	for _, name := range []string{"fine", "ghost", "size", "node"} {
 		s.shell(t, "jetvol volume create "+name+" --size 4MiB")
 	}
@@ -33,7 +33,7 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	scan := "jetvol drift scan --config " + p.file(t) + " --repair --yes || true"
+	scan := "jetvol drift scan --config " + p.file(t) + " --repair --yes; echo exit code $?"
 	want := func(printed string, lines ...string) {
 		t.Helper()
 		fields := strings.Join(strings.Fields(printed), " ")
@@ -44,11 +44,11 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 		}
 	}
 	want(s.shell(t, scan), "default.ghost ghost ceph 4MiB -", "default.size size ceph 4MiB 8MiB", "default.node node ceph - n9",
-		"default.orphan orphan ceph - 4MiB", "4 volumes, 4 objects, 0 skipped, 3 commands published")
+		"default.orphan orphan ceph - 4MiB", "4 volumes, 4 objects, 0 skipped, 3 commands published", "exit code 1")
 	for _, name := range []string{"ghost", "size", "node"} { // behind the commands of the scan
 		s.shell(t, "jetvol volume reconcile --dry-run "+name)
 	}
-	want(s.shell(t, scan), "4 volumes, 4 objects, 0 skipped, 0 commands published")
+	want(s.shell(t, scan), "4 volumes, 4 objects, 0 skipped, 0 commands published", "exit code 1")
 
 	for name, side := range map[string]string{"ghost": "backend", "size": "backend", "node": "record", "orphan": "backend"} {
 		s.shell(t, fmt.Sprintf("jetvol drift repair %s --believe %s --yes", name, side))
@@ -56,7 +56,8 @@ func TestCeph_Drift_EveryKind_FoundAndRepaired(t *testing.T) {
 	want(s.shell(t, "jetvol volume get node"), "state available")
 	want(s.shell(t, "jetvol volume get size"), "size 8MiB")
 	want(s.shell(t, "jetvol volume get orphan"), "id default.orphan.7", "state available", "size 4MiB")
-	if printed := s.shell(t, scan); strings.Contains(printed, "default.") {
+	printed := s.shell(t, scan)
+	if want(printed, "0 skipped", "exit code 0"); strings.Contains(printed, "default.") {
 		t.Errorf("after the repairs: got\n%s\nwant nothing found", printed)
 	}
 	if printed := s.shell(t, "jetvol drift list"); strings.Contains(printed, "default.") {

@@ -76,7 +76,7 @@ func TestCeph_WorkerKilledInFlatten_AnotherFinishes(t *testing.T) {
 		t.Errorf("record: owner %s, source %q, want another owner than %s and no source", record.Owner.Worker, record.Source, killed)
 	}
 	d.compare(t, "the takeover")
-	if info := cluster.RBD(t, "info", p.spec()+"/"+imageOf(d.key("copy"))); strings.Contains(info, "parent:") {
+	if info := cluster.RBD(t, "info", p.image(imageOf(d.key("copy")))); strings.Contains(info, "parent:") {
 		t.Errorf("rbd info: got\n%s\nwant no parent", info)
 	}
 	d.outlived(t)

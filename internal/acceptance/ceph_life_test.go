@@ -32,7 +32,7 @@ func TestCeph_NATSCLI_CreatesImage(t *testing.T) {
 	if got, want := p.images(t), []string{"jetvol.default.db-01"}; !slices.Equal(got, want) {
 		t.Errorf("images: got %q, want %q", got, want)
 	}
-	if info := p.cluster.RBD(t, "info", p.spec()+"/jetvol.default.db-01"); !strings.Contains(info, "size 64 MiB") {
+	if info := p.cluster.RBD(t, "info", p.image("jetvol.default.db-01")); !strings.Contains(info, "size 64 MiB") {
 		t.Errorf("rbd info printed\n%s\nwant size 64 MiB", info)
 	}
 }

@@ -75,7 +75,7 @@ func (p *place) objects(t *testing.T) []string {
 // The comparison finds what it is there for.
 func TestCeph_Orphans_Planted_AreFound(t *testing.T) {
 	p := newPlace(t, cephtest.Start(t))
-	image := func(key volume.Key) string { return p.spec() + "/" + imageOf(key) }
+	image := func(key volume.Key) string { return p.image(imageOf(key)) }
 	kept, lost := volume.Key{Project: "p", Name: "kept"}, volume.Key{Project: "p", Name: "lost"}
 	p.cluster.RBD(t, "create", "--size", "1M", image(kept))
 	record := func(key volume.Key) volume.Record {

@@ -48,6 +48,26 @@ func (p *place) images(t testing.TB) []string {
 	return images
 }
 
+// image names one as the rbd tool wants it.
+func (p *place) image(name string) string { return p.spec() + "/" + name }
+
+// content returns all bytes of an image.
+func (p *place) content(t testing.TB, name string) string {
+	t.Helper()
+	return p.cluster.RBD(t, "export", "--no-progress", p.image(name), "-")
+}
+
+// written writes something into an image and returns all its bytes.
+func (p *place) written(t testing.TB, name string) string {
+	t.Helper()
+	p.cluster.RBD(t, "bench", "--io-type", "write", "--io-size", "4096", "--io-total", "65536", p.image(name))
+	data := p.content(t, name)
+	if strings.Trim(data, "\x00") == "" {
+		t.Fatal("nothing was written")
+	}
+	return data
+}
+
 // imageOf is the name that subjects.md and `jetvol volume show` tell for a volume's image.
 func imageOf(key volume.Key) string { return "jetvol." + key.String() }
 

@@ -20,12 +20,7 @@ func TestCeph_Unmanage_ImageStaysUnderItsName(t *testing.T) {
 	_, js := s.connect(t)
 	key := volume.Key{Project: "default", Name: "db-01"}
 	wantReply(t, do(t, client, commands.Request{Key: key, Verb: volume.VerbCreate, Args: volume.Args{Size: 8 * volume.MiB}, Actor: "test"}), volume.Succeeded, volume.StateAvailable, "")
-	spec := func(image string) string { return p.spec() + "/" + image }
-	p.cluster.RBD(t, "bench", "--io-type", "write", "--io-size", "4096", "--io-total", "65536", spec(imageOf(key)))
-	before := p.cluster.RBD(t, "export", "--no-progress", spec(imageOf(key)), "-")
-	if strings.Trim(before, "\x00") == "" {
-		t.Fatal("nothing was written")
-	}
+	before := p.written(t, imageOf(key))
 	unmanage := commands.Request{Key: key, Verb: volume.VerbUnmanage, Actor: "test"}
 	reply := do(t, client, unmanage)
 	wantReply(t, reply, volume.Succeeded, volume.StateDeleted, "")
@@ -33,10 +28,10 @@ func TestCeph_Unmanage_ImageStaysUnderItsName(t *testing.T) {
 	if images := p.images(t); reply.Image != image || !slices.Equal(images, []string{image}) {
 		t.Fatalf("got image %q, and images %q, want %s", reply.Image, images, image)
 	}
-	if after := p.cluster.RBD(t, "export", "--no-progress", spec(image), "-"); after != before {
+	if after := p.content(t, image); after != before {
 		t.Error("the image has other data than the volume had")
 	}
-	if marks := p.cluster.RBD(t, "image-meta", "list", spec(image)); strings.Contains(marks, "jetvol") {
+	if marks := p.cluster.RBD(t, "image-meta", "list", p.image(image)); strings.Contains(marks, "jetvol") {
 		t.Errorf("got marks %s, want none", marks)
 	}
 	record, seen := readWitnessesOf(t, js, driver, key)

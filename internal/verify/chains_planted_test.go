@@ -2,7 +2,6 @@ package verify
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/jetvol/jetvol/backends"
@@ -161,12 +160,7 @@ func TestChecks_PlantedViolationOfChains_IsFound(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			e := chainRun(t)
 			test.plant(&e)
-			faults := test.check(e)
-			if !slices.ContainsFunc(faults, func(f Fault) bool {
-				return f.Class == test.want && strings.Contains(f.String(), test.says)
-			}) {
-				t.Errorf("got faults:\n%s\nwant one that is %s and says %q", lines(faults), test.want, test.says)
-			}
+			wantFound(t, test.check(e), test.want, test.says)
 		})
 	}
 }

@@ -138,7 +138,7 @@ func (h *heart) look(ctx context.Context) error {
 	case errors.Is(err, kv.ErrNotFound):
 		h.revision = 0
 		return err
-	case h.joined && (errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrSchema)):
+	case h.joined && kv.Unreadable(err):
 		return h.overwrite(ctx) // somebody's mistake, which nobody else would mend
 	case err != nil:
 		return err

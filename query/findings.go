@@ -26,12 +26,12 @@ func (o Orphan) String() string {
 	return fmt.Sprintf("%s, %s, at backend %s", o.ObjectID, o.Size, o.Backend)
 }
 
-// findings adds what sweeps have found of the volume and its record does not show to be
+// addFindings adds what sweeps have found of the volume and its record does not show to be
 // settled. A finding that cannot be read is left out: the bucket is only an index.
-func (l *Local) findings(ctx context.Context, e *Explanation, record volume.Record) error {
-	entry, err := drift.NewFindings(l.js).Get(ctx, e.Key().String())
+func (l *Local) addFindings(ctx context.Context, e *Explanation, record volume.Record) error {
+	entry, err := drift.NewFindings(l.js).ByKey(ctx, e.Key())
 	switch found := entry.Value; {
-	case errors.Is(err, kv.ErrNotFound), errors.Is(err, kv.ErrSchema), errors.Is(err, kv.ErrCorrupt):
+	case errors.Is(err, kv.ErrNotFound), kv.Unreadable(err):
 	case err != nil:
 		return err
 	case found.Outdated(record):

@@ -29,7 +29,7 @@ func TestExplain_OrphanWithoutRecord_IsTold(t *testing.T) {
 	w.serve(w.nc, "w1")
 	w.found("left", volume.DriftOrphan)
 	got := w.explain("left")
-	if o := got.Orphan; o == nil || o.Backend != "ceph" || o.ObjectID != "default.left.1" || o.Size != volume.GiB || o.FoundAt.IsZero() {
+	if o := got.Orphan; o == nil || o.Backend != "ceph" || o.ObjectID != "default.left.1" || o.Size != volume.GiB || o.FoundAt.IsZero() || o.SeenAt.IsZero() {
 		t.Errorf("got %+v", got.Orphan)
 	}
 	if want := []string{"orphan"}; !slices.Equal(situations(got), want) || got.Advice[0].Command != "jetvol drift show default.left" {

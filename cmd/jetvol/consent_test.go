@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -106,22 +107,31 @@ func dial(t *testing.T, url string) jetstream.JetStream {
 	return js
 }
 
-// written are the last sequences of all that volumes, letters, quotas and findings lie in. A
-// question whether a command would be accepted lies in the command stream, and leaves no other
-// trace; leases are renewed all the time.
-func written(t *testing.T, url string) map[string]uint64 {
+// imprint is what a stream shows of having been changed.
+type imprint struct {
+	last   uint64
+	config jetstream.StreamConfig
+}
+
+// written are the imprints of all streams, and so of all that volumes, letters, quotas and
+// findings lie in. A question whether a command would be accepted lies in the command stream,
+// and leaves no other trace, and leases are renewed all the time: of these two only the
+// configuration counts.
+func written(t *testing.T, url string) map[string]imprint {
 	t.Helper()
-	last := map[string]uint64{}
+	imprints := map[string]imprint{}
 	streams := dial(t, url).ListStreams(t.Context())
 	for info := range streams.Info() {
-		if info.Config.Name != commands.StreamName && info.Config.Name != "KV_leases" {
-			last[info.Config.Name] = info.State.LastSeq + uint64(info.State.NumDeleted)
+		left := imprint{config: info.Config}
+		if info.Config.Name != commands.StreamName && info.Config.Name != "KV_"+kv.LeasesBucket {
+			left.last = info.State.LastSeq + uint64(info.State.NumDeleted)
 		}
+		imprints[info.Config.Name] = left
 	}
-	if err := streams.Err(); err != nil || len(last) < 5 {
-		t.Fatalf("got %v (%v), want streams", last, err)
+	if err := streams.Err(); err != nil || len(imprints) < 5 {
+		t.Fatalf("got %v (%v), want streams", imprints, err)
 	}
-	return last
+	return imprints
 }
 
 // What is typed here would change something, with --yes or without --dry-run.
@@ -172,8 +182,8 @@ func TestCommands_DryRunAndUnconfirmed_ChangeNothing(t *testing.T) {
 	} {
 		jetvol(t, append(strings.Fields(line), "--dry-run")...).want(t, exitSucceeded, says)
 	}
-	if after := written(t, url); !maps.Equal(after, before) {
-		t.Errorf("got %v, want %v", after, before)
+	if after := written(t, url); !reflect.DeepEqual(after, before) {
+		t.Errorf("got %+v, want %+v", after, before)
 	}
 }
 

@@ -127,8 +127,8 @@ func TestArgumentsText_EveryVerbOfPlans_ReadsBack(t *testing.T) {
 		want map[string]string
 	}{
 		volume.VerbAdopt: {
-			volume.Args{Backend: "ceph-ssd", ID: "default.db-01.7", Image: "web-disk"},
-			map[string]string{"backend": "ceph-ssd", "volume-id": "default.db-01.7", "image": "web-disk", "id": ""},
+			volume.Args{Backend: "ceph-ssd", ID: "default.db-01.7"},
+			map[string]string{"backend": "ceph-ssd", "volume-id": "default.db-01.7", "id": ""},
 		},
 		volume.VerbReconcile: {volume.Args{Believe: volume.BelieveBackend}, map[string]string{"believe": "backend"}},
 		volume.VerbResize:    {volume.Args{Size: 2 * volume.GiB}, map[string]string{"size": "2GiB"}},

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/quotas"
 )
@@ -26,7 +26,7 @@ const (
 	asks    effect = "asks"    // also what it chooses by itself: --dry-run and --yes
 )
 
-// effects has every subcommand; verbs of volumes and snapshots are changes unless they are here.
+// effects has every subcommand but the verbs of volumes and snapshots, which are changes.
 var effects = map[string]effect{
 	"up": serves, "worker": serves, "bench ceiling-worker": serves, "bench scale": serves,
 
@@ -93,20 +93,6 @@ func TestCommands_WhatChangesSomething_HasDryRunAndAsksByYes(t *testing.T) {
 	}
 }
 
-func dial(t *testing.T, url string) jetstream.JetStream {
-	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
-}
-
 // imprint is what a stream shows of having been changed.
 type imprint struct {
 	last   uint64
@@ -120,7 +106,8 @@ type imprint struct {
 func written(t *testing.T, url string) map[string]imprint {
 	t.Helper()
 	imprints := map[string]imprint{}
-	streams := dial(t, url).ListStreams(t.Context())
+	_, js := natstest.Dial(t, url)
+	streams := js.ListStreams(t.Context())
 	for info := range streams.Info() {
 		left := imprint{config: info.Config}
 		if info.Config.Name != commands.StreamName && info.Config.Name != "KV_"+kv.LeasesBucket {
@@ -190,7 +177,7 @@ func TestCommands_DryRunAndUnconfirmed_ChangeNothing(t *testing.T) {
 // spoilLedger makes the quota's ledger count volumes that there are not.
 func spoilLedger(t *testing.T, url string) {
 	t.Helper()
-	js := dial(t, url)
+	_, js := natstest.Dial(t, url)
 	ledgers := kv.Open[quotas.Ledger](js, kv.QuotasBucket)
 	entry, err := ledgers.Get(t.Context(), defaultProject)
 	if err != nil {

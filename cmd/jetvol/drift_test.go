@@ -8,6 +8,7 @@ import (
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/local"
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -79,7 +80,8 @@ func TestDriftScan_RecordLost_LeftUntilTheNextScan(t *testing.T) {
 	_, url := up(t, "--dir", dir, "--reconcile-interval", "0")
 	t.Setenv("NATS_URL", url)
 	jetvol(t, "volume", "create", "lost", "--size", "1MiB").want(t, exitSucceeded)
-	records, key := kv.NewVolumes(dial(t, url)), defaultProject+".lost"
+	_, js := natstest.Dial(t, url)
+	records, key := kv.NewVolumes(js), defaultProject+".lost"
 	revision, _, err := records.Head(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)

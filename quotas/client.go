@@ -96,20 +96,24 @@ func (c *Client) Set(ctx context.Context, r SetRequest) (Ledger, error) {
 	return c.derive(ctx, r.Project, nil)
 }
 
+// Preview returns the ledger that [Client.Set] would store first, and stores nothing: a new one
+// has no ID yet and is Deriving. It returns the errors of a wrong request that Set returns, and
+// those of [kv.Bucket.Get].
+func (c *Client) Preview(ctx context.Context, r SetRequest) (Ledger, error) {
+	entry, err := c.next(ctx, r)
+	return entry.Value, err
+}
+
 // change stores the limits, in a new ledger if there is none.
 func (c *Client) change(ctx context.Context, r SetRequest) (Ledger, error) {
 	for range maxConflicts {
-		entry, err := c.get(ctx, r.Project)
-		l := entry.Value
-		if errors.Is(err, ErrNoQuota) {
-			l = Ledger{SchemaVersion: SchemaVersion, Project: r.Project, ID: nuid.Next(), Deriving: true}
-		} else if err != nil {
-			return l, err
+		entry, err := c.next(ctx, r)
+		if err != nil {
+			return Ledger{}, err
 		}
-		l.Limits = r.Change(l.Limits)
-		l.SetBy, l.SetAt = r.Actor, time.Now().UTC().Round(0)
-		if err := l.Limits.Validate(); err != nil {
-			return l, err
+		l := entry.Value
+		if l.ID == "" {
+			l.ID = nuid.Next()
 		}
 		_, err = c.ledgers.CompareAndSet(ctx, string(r.Project), l, entry.Revision)
 		if !errors.Is(err, kv.ErrConflict) {
@@ -117,6 +121,22 @@ func (c *Client) change(ctx context.Context, r SetRequest) (Ledger, error) {
 		}
 	}
 	return Ledger{}, fmt.Errorf("set quota of project %s: %w", r.Project, errRestless)
+}
+
+// next returns the ledger with its limits changed, and the revision that it has to be at.
+func (c *Client) next(ctx context.Context, r SetRequest) (kv.Entry[Ledger], error) {
+	entry, err := c.get(ctx, r.Project)
+	l := &entry.Value
+	if errors.Is(err, ErrNoQuota) {
+		*l = Ledger{SchemaVersion: SchemaVersion, Project: r.Project, Deriving: true}
+	} else if err != nil {
+		return kv.Entry[Ledger]{}, err
+	}
+	l.Limits, l.SetBy, l.SetAt = r.Change(l.Limits), r.Actor, time.Now().UTC().Round(0)
+	if err := l.Limits.Validate(); err != nil {
+		return kv.Entry[Ledger]{}, err
+	}
+	return entry, nil
 }
 
 // Clear takes the quota of a project away. It returns [ErrNoQuota] if there is none, and

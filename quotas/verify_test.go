@@ -3,6 +3,7 @@ package quotas_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/jetvol/jetvol/quotas"
@@ -112,15 +113,40 @@ func TestSet_WorkerThatDoesNotTell_IsNamedAndNothingIsInForce(t *testing.T) {
 	e.wantFindings(e.verify())
 }
 
+// A preview is what Set stores then, but for what only the workers and the records tell.
+func TestPreview_NewAndExisting_IsWhatSetStoresAndStoresNothing(t *testing.T) {
+	e := start(t)
+	e.plantRecord("a")
+	for _, change := range []func(quotas.Limits) quotas.Limits{
+		func(l quotas.Limits) quotas.Limits { l.Volumes = quotas.Limit(4); return l },
+		func(l quotas.Limits) quotas.Limits { l.Bytes = quotas.Limit(1); return l },
+	} {
+		request := quotas.SetRequest{Project: "p", Actor: "test", Change: change}
+		before, beforeErr := e.client.Get(e.ctx, "p")
+		preview, err := e.client.Preview(e.ctx, request)
+		e.must(err)
+		if after, err := e.client.Get(e.ctx, "p"); !reflect.DeepEqual(after, before) || (err == nil) != (beforeErr == nil) {
+			t.Errorf("got %+v (%v) stored, want %+v as before", after, err, before)
+		}
+		l, err := e.client.Set(e.ctx, request)
+		e.must(err)
+		if !reflect.DeepEqual(preview.Limits, l.Limits) || preview.SetBy != l.SetBy || preview.SetAt.IsZero() || preview.Deriving != (beforeErr != nil) {
+			t.Errorf("got preview %+v, want %+v", preview, l)
+		}
+	}
+}
+
 func TestClient_WrongRequests_AreRefused(t *testing.T) {
 	e := start(t)
 	keep := func(l quotas.Limits) quotas.Limits { return l }
-	if _, err := e.client.Set(e.ctx, quotas.SetRequest{Project: "No", Change: keep}); !errors.Is(err, volume.ErrInvalidName) {
-		t.Errorf("got %v, want %s", err, volume.ErrInvalidName)
-	}
 	negative := func(quotas.Limits) quotas.Limits { return quotas.Limits{Bytes: quotas.Limit(-1)} }
-	if _, err := e.client.Set(e.ctx, quotas.SetRequest{Project: "p", Change: negative}); !errors.Is(err, volume.ErrInvalidArgument) {
-		t.Errorf("got %v, want %s", err, volume.ErrInvalidArgument)
+	for name, ask := range map[string]func(context.Context, quotas.SetRequest) (quotas.Ledger, error){"set": e.client.Set, "preview": e.client.Preview} {
+		if _, err := ask(e.ctx, quotas.SetRequest{Project: "No", Change: keep}); !errors.Is(err, volume.ErrInvalidName) {
+			t.Errorf("%s: got %v, want %s", name, err, volume.ErrInvalidName)
+		}
+		if _, err := ask(e.ctx, quotas.SetRequest{Project: "p", Change: negative}); !errors.Is(err, volume.ErrInvalidArgument) {
+			t.Errorf("%s: got %v, want %s", name, err, volume.ErrInvalidArgument)
+		}
 	}
 	for name, err := range map[string]error{
 		"get":    second(e.client.Get(e.ctx, "p")),

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/internal/natstest"
@@ -26,12 +27,7 @@ const (
 // fanSize clones of wide@s, the childless alone@s, and others besides, all in one project.
 func benchStore(b *testing.B, others int) *snapshots.Store {
 	b.Helper()
-	js, err := jetstream.New(natstest.Start(b).Connect(b), jetstream.WithPublishAsyncMaxPending(4096),
-		jetstream.WithPublishAsyncTimeout(testTimeout))
-	if err != nil {
-		b.Fatal(err)
-	}
-	provision(b, js, 1)
+	js := benchServer(b)
 	put := func(kind, key, parent string) {
 		k, p := tokens(key), tokens(parent)
 		publish(b, js, "e."+k, fmt.Sprintf(`{"schema_version":1,"kind":%q,"name":%q,"id":%q,"parent":%q,"created":"2026-01-01T00:00:00Z","updated":"2026-01-01T00:00:00Z"}`, kind, key, "id-"+key, parent))
@@ -64,12 +60,29 @@ func benchStore(b *testing.B, others int) *snapshots.Store {
 			put("active", fmt.Sprintf("fan-%d", i), "wide@s")
 		}
 	}
+	awaitStored(b, js)
+	return snapshots.New(js)
+}
+
+// benchServer returns a server with an empty bucket, for many entries at a time.
+func benchServer(b *testing.B) jetstream.JetStream {
+	b.Helper()
+	js, err := jetstream.New(natstest.Start(b).Connect(b), jetstream.WithPublishAsyncMaxPending(4096),
+		jetstream.WithPublishAsyncTimeout(testTimeout))
+	if err != nil {
+		b.Fatal(err)
+	}
+	provision(b, js, 1)
+	return js
+}
+
+func awaitStored(b *testing.B, js jetstream.JetStream) {
+	b.Helper()
 	select {
 	case <-js.PublishAsyncComplete():
 	case <-time.After(testTimeout):
 		b.Fatal("the entries are not stored in time")
 	}
-	return snapshots.New(js)
 }
 
 func tokens(key string) string {
@@ -185,6 +198,32 @@ func BenchmarkWalk(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(seen), "ns/entry")
+		})
+	}
+}
+
+// BenchmarkChildren_FormerClones lists the children of a snapshot that has none any more, beside
+// the markers of the links to those that it had: what that would cost if markers stayed for good.
+func BenchmarkChildren_FormerClones(b *testing.B) {
+	for _, former := range []int{0, 10_000, 50_000} {
+		b.Run(fmt.Sprintf("former=%d", former), func(b *testing.B) {
+			js := benchServer(b)
+			publish(b, js, "e.wide.s", `{"schema_version":1,"kind":"committed","name":"wide@s","id":"wide.1","created":"2026-01-01T00:00:00Z","updated":"2026-01-01T00:00:00Z"}`)
+			for i := range former {
+				marker := nats.NewMsg(fmt.Sprintf("$KV.%s.%s.c.wide.s.clone-%d._", kv.SnapshotsBucket, benchProject, i))
+				marker.Header.Set("KV-Operation", "DEL")
+				if _, err := js.PublishMsgAsync(marker); err != nil {
+					b.Fatal(err)
+				}
+			}
+			awaitStored(b, js)
+			store, ctx := snapshots.New(js), b.Context()
+			for b.Loop() {
+				children, err := store.Children(ctx, benchProject, k("wide@s"))
+				if err := wantCount(0)(len(children), err); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/drift"
@@ -63,22 +64,14 @@ func (a *app) adoptCommand() *cobra.Command {
 	flags.StringVar(&f.actor, "actor", "", "who asks, for the events (default user@host)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one reply as JSON per line")
 	flags.DurationVar(&f.wait, "wait", defaultWait, "how long to wait for all commands; 0 is for ever")
+	command.MarkFlagsOneRequired("backend", "image")
+	command.MarkFlagsMutuallyExclusive("image", "all")
 	return command
 }
 
 func (a *app) adopt(c *cobra.Command, f *adoptFlags, args []string) error {
-	switch {
-	case f.wait < 0:
-		return usagef("wait %s: want 0 or more", f.wait)
-	case f.image != "" && (f.all || len(args) != 1):
-		return usagef("want one name with --image")
-	case f.image == "" && f.backend == "":
-		return usagef(`required flag(s) "backend" not set`)
-	case f.all == (len(args) > 0):
-		return usagef("want names of volumes or --all")
-	}
-	if err := f.validate(); err != nil {
-		return &usageError{cause: err}
+	if err := f.validate(c.Flags(), args); err != nil {
+		return err
 	}
 	wanted, err := a.adoptNamed(f, args)
 	if err != nil {
@@ -106,15 +99,28 @@ func (a *app) adopt(c *cobra.Command, f *adoptFlags, args []string) error {
 	return errors.Join(a.adoptEach(ctx, client, f, wanted), client.Close())
 }
 
-// validate refuses a backend, and an image, that cannot be one.
-func (f *adoptFlags) validate() error {
-	if f.backend != "" {
-		if err := volume.ValidateBackend(f.backend); err != nil {
-			return err
-		}
+// validate returns a usageError for what is no backend or image, and for flags and names that
+// say nothing together.
+func (f *adoptFlags) validate(flags *pflag.FlagSet, names []string) error {
+	switch {
+	case f.wait < 0:
+		return usagef("wait %s: want 0 or more", f.wait)
+	case f.all == (len(names) > 0):
+		return usagef("want names of volumes or --all")
+	case flags.Changed("image") && len(names) != 1:
+		return usagef("want one name with --image")
+	case !f.all && (f.file != "" || f.dir != "" || f.allProjects):
+		return usagef("want --all with --%s, --dir and --all-projects: they say where it looks", fileFlag)
 	}
-	if f.image != "" {
-		return volume.Image(f.image).Validate()
+	var faults []error
+	if flags.Changed("backend") {
+		faults = append(faults, volume.ValidateBackend(f.backend))
+	}
+	if flags.Changed("image") {
+		faults = append(faults, volume.Image(f.image).Validate())
+	}
+	if err := errors.Join(faults...); err != nil {
+		return &usageError{cause: err}
 	}
 	return nil
 }
@@ -179,7 +185,7 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 	refused := 0
 	for _, request := range wanted {
 		request.Actor = cmp.Or(f.actor, defaultActor())
-		reply, err := adoptOne(ctx, client, request, f.shows(f.all))
+		reply, _, err := adoptOne(ctx, client, request, f.shows(f.all))
 		if reply.Outcome == "" {
 			return errors.Join(table.Flush(), err)
 		}
@@ -208,15 +214,17 @@ func (a *app) adoptEach(ctx context.Context, client *commands.Client, f *adoptFl
 	return nil
 }
 
-// adoptOne asks first, so that a refusal leaves no event.
-func adoptOne(ctx context.Context, client *commands.Client, request commands.Request, dryRun bool) (commands.Reply, error) {
+// adoptOne asks first, so that a refusal leaves no event. It also returns the plan in the
+// answer to that, nil for what is no image.
+func adoptOne(ctx context.Context, client *commands.Client, request commands.Request, dryRun bool) (commands.Reply, *volume.Plan, error) {
 	ask := request
 	ask.ValidateOnly = true
 	reply, err := client.Do(ctx, ask)
-	if err != nil || dryRun {
-		return reply, err
+	plan := reply.Plan
+	if err == nil && !dryRun {
+		reply, err = client.Do(ctx, request)
 	}
-	return client.Do(ctx, request)
+	return reply, plan, err
 }
 
 // outcomeText is the outcome, with the code of what is no success.

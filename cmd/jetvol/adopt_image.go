@@ -12,36 +12,39 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
-// adoptImage asks what taking the image in would do, and does it unless it is only asked.
+// adoptImage asks what taking the image in would do, and does it unless it is only asked. It
+// returns an outcomeError if the worker refuses it.
 func (a *app) adoptImage(ctx context.Context, client *commands.Client, f *adoptFlags, request commands.Request) error {
 	request.Actor = cmp.Or(f.actor, defaultActor())
-	ask := request
-	ask.ValidateOnly = true
-	reply, err := client.Do(ctx, ask)
-	plan := volume.Plan{Backend: f.backend, Image: request.Args.Image}
-	if reply.Plan != nil {
-		plan = *reply.Plan
-	}
-	if err == nil && !f.dryRun {
-		reply, err = client.Do(ctx, request)
-	}
-	switch {
-	case reply.Outcome == "":
+	reply, plan, err := adoptOne(ctx, client, request, f.dryRun)
+	if reply.Outcome == "" {
 		return err
-	case f.asJSON:
+	}
+	if err != nil {
+		err = &outcomeError{reply}
+	}
+	if f.asJSON {
 		return errors.Join(printJSON(a.stdout, reply), err)
 	}
+	if plan == nil {
+		plan = &volume.Plan{Backend: f.backend, Image: request.Args.Image}
+	}
+	return errors.Join(a.showAdopted(request.Key, *plan, reply), err)
+}
+
+// showAdopted prints what became of an image, or would.
+func (a *app) showAdopted(key volume.Key, plan volume.Plan, reply commands.Reply) error {
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "VOLUME\tBACKEND\tIMAGE\tSIZE\tOUTCOME\tSTATE\tGENERATION")
-	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", request.Key, orDash(plan.Backend), plan.Image, sizeOrDash(plan.Size),
+	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", key, orDash(plan.Backend), plan.Image, sizeOrDash(plan.Size),
 		outcomeText(reply), orDash(string(reply.State)), reply.Generation)
-	if flushErr := table.Flush(); flushErr != nil {
-		return flushErr
+	if err := table.Flush(); err != nil {
+		return err
 	}
 	if reply.Outcome == volume.Valid {
 		showIntake(a.stdout, plan)
 	}
-	return err
+	return nil
 }
 
 // showIntake tells in words what would be done to an image.

@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/jsm.go/natscontext"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/pflag"
 
 	"github.com/jetvol/jetvol/internal/natstest"
@@ -17,15 +16,7 @@ import (
 
 func publishJunk(t *testing.T, url string) {
 	t.Helper()
-	conn, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, js := natstest.Dial(t, url)
 	if _, err := js.Publish(t.Context(), "volume.tx.default.db-00.ready", []byte("junk")); err != nil {
 		t.Fatal(err)
 	}

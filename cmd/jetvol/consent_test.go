@@ -3,14 +3,15 @@ package main
 import (
 	"io"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/quotas"
 )
@@ -25,7 +26,7 @@ const (
 	asks    effect = "asks"    // also what it chooses by itself: --dry-run and --yes
 )
 
-// effects has every subcommand; verbs of volumes and snapshots are changes unless they are here.
+// effects has every subcommand but the verbs of volumes and snapshots, which are changes.
 var effects = map[string]effect{
 	"up": serves, "worker": serves, "bench ceiling-worker": serves, "bench scale": serves,
 
@@ -92,36 +93,32 @@ func TestCommands_WhatChangesSomething_HasDryRunAndAsksByYes(t *testing.T) {
 	}
 }
 
-func dial(t *testing.T, url string) jetstream.JetStream {
-	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+// imprint is what a stream shows of having been changed.
+type imprint struct {
+	last   uint64
+	config jetstream.StreamConfig
 }
 
-// written are the last sequences of all that volumes, letters, quotas and findings lie in. A
-// question whether a command would be accepted lies in the command stream, and leaves no other
-// trace; leases are renewed all the time.
-func written(t *testing.T, url string) map[string]uint64 {
+// written are the imprints of all streams, and so of all that volumes, letters, quotas and
+// findings lie in. A question whether a command would be accepted lies in the command stream,
+// and leaves no other trace, and leases are renewed all the time: of these two only the
+// configuration counts.
+func written(t *testing.T, url string) map[string]imprint {
 	t.Helper()
-	last := map[string]uint64{}
-	streams := dial(t, url).ListStreams(t.Context())
+	imprints := map[string]imprint{}
+	_, js := natstest.Dial(t, url)
+	streams := js.ListStreams(t.Context())
 	for info := range streams.Info() {
-		if info.Config.Name != commands.StreamName && info.Config.Name != "KV_leases" {
-			last[info.Config.Name] = info.State.LastSeq + uint64(info.State.NumDeleted)
+		left := imprint{config: info.Config}
+		if info.Config.Name != commands.StreamName && info.Config.Name != "KV_"+kv.LeasesBucket {
+			left.last = info.State.LastSeq + uint64(info.State.NumDeleted)
 		}
+		imprints[info.Config.Name] = left
 	}
-	if err := streams.Err(); err != nil || len(last) < 5 {
-		t.Fatalf("got %v (%v), want streams", last, err)
+	if err := streams.Err(); err != nil || len(imprints) < 5 {
+		t.Fatalf("got %v (%v), want streams", imprints, err)
 	}
-	return last
+	return imprints
 }
 
 // What is typed here would change something, with --yes or without --dry-run.
@@ -172,15 +169,15 @@ func TestCommands_DryRunAndUnconfirmed_ChangeNothing(t *testing.T) {
 	} {
 		jetvol(t, append(strings.Fields(line), "--dry-run")...).want(t, exitSucceeded, says)
 	}
-	if after := written(t, url); !maps.Equal(after, before) {
-		t.Errorf("got %v, want %v", after, before)
+	if after := written(t, url); !reflect.DeepEqual(after, before) {
+		t.Errorf("got %+v, want %+v", after, before)
 	}
 }
 
 // spoilLedger makes the quota's ledger count volumes that there are not.
 func spoilLedger(t *testing.T, url string) {
 	t.Helper()
-	js := dial(t, url)
+	_, js := natstest.Dial(t, url)
 	ledgers := kv.Open[quotas.Ledger](js, kv.QuotasBucket)
 	entry, err := ledgers.Get(t.Context(), defaultProject)
 	if err != nil {

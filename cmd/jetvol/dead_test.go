@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/internal/natstest"
@@ -18,15 +17,7 @@ const deadScript = "testdata/dead.txt"
 // has buried them in this order.
 func plantDeadLetters(t *testing.T, url string) {
 	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, js := natstest.Dial(t, url)
 	const answers = "answers.test"
 	replies, err := nc.SubscribeSync(answers)
 	if err != nil {

@@ -169,3 +169,15 @@ func hasEvent(ctx context.Context, js jetstream.JetStream, key volume.Key) (bool
 	}
 	return false, nil
 }
+
+// commandLine returns how people ask for a step of the demo.
+func commandLine(program string, request commands.Request) string {
+	line := program + " volume " + string(request.Verb) + " " + string(request.Key.Name)
+	if request.Args.Size > 0 {
+		line += " --size " + request.Args.Size.String()
+	}
+	if request.Args.Node != "" {
+		line += " --node " + string(request.Args.Node)
+	}
+	return line
+}

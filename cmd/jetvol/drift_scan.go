@@ -22,8 +22,9 @@ what differs, and changes nothing; with --repair --yes it does what a worker wou
 publishes a reconcile for each volume whose record that would change, an adopt for each orphan
 if the backend's policy is to import, and keeps what it finds for ` + "`jetvol drift list`" + `.
 
-The exit code is 0 if nothing differs, and 1 if something does, also if a command to it was
-published, or if something could not be looked at; with --repair and without --yes it is 6.
+The exit code is 0 if nothing is left to do, and 1 if something differs or could not be looked
+at. What a command was published for is left, until another scan finds it no more. With --repair
+and without --yes or --dry-run it is 6 if something differs.
 
 The backends are those of --config or --dir, which have to be the workers' own. Without them
 only the records are read: what they tell of drift, and operations that were left behind.`
@@ -128,9 +129,7 @@ func (a *app) scan(ctx context.Context, js jetstream.JetStream, f *driftScanFlag
 	var printing error
 	differ := 0
 	options.Told = func(found drift.Found) {
-		if len(found.Differences) > 0 || options.Publish == nil {
-			differ++
-		}
+		differ++
 		switch {
 		case f.asJSON:
 			printing = errors.Join(printing, printJSON(a.stdout, foundJSON(found)))
@@ -163,13 +162,14 @@ func (a *app) scan(ctx context.Context, js jetstream.JetStream, f *driftScanFlag
 	return f.verdict(differ, report.Skipped)
 }
 
-// verdict returns the error that tells by the exit code what a scan has found.
+// verdict returns the error that tells by the exit code what a scan has found, as driftScanLong
+// says. What --yes would do is told before what it could not look at, either way.
 func (f *driftScanFlags) verdict(differ, skipped int) error {
 	switch {
-	case skipped > 0:
-		return fmt.Errorf("drift: %d could not be looked at, %d differ", skipped, differ)
 	case differ > 0 && f.repair && f.shows(true) && !f.dryRun:
 		return f.shown("does what a worker would")
+	case skipped > 0:
+		return fmt.Errorf("drift: %d could not be looked at, %d differ", skipped, differ)
 	case differ > 0:
 		return fmt.Errorf("drift: %d differ", differ)
 	}

@@ -118,7 +118,7 @@ func showPlan(w io.Writer, key volume.Key, plan drift.Plan) {
 // argumentsText returns the arguments that plans use as flags.
 func argumentsText(args volume.Args) string {
 	text := orNothing(" --believe ", string(args.Believe)) + orNothing(" --backend ", args.Backend) + orNothing(" --volume-id ", string(args.ID)) +
-		orNothing(" --image ", string(args.Image)) + orNothing(" --node ", string(args.Node)) + orNothing(" --mode ", string(args.Mode))
+		orNothing(" --node ", string(args.Node)) + orNothing(" --mode ", string(args.Mode))
 	if args.Size > 0 {
 		text += " --size " + args.Size.String()
 	}

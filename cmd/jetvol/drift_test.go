@@ -8,6 +8,8 @@ import (
 
 	"github.com/jetvol/jetvol/backends"
 	"github.com/jetvol/jetvol/backends/local"
+	"github.com/jetvol/jetvol/internal/natstest"
+	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -46,6 +48,53 @@ func plantDrift(t *testing.T, dir string) {
 func TestDriftScan_DirectoryThatIsNotThere_Refused(t *testing.T) {
 	_, url := up(t, "--dir", t.TempDir())
 	jetvol(t, "-s", url, "drift", "scan", "--dir", t.TempDir()).want(t, exitUsage, "no such file")
+}
+
+func TestDriftScan_Verdict_IsWhatIsLeftToDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags           driftScanFlags
+		differ, skipped int
+		want            int
+	}{
+		"nothing":                       {driftScanFlags{}, 0, 0, exitSucceeded},
+		"differs":                       {driftScanFlags{}, 1, 0, exitFailed},
+		"skipped":                       {driftScanFlags{}, 0, 1, exitFailed},
+		"nothing to repair":             {driftScanFlags{repair: true}, 0, 0, exitSucceeded},
+		"to repair":                     {driftScanFlags{repair: true}, 1, 0, exitUnconfirmed},
+		"to repair, some skipped":       {driftScanFlags{repair: true}, 1, 1, exitUnconfirmed},
+		"all skipped, none to repair":   {driftScanFlags{repair: true}, 0, 1, exitFailed},
+		"to repair, dry run":            {driftScanFlags{repair: true, consent: consent{dryRun: true}}, 1, 0, exitFailed},
+		"published":                     {driftScanFlags{repair: true, consent: consent{yes: true}}, 1, 0, exitFailed},
+		"nothing to publish":            {driftScanFlags{repair: true, consent: consent{yes: true}}, 0, 0, exitSucceeded},
+		"nothing to publish, a skipped": {driftScanFlags{repair: true, consent: consent{yes: true}}, 0, 1, exitFailed},
+	} {
+		if got := exitCode(c.flags.verdict(c.differ, c.skipped)); got != c.want {
+			t.Errorf("%s: got exit code %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+// TestDriftScan_RecordLost_LeftUntilTheNextScan: what is only behind is left to do as well.
+func TestDriftScan_RecordLost_LeftUntilTheNextScan(t *testing.T) {
+	dir := t.TempDir()
+	_, url := up(t, "--dir", dir, "--reconcile-interval", "0")
+	t.Setenv("NATS_URL", url)
+	jetvol(t, "volume", "create", "lost", "--size", "1MiB").want(t, exitSucceeded)
+	_, js := natstest.Dial(t, url)
+	records, key := kv.NewVolumes(js), defaultProject+".lost"
+	revision, _, err := records.Head(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := records.Delete(t.Context(), key, revision); err != nil {
+		t.Fatal(err)
+	}
+	scan := []string{"drift", "scan", "--dir", dir}
+	jetvol(t, scan...).want(t, exitFailed, "its record is lost", "1 differ")
+	jetvol(t, append(scan, "--repair")...).want(t, exitUnconfirmed, "0 commands published")
+	jetvol(t, append(scan, "--repair", "--yes")...).want(t, exitFailed, "1 commands published", "1 differ")
+	jetvol(t, "volume", "reconcile", "lost", "--dry-run").want(t, exitSucceeded) // behind the command of the scan
+	jetvol(t, append(scan, "--repair", "--yes")...).want(t, exitSucceeded, "0 commands published")
 }
 
 // TestUp_Sweeps_WhatIsFoundIsListed: a worker begins soon after its start.
@@ -97,8 +146,8 @@ func TestArgumentsText_EveryVerbOfPlans_ReadsBack(t *testing.T) {
 		want map[string]string
 	}{
 		volume.VerbAdopt: {
-			volume.Args{Backend: "ceph-ssd", ID: "default.db-01.7", Image: "web-disk"},
-			map[string]string{"backend": "ceph-ssd", "volume-id": "default.db-01.7", "image": "web-disk", "id": ""},
+			volume.Args{Backend: "ceph-ssd", ID: "default.db-01.7"},
+			map[string]string{"backend": "ceph-ssd", "volume-id": "default.db-01.7", "id": ""},
 		},
 		volume.VerbReconcile: {volume.Args{Believe: volume.BelieveBackend}, map[string]string{"believe": "backend"}},
 		volume.VerbResize:    {volume.Args{Size: 2 * volume.GiB}, map[string]string{"size": "2GiB"}},

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -125,38 +123,25 @@ func (a *app) quotaSet(c *cobra.Command, f *quotaSetFlags, argument string) erro
 	}
 	ctx, cancel := bounded(c.Context(), f.wait)
 	defer cancel()
+	request := quotas.SetRequest{Project: project, Actor: f.actor, Change: f.change}
 	return a.withQuotas(c, func(client *quotas.Client) error {
+		var ledger quotas.Ledger
+		var err error
 		switch {
-		case f.dryRun:
-			return a.wouldSetQuota(ctx, client, f, project)
+		case f.clear && f.dryRun:
+			ledger, err = client.Get(ctx, project)
 		case f.clear:
 			return client.Clear(ctx, project)
+		case f.dryRun:
+			ledger, err = client.Preview(ctx, request)
+		default:
+			ledger, err = client.Set(ctx, request)
 		}
-		ledger, err := client.Set(ctx, quotas.SetRequest{Project: project, Actor: f.actor, Change: f.change})
 		if err != nil {
 			return err
 		}
 		return a.showLedgers(f.asJSON, ledger)
 	})
-}
-
-// wouldSetQuota shows the ledger with the limits that would be set, or the one that would be
-// taken away.
-func (a *app) wouldSetQuota(ctx context.Context, client *quotas.Client, f *quotaSetFlags, project volume.Project) error {
-	ledger, err := client.Get(ctx, project)
-	if errors.Is(err, quotas.ErrNoQuota) && !f.clear {
-		ledger, err = quotas.Ledger{SchemaVersion: quotas.SchemaVersion, Project: project, Deriving: true}, nil
-	}
-	if err != nil {
-		return err
-	}
-	if !f.clear {
-		ledger.Limits, ledger.SetBy, ledger.SetAt = f.change(ledger.Limits), f.actor, time.Now().UTC().Round(0)
-	}
-	if err := ledger.Limits.Validate(); err != nil {
-		return err
-	}
-	return a.showLedgers(f.asJSON, ledger)
 }
 
 func (f *quotaSetFlags) change(limits quotas.Limits) quotas.Limits {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,9 +12,6 @@ import (
 	"github.com/jetvol/jetvol/snapshots"
 	"github.com/jetvol/jetvol/volume"
 )
-
-// errDryRun ends a change before it is stored.
-var errDryRun = errors.New("nothing is to be changed")
 
 func (a *app) snapshotLabelCommand() *cobra.Command {
 	var f consent
@@ -50,15 +48,18 @@ func (a *app) snapshotLabel(c *cobra.Command, argument string, changes []string,
 		return err
 	}
 	defer conn.Close()
-	info := snapshots.Info{Name: snapshots.SnapshotKey(of.Name, name), Labels: wanted}
-	err = snapshots.New(js).Update(c.Context(), of.Project, func(tx *snapshots.Tx) (err error) {
-		info, err = tx.Update(c.Context(), snapshots.Info{Name: info.Name, Labels: wanted}, labelPaths(wanted)...)
-		if err == nil && dryRun {
-			return errDryRun
-		}
+	var info snapshots.Info
+	change := func(tx *snapshots.Tx) (err error) {
+		info, err = tx.Update(c.Context(), snapshots.Info{Name: snapshots.SnapshotKey(of.Name, name), Labels: wanted}, labelPaths(wanted)...)
 		return err
-	})
-	if err != nil && !errors.Is(err, errDryRun) {
+	}
+	store := snapshots.New(js)
+	if dryRun {
+		err = tryOut(c.Context(), store, of.Project, change)
+	} else {
+		err = store.Update(c.Context(), of.Project, change)
+	}
+	if err != nil {
 		return err
 	}
 	if asJSON {
@@ -66,6 +67,15 @@ func (a *app) snapshotLabel(c *cobra.Command, argument string, changes []string,
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s.%s%s\n", of.Project, info.Name, pairs(info.Labels))
 	return err
+}
+
+// tryOut makes a change in a transaction that it rolls back.
+func tryOut(ctx context.Context, store *snapshots.Store, project volume.Project, change func(*snapshots.Tx) error) error {
+	tx, err := store.Begin(ctx, project, true)
+	if err != nil {
+		return err
+	}
+	return errors.Join(change(tx), tx.Rollback())
 }
 
 // parseLabels reads KEY=VALUE texts, or returns a usageError.

@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/volume"
 )
 
@@ -187,25 +186,4 @@ func (a *app) verbCommand(spec verbSpec) *cobra.Command {
 	}
 	f.register(command)
 	return command
-}
-
-// commandLine returns how people ask for the request, without what is default.
-func commandLine(program string, request commands.Request) string {
-	line := program + " volume " + string(request.Verb) + " " + string(request.Key.Name)
-	if request.Args.Size > 0 {
-		line += " --size " + request.Args.Size.String()
-	}
-	if request.Args.Node != "" {
-		line += " --node " + string(request.Args.Node)
-	}
-	if request.Args.Image != "" {
-		line += " --image " + string(request.Args.Image)
-	}
-	if request.Args.Name != "" {
-		line += " --as " + string(request.Args.Name)
-	}
-	if request.Args.Mode == volume.ReadOnly {
-		line += " --mode " + string(request.Args.Mode)
-	}
-	return line
 }

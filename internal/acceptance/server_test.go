@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetvol/jetvol/internal/natstest"
 )
 
 // dataDir is where the documents let jetvol keep its data, within the working directory.
@@ -72,16 +74,7 @@ func (s *server) file(key string) string {
 // connect returns a connection of the test's own.
 func (s *server) connect(t testing.TB) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	nc, err := nats.Connect(s.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return nc, js
+	return natstest.Dial(t, s.url)
 }
 
 // shell runs a command as a user would and returns what it prints.

@@ -112,6 +112,14 @@ func (s *Server) JetStream(t testing.TB, opts ...jetstream.JetStreamOpt) jetstre
 	return newJetStream(t, s.Connect(t), opts)
 }
 
+// Dial is [Server.Connect] and JetStream on that connection, for a server that was not started
+// by this package.
+func Dial(t testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	conn := connect(t, url, nil)
+	return conn, newJetStream(t, conn, nil)
+}
+
 func newJetStream(t testing.TB, conn *nats.Conn, opts []jetstream.JetStreamOpt) jetstream.JetStream {
 	t.Helper()
 	js, err := jetstream.New(conn, opts...)

@@ -2,6 +2,8 @@ package provision_test
 
 import (
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +106,35 @@ func TestReport_Fatal_ListsAll(t *testing.T) {
 	}
 	if err := (provision.Report{}).Fatal(); err != nil {
 		t.Errorf("got %v, want nothing", err)
+	}
+}
+
+// TestApply_DryRun_TellsAndChangesNothing: of one stream that differs and of all others, which
+// are missing.
+func TestApply_DryRun_TellsAndChangesNothing(t *testing.T) {
+	differing := func(c *jetstream.StreamConfig) { c.Description, c.MaxBytes = "ours", 1<<30 }
+	for _, update := range []bool{false, true} {
+		js := startWith(t, events.StreamName, differing)
+		before := configOf(t, js, events.StreamName)
+		report := apply(t, js, provision.Options{DryRun: true, Update: update})
+		told := report.Existing
+		if update {
+			told = report.Updated
+		}
+		if !slices.Equal(told, []string{events.StreamName}) || (len(report.Differences) == 2) == update || len(report.Created) != len(allStreams)-1 {
+			t.Errorf("update %t: got %+v, want all but %s to be made", update, report, events.StreamName)
+		}
+		if after := configOf(t, js, events.StreamName); !reflect.DeepEqual(after, before) {
+			t.Errorf("update %t: got the stream changed from %+v to %+v", update, before, after)
+		}
+		var there []string
+		names := js.StreamNames(testContext(t))
+		for name := range names.Name() {
+			there = append(there, name)
+		}
+		if names.Err() != nil || !slices.Equal(there, []string{events.StreamName}) {
+			t.Errorf("update %t: got streams %q (%v), want none made", update, there, names.Err())
+		}
 	}
 }
 

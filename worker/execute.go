@@ -354,7 +354,7 @@ func (e *execution) awaitRetry(ctx context.Context, until time.Time) error {
 // commit stores a decision and starts publishing its event: steps 4 and 5.
 func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err error) {
 	ctx, span := e.traceCommit(ctx, decision)
-	defer func() { span.End(err) }()
+	defer func() { span.End(failure(decision.Record, err)) }()
 	var encoded []byte
 	decision.Record.Owner = e.worker.ownerAfter(decision.Record.Owner, decision.Record.UpdatedAt)
 	if decision.Transition != nil {

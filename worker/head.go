@@ -215,7 +215,7 @@ func (h *head) prune() {
 // store writes the record by compare-and-set. After any error the head is stale.
 func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err error) {
 	ctx, span := w.config.Tracer.Begin(ctx, telemetry.SpanStore)
-	defer func() { span.End(err) }()
+	defer func() { span.End(failure(record, err)) }()
 	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
 	defer cancel()
 	var options []kv.Option
@@ -273,7 +273,7 @@ func (h *head) settled(ctx context.Context) (sequence uint64, err error) {
 	if !stored {
 		ctx, span := h.tracer.Begin(ctx, telemetry.SpanAwaitEvent)
 		sequence, err = h.last.Wait(ctx)
-		span.End(err)
+		span.End(failure(h.record, err))
 	}
 	if err == nil && h.due != nil {
 		h.due.Inc()

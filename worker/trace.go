@@ -5,8 +5,11 @@ import (
 	"errors"
 
 	"github.com/jetvol/jetvol/commands"
+	"github.com/jetvol/jetvol/events"
 	"github.com/jetvol/jetvol/fsm"
 	"github.com/jetvol/jetvol/internal/telemetry"
+	"github.com/jetvol/jetvol/kv"
+	"github.com/jetvol/jetvol/volume"
 )
 
 // trace begins the span of the command, within its publisher's, and returns ctx with it. A
@@ -28,11 +31,24 @@ func (e *execution) trace(ctx context.Context) context.Context {
 // traced ends the span of the command. One that is handed back has not failed, nor has one
 // that goes on in a span of its own, with what is known of its name.
 func (e *execution) traced(err error) {
-	if errors.Is(err, errHandBack) || errors.Is(err, errKnown) {
+	switch {
+	case errors.Is(err, errHandBack):
 		e.span.HandedBack()
+		err = nil
+	case errors.Is(err, errKnown):
+		e.span.BegunAgain()
 		err = nil
 	}
 	e.span.End(err)
+}
+
+// failure returns err as the spans of a record's writes tell it: that a name is known which was
+// taken for new is no failure.
+func failure(record volume.Record, err error) error {
+	if record.Assumed && (errors.Is(err, kv.ErrExists) || errors.Is(err, events.ErrConflict)) {
+		return nil
+	}
+	return err
 }
 
 // traceCommit begins the span of a decision that is stored, and puts it into the event: who

@@ -128,7 +128,7 @@ func TestDriftScan_CorruptFindings_AreMendedAsDoctorSays(t *testing.T) {
 	_, url := up(t, "--dir", dir, "--reconcile-interval", "0")
 	t.Setenv("NATS_URL", url)
 	jetvol(t, "volume", "create", "fine", "--size", "1MiB").want(t, exitSucceeded)
-	js := dial(t, url)
+	_, js := natstest.Dial(t, url)
 	for _, name := range []string{"fine", "nobody"} {
 		if _, err := js.Publish(t.Context(), "$KV.drift.default."+name, []byte("{")); err != nil {
 			t.Fatal(err)

@@ -24,6 +24,32 @@ func find(spans []otlptest.Span, worker, name string) (otlptest.Span, bool) {
 	return spans[i], true
 }
 
+// awaitCreate returns the span in which a worker carries out a create that another one has begun,
+// and that of the event that it makes. It took the name for new before, in spans of their own
+// that have not failed.
+func awaitCreate(t *testing.T, c *otlptest.Collector, worker string) (process, made otlptest.Span) {
+	t.Helper()
+	c.Await(t, worker+" creates", func(spans []otlptest.Span) bool {
+		for _, span := range spans {
+			if span.Resource["service.instance.id"] != worker {
+				continue
+			}
+			if span.Error != "" {
+				t.Errorf("%s failed: %s", span.Name, span.Error)
+			}
+			if span.Name == "process volume.command" && span.Attributes["jetvol.outcome"] == "succeeded" {
+				process = span
+			}
+		}
+		i := slices.IndexFunc(spans, func(s otlptest.Span) bool { return s.Name == "transition" && s.Parent == process.ID })
+		if i >= 0 {
+			made = spans[i]
+		}
+		return process.ID != "" && i >= 0
+	})
+	return process, made
+}
+
 // await returns the first span of a name under a worker's id, once it has come.
 func await(t *testing.T, c *otlptest.Collector, worker, name string) otlptest.Span {
 	t.Helper()
@@ -51,10 +77,9 @@ func TestTrace_KillInTheBackendCall_NextWorkerIsInTheSameTrace(t *testing.T) {
 		t.Fatalf("create: %v\n%s", err, printed)
 	}
 	publish := await(t, collector, "", "publish volume.command")
-	process := await(t, collector, "worker-2", "process volume.command")
+	process, ended := awaitCreate(t, collector, "worker-2")
 	attempt := await(t, collector, "worker-2", "attempt")
 	call := await(t, collector, "worker-2", "backend create")
-	ended := await(t, collector, "worker-2", "transition")
 	for _, span := range []otlptest.Span{began, process, attempt, call, ended} {
 		if span.Trace != publish.Trace {
 			t.Errorf("%s of %s: got trace %s, want the publisher's %s", span.Name, span.Resource["service.instance.id"], span.Trace, publish.Trace)

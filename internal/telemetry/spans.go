@@ -201,6 +201,13 @@ func (s Span) HandedBack() {
 	}
 }
 
+// BegunAgain notes that the command goes on in a span of its own: what it was begun on is not so.
+func (s Span) BegunAgain() {
+	if s.span != nil {
+		s.span.SetAttributes(AttributeOutcome.String("begun_again"))
+	}
+}
+
 // End ends the span. An error is noted with its code.
 func (s Span) End(err error) {
 	if s.span == nil {

@@ -36,6 +36,7 @@ func useSpans(ctx context.Context, tracer *telemetry.Tracer, calls telemetry.Cal
 	_, bury := tracer.Bury(ctx, "")
 	bury.Buried(volume.ErrInvalidPayload)
 	bury.HandedBack()
+	bury.BegunAgain()
 	bury.End(nil)
 	attempt.End(err)
 	process.Ended(volume.Outcome{}, "succeeded")

@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -17,6 +18,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testTimeout bounds every wait of a test; none should come near it.
 const testTimeout = 20 * time.Second
+
+// provisionPause is the wait before a stream is made again that has found no servers.
+const provisionPause = 50 * time.Millisecond
 
 func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	t.Helper()
@@ -37,11 +41,31 @@ func startStore(t testing.TB) jetstream.JetStream {
 
 func provision(t testing.TB, js jetstream.JetStream, replicas int) {
 	t.Helper()
+	ctx := testContext(t)
 	for _, config := range []jetstream.StreamConfig{kv.VolumesConfig(replicas), kv.OutcomesConfig(replicas, 0)} {
-		if _, err := js.CreateStream(testContext(t), config); err != nil {
-			t.Fatal(err)
+		for {
+			_, err := js.CreateStream(ctx, config)
+			if err == nil {
+				break
+			}
+			if !lacksPeers(err) {
+				t.Fatal(err)
+			}
+			select {
+			case <-time.After(provisionPause):
+			case <-ctx.Done():
+				t.Fatal(err)
+			}
 		}
 	}
+}
+
+// lacksPeers reports whether a cluster has lost sight of servers for a moment, as on a machine
+// that is busy (JSClusterNoPeersErrF).
+func lacksPeers(err error) bool {
+	const noPeers = 10005
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == noPeers
 }
 
 func testContext(t testing.TB) context.Context {

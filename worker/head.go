@@ -212,12 +212,11 @@ func (h *head) prune() {
 	}
 }
 
-// store writes the record by compare-and-set. After any error the head is stale.
+// store writes the record by compare-and-set, under the timeout of w.js. After any error the
+// head is stale.
 func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err error) {
 	ctx, span := w.config.Tracer.Begin(ctx, telemetry.SpanStore)
 	defer func() { span.End(err) }()
-	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
-	defer cancel()
 	var options []kv.Option
 	if record.State == volume.StateDeleted || record.ID == "" { // none lives under this name
 		options = append(options, kv.TTL(w.config.TombstoneTTL)) // a write without it would take it away

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,6 +29,8 @@ const (
 	// stream on which another owner has published the event, and from which it has aged out.
 	agedOutWait = time.Minute
 )
+
+var stallOption = jetstream.WithStallWait(stallWait)
 
 // API error codes of a refused guard: JSStreamWrongLastSequenceErrF, and
 // JSStreamWrongLastSequenceConstantErr, which a cluster also gives, at times without
@@ -69,12 +72,13 @@ type Pending struct {
 // Start publishes t without waiting. The event belongs directly behind the volume's
 // event with stream sequence after; 0 if the volume has none yet.
 func (p *Publisher) Start(t volume.Transition, after uint64) (*Pending, error) {
-	return p.StartEncoded(t, nil, after)
+	return p.StartEncoded(&t, nil, after)
 }
 
-// StartEncoded is [Publisher.Start] with the transition as [ChainEncoded] has encoded it.
-func (p *Publisher) StartEncoded(t volume.Transition, encoded []byte, after uint64) (*Pending, error) {
-	pending := &Pending{publisher: p, transition: &t, encoded: encoded, after: after, guard: after, started: time.Now()}
+// StartEncoded is [Publisher.Start] with the transition as [ChainEncoded] has encoded it. The
+// transition must not be changed any more.
+func (p *Publisher) StartEncoded(t *volume.Transition, encoded []byte, after uint64) (*Pending, error) {
+	pending := &Pending{publisher: p, transition: t, encoded: encoded, after: after, guard: after, started: time.Now()}
 	return pending, pending.send()
 }
 
@@ -89,16 +93,16 @@ func (d *Pending) send() error {
 	if err != nil {
 		return err
 	}
-	msg := nats.NewMsg(PublishSubject(d.transition.Key, d.transition.Event))
-	msg.Data = data
-	msg.Header.Set("Content-Type", ContentType)
+	msg := &nats.Msg{Subject: PublishSubject(d.transition.Key, d.transition.Event), Data: data, Header: nats.Header{
+		"Content-Type":                          {ContentType},
+		jetstream.ExpectedStreamHeader:          {StreamName},
+		jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(d.guard, 10)},
+		jetstream.ExpectedLastSubjSeqSubjHeader: {volumeFilter(d.transition.Key)},
+	}}
 	if d.transition.TraceParent != "" {
 		msg.Header.Set("traceparent", d.transition.TraceParent)
 	}
-	d.future, err = d.publisher.js.PublishMsgAsync(msg,
-		jetstream.WithExpectLastSequenceForSubject(d.guard, volumeFilter(d.transition.Key)),
-		jetstream.WithExpectStream(StreamName),
-		jetstream.WithStallWait(stallWait))
+	d.future, err = d.publisher.js.PublishMsgAsync(msg, stallOption)
 	if err != nil {
 		return fmt.Errorf("publish event %s: %w: %w", d.transition.ID, volume.Unavailable, err)
 	}

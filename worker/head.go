@@ -239,7 +239,7 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err 
 }
 
 // publish starts the publishing of t behind the volume's last event, for which it has
-// to wait. T must not be changed after that. Encoded is t as [chain] has encoded it, or nil.
+// to wait. T must not be changed after that. Encoded is its event as [chain] has encoded it, or nil.
 // Where t is the first by assumption it waits for t, too.
 func (h *head) publish(ctx context.Context, w *Worker, t *volume.Transition, encoded []byte) error {
 	after, err := h.settled(ctx)

@@ -110,8 +110,11 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	}
 	next := record
 	op := *record.Op
-	op.NextRetryAt, op.Failure = time.Time{}, nil
-	next.Op = &op
+	if op.Failure != nil || !op.NextRetryAt.IsZero() { // of an earlier attempt
+		op.NextRetryAt, op.Failure = time.Time{}, nil
+		healed := op
+		next.Op = &healed
+	}
 	event, reason := doneEvents[op.Verb], ""
 	switch op.Verb {
 	case volume.VerbAttach:

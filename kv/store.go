@@ -21,13 +21,11 @@ const (
 
 // store speaks with the stream of one bucket in bytes; [Bucket] adds the types.
 type store struct {
-	js     jetstream.JetStream
-	bucket string
-	stream string
-	api    string // prefix of the subjects of the JetStream API, with the final dot
-	// timeout is that of js; stallWait bounds by it the wait for a place among js's publishes.
-	timeout   time.Duration
-	stallWait jetstream.PublishOpt
+	js      jetstream.JetStream
+	bucket  string
+	stream  string
+	api     string        // prefix of the subjects of the JetStream API, with the final dot
+	timeout time.Duration // of js
 	// counted is how many records the server may count for a page of a list.
 	counted uint64
 }
@@ -45,7 +43,7 @@ func newStore(js jetstream.JetStream, bucket string) store {
 	options := js.Options()
 	return store{
 		js: js, bucket: bucket, stream: streamName(bucket), api: apiPrefix(options), counted: countedRecords,
-		timeout: options.DefaultTimeout, stallWait: jetstream.WithStallWait(options.DefaultTimeout),
+		timeout: options.DefaultTimeout,
 	}
 }
 

@@ -91,7 +91,7 @@ func (s store) send(ctx context.Context, msg *nats.Msg) (uint64, error) {
 		return 0, classify(err)
 	}
 	before := s.js.Conn().LastError()
-	future, err := s.js.PublishMsgAsync(msg, s.stallWait)
+	future, err := s.js.PublishMsgAsync(msg)
 	if err != nil && s.js.Conn().IsClosed() {
 		err = nats.ErrConnectionClosed // of which nats.go may tell no more than the text
 	}

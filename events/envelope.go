@@ -59,7 +59,7 @@ func attributesOf(t *volume.Transition) Attributes {
 }
 
 // usualSize is what most events have room in, in bytes.
-const usualSize = 1280
+const usualSize = 1024
 
 // Encode returns the transition's event as JSON.
 func Encode(t volume.Transition) ([]byte, error) {

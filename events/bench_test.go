@@ -17,7 +17,7 @@ func envelopeWorks(t testing.TB) []alloctest.Work {
 		chain, encode, decode, hash int
 	}{
 		{"attached", 14, 13, 41, 11},
-		{"failed", 18, 17, 61, 11},
+		{"failed", 19, 18, 61, 11},
 		{"rejected", 11, 10, 35, 10},
 	} {
 		event := all[of.event]

@@ -44,7 +44,7 @@ func Decode(msg Incoming) (Envelope, error) {
 	// Each is read whatever is wrong with another. In a list of functions they would cost the
 	// envelope its place on the stack.
 	inID, inReply, inActor := readID(&envelope, msg), readReply(&envelope, msg), readActor(&envelope, msg)
-	if fault = cmp.Or(fault, inID, inReply, inActor); fault != nil {
+	if fault := cmp.Or(fault, inID, inReply, inActor); fault != nil {
 		return envelope, fault
 	}
 	args, preconditions, err := decodePayload(envelope.Verb, msg.Data)

@@ -105,6 +105,7 @@ func TestSweep_NothingToDoWith_TellsOnly(t *testing.T) {
 func TestSweep_RecordLost_BroughtBackFromEvents(t *testing.T) {
 	s := start(t)
 	s.create("lost")
+	s.settle() // its answer comes before its command is gone
 	before := s.record("lost")
 	revision, _, err := s.records.Head(s.ctx, key("lost").String())
 	s.must(err)

@@ -248,6 +248,23 @@ func TestBucket_Timeout_AfterOldRefusal_IsUnavailable(t *testing.T) {
 	}
 }
 
+// A write that waits for its answer ends with the connection, and not with its timeout.
+func TestBucket_ConnectionClosedWhileAWriteWaits_EndsAtOnce(t *testing.T) {
+	s := natstest.Start(t)
+	nc := s.Connect(t)
+	js := jetStream(t, nc)
+	provision(t, js, 1)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := openItems(unanswered{js}).Create(testContext(t), "default.db-01", item{})
+		ended <- err
+	}()
+	time.AfterFunc(200*time.Millisecond, nc.Close) // or before that: both are cut off
+	if err := <-ended; !errors.Is(err, nats.ErrConnectionClosed) || !errors.Is(err, kv.ErrUnavailable) {
+		t.Errorf("got %v, want %v and %v", err, nats.ErrConnectionClosed, kv.ErrUnavailable)
+	}
+}
+
 func TestBucket_Unavailable(t *testing.T) {
 	s := natstest.Start(t)
 	nc := s.Connect(t)

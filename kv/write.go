@@ -117,15 +117,24 @@ func (s store) send(ctx context.Context, msg *nats.Msg) (uint64, error) {
 	return s.await(ctx, msg.Subject, future)
 }
 
-// await waits for an answer that is late.
+// await waits for an answer that is late. Of a connection that is closed nats.go does not tell
+// those who wait (1.55).
 func (s store) await(ctx context.Context, subject string, future jetstream.PubAckFuture) (sequence uint64, err error) {
+	conn := s.js.Conn()
+	closed := conn.StatusChanged(nats.CLOSED)
+	defer conn.RemoveStatusListener(closed)
 	err = s.call(ctx, subject, func(ctx context.Context) error {
+		if conn.IsClosed() {
+			return nats.ErrConnectionClosed
+		}
 		select {
 		case ack := <-future.Ok():
 			sequence = ack.Sequence
 			return nil
 		case err := <-future.Err():
 			return err
+		case <-closed:
+			return nats.ErrConnectionClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
@@ -41,17 +42,29 @@ func (s *system) wantNoRecord(name string) {
 }
 
 // reads counts the requests to the leaders for records and events.
-func (s *system) reads() func() int {
+func (s *system) reads() func() int { return s.readsOf("") }
+
+// readsOf counts the same of one name, or of all.
+func (s *system) readsOf(name string) func() int {
 	s.t.Helper()
 	sub, err := s.nc.SubscribeSync("$JS.API.STREAM.MSG.GET.>")
 	s.must(err)
 	s.must(s.nc.Flush())
+	of := regexp.MustCompile(`default\.` + name + `["\.]`)
 	return func() int {
 		s.t.Helper()
 		s.must(s.nc.Flush())
-		n, _, err := sub.Pending()
+		pending, _, err := sub.Pending()
 		s.must(err)
-		return n
+		count := 0
+		for range pending {
+			m, err := sub.NextMsg(limit)
+			s.must(err)
+			if name == "" || of.Match(m.Data) {
+				count++
+			}
+		}
+		return count
 	}
 }
 
@@ -75,8 +88,10 @@ func TestWorker_CreateThatMustLook_Reads(t *testing.T) {
 	for name, test := range map[string]struct {
 		request commands.Request
 		limits  *quotas.Limits
+		source  volume.SnapshotName
 		want    volume.Result
 	}{
+		"of a snapshot": {source: "monday", want: volume.Succeeded},
 		"validate only": {request: commands.Request{Preconditions: volume.Preconditions{ValidateOnly: true}}, want: volume.Valid},
 		"refused":       {request: commands.Request{Preconditions: volume.Preconditions{IfState: volume.StateDeleted}}, want: volume.Rejected},
 		"with a quota":  {limits: &quotas.Limits{Volumes: quotas.Limit(5)}, want: volume.Succeeded},
@@ -88,7 +103,12 @@ func TestWorker_CreateThatMustLook_Reads(t *testing.T) {
 			}
 			request := test.request
 			request.Key, request.Verb, request.Args = key("v"), volume.VerbCreate, volume.Args{Size: volume.MiB}
-			reads := s.reads()
+			if test.source != "" {
+				s.create("origin", volume.MiB)
+				s.snapshot("origin", test.source)
+				request.Args.Source = volume.SnapshotKey{Volume: "origin", Snapshot: test.source}
+			}
+			reads := s.readsOf("v")
 			if reply := s.do(request); reply.Outcome != test.want {
 				t.Errorf("got %+v, want %s", reply, test.want)
 			}

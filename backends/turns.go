@@ -9,45 +9,67 @@ import (
 
 // turns lets one call at a time through for each volume. The zero value is ready.
 type turns struct {
-	mu   sync.Mutex
-	held map[volume.Key]chan struct{} // guarded by mu; closed when the turn ends
+	mu sync.Mutex
+	// held are closed when the turn ends; nil while nobody waits for that. Guarded by mu.
+	held map[volume.Key]chan struct{}
 }
 
 // take waits until nobody holds the key's turn, and takes it. It returns ctx's error if
 // that ends first.
 func (t *turns) take(ctx context.Context, key volume.Key) error {
-	for {
-		ended := t.claim(key)
-		if ended == nil {
-			return nil
+	for !t.claim(key) {
+		if err := t.await(ctx, key); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// claim takes the key's turn if nobody holds it.
+func (t *turns) claim(key volume.Key) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, taken := t.held[key]; taken {
+		return false
+	}
+	if t.held == nil {
+		t.held = make(map[volume.Key]chan struct{})
+	}
+	t.held[key] = nil
+	return true
+}
+
+// await waits until nobody holds the key's turn. It returns ctx's error if that ends first.
+func (t *turns) await(ctx context.Context, key volume.Key) error {
+	for ended := t.ended(key); ended != nil; ended = t.ended(key) {
 		select {
 		case <-ended:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
-// claim takes a free turn and returns nil, or returns a channel that is closed when the
-// holder's turn ends.
-func (t *turns) claim(key volume.Key) <-chan struct{} {
+// ended returns a channel that is closed when the present turn of the key ends, or nil if
+// nobody holds it.
+func (t *turns) ended(key volume.Key) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if ended, taken := t.held[key]; taken {
-		return ended
+	ended, taken := t.held[key]
+	if taken && ended == nil {
+		ended = make(chan struct{})
+		t.held[key] = ended
 	}
-	if t.held == nil {
-		t.held = make(map[volume.Key]chan struct{})
-	}
-	t.held[key] = make(chan struct{})
-	return nil
+	return ended
 }
 
 func (t *turns) end(key volume.Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	close(t.held[key])
+	if ended := t.held[key]; ended != nil {
+		close(ended)
+	}
 	delete(t.held, key)
 }
 
@@ -65,11 +87,10 @@ func (b *Backend) turn(ctx context.Context, c call) (end func(), err error) {
 	if err := b.turns.take(ctx, c.key); err != nil {
 		return nil, err
 	}
-	if err := b.evictions.take(ctx, c.key); err != nil {
+	if err := b.evictions.await(ctx, c.key); err != nil { // another may begin from now on
 		b.turns.end(c.key)
 		return nil, err
 	}
-	b.evictions.end(c.key) // an eviction may begin from now on
 	return func() { b.turns.end(c.key) }, nil
 }
 
@@ -80,11 +101,14 @@ func (b *Backend) admit(ctx context.Context, c call) (release func(), err error)
 	if c.invalid != nil {
 		return nil, c.invalid
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
-	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return nil, Errorf(endClass(err), "not begun: %w", err)
 	}
+	if release := b.admitNow(c); release != nil {
+		return release, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+	defer cancel()
 	endTurn, err := b.turn(ctx, c)
 	if err != nil {
 		return nil, Errorf(endClass(err), "not begun: an earlier call for this volume still runs: %w", err)
@@ -109,6 +133,28 @@ func (b *Backend) admit(ctx context.Context, c call) (release func(), err error)
 		return nil, Errorf(volume.FailedPrecondition, "backend is closed")
 	}
 	return release, nil
+}
+
+// admitNow admits a common call that has to wait for nothing, or returns nil: no timeout is
+// needed for it.
+func (b *Backend) admitNow(c call) (release func()) {
+	if c.key == (volume.Key{}) || c.evicts || c.long || !b.turns.claim(c.key) {
+		return nil
+	}
+	// The turn is taken first: an eviction that begins from now on did not come before.
+	if b.evictions.ended(c.key) != nil || !b.slots.TryAcquire(1) {
+		b.turns.end(c.key)
+		return nil
+	}
+	release = func() {
+		b.slots.Release(1)
+		b.turns.end(c.key)
+	}
+	if b.closed.Load() {
+		release()
+		return nil
+	}
+	return release
 }
 
 // admitLong waits until a long call may begin: they never take all slots, or hours of

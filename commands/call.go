@@ -87,11 +87,20 @@ func (c *call) publishOnce(ctx context.Context) (time.Duration, error) {
 	if err := c.client.ended(ctx); err != nil {
 		return 0, c.giveUp(err)
 	}
-	attempt, cancel := context.WithTimeout(ctx, c.client.options.publishTimeout)
-	defer cancel()
-	ack, err := c.client.stream.PublishMsg(attempt, c.message, jetstream.WithRetryAttempts(0))
-	if err == nil {
+	// Published without waiting, and waited for at once: that costs less than a request.
+	future, err := c.client.stream.PublishMsgAsync(c.message, c.client.publishing...)
+	if err != nil && c.client.conn.IsClosed() {
+		err = nats.ErrConnectionClosed // of which nats.go may tell no more than the text
+	}
+	if err != nil {
+		return c.notTaken(ctx, err)
+	}
+	select {
+	case ack := <-future.Ok():
 		return c.taken(ack), nil
+	case err = <-future.Err():
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	return c.notTaken(ctx, err)
 }

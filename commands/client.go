@@ -63,15 +63,21 @@ type Receipt struct {
 	Duplicate bool
 }
 
+// maxPublishes is how many publishes of a client may wait for their acknowledgement: as many as
+// there are calls, in practice.
+const maxPublishes = 1 << 20
+
 // Client publishes commands and waits for their answers over one connection. It is safe
 // for concurrent use.
 type Client struct {
-	conn    *nats.Conn
-	stream  jetstream.Publisher
-	options options
-	inbox   string // answers come to <inbox>.<token>
-	replies *nats.Subscription
-	done    chan struct{} // closed by Close
+	conn   *nats.Conn
+	stream jetstream.Publisher
+	// publishing are the options of each publish.
+	publishing []jetstream.PublishOpt
+	options    options
+	inbox      string // answers come to <inbox>.<token>
+	replies    *nats.Subscription
+	done       chan struct{} // closed by Close
 
 	mu      sync.Mutex // guards waiting
 	waiting map[string]*call
@@ -85,13 +91,17 @@ func New(conn *nats.Conn, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, err := jetstream.New(conn)
+	stream, err := jetstream.New(conn, jetstream.WithPublishAsyncTimeout(chosen.publishTimeout),
+		jetstream.WithPublishAsyncMaxPending(maxPublishes))
 	if err != nil {
 		return nil, fmt.Errorf("command client: %w", err)
 	}
 	client := &Client{
-		conn:    conn,
-		stream:  stream,
+		conn:   conn,
+		stream: stream,
+		publishing: []jetstream.PublishOpt{
+			jetstream.WithRetryAttempts(0), jetstream.WithStallWait(chosen.publishTimeout),
+		},
 		options: chosen,
 		inbox:   conn.NewInbox(),
 		done:    make(chan struct{}),

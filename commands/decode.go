@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -40,12 +41,10 @@ func Decode(msg Incoming) (Envelope, error) {
 	address, fault := ParseSubject(msg.Subject)
 	envelope.Key, envelope.Verb = address.Key, address.Verb
 
-	for _, read := range []func(*Envelope, Incoming) error{readID, readReply, readActor} {
-		if err := read(&envelope, msg); fault == nil {
-			fault = err
-		}
-	}
-	if fault != nil {
+	// Each is read whatever is wrong with another. In a list of functions they would cost the
+	// envelope its place on the stack.
+	inID, inReply, inActor := readID(&envelope, msg), readReply(&envelope, msg), readActor(&envelope, msg)
+	if fault := cmp.Or(fault, inID, inReply, inActor); fault != nil {
 		return envelope, fault
 	}
 	args, preconditions, err := decodePayload(envelope.Verb, msg.Data)

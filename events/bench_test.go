@@ -16,9 +16,9 @@ func envelopeWorks(t testing.TB) []alloctest.Work {
 		event                       string
 		chain, encode, decode, hash int
 	}{
-		{"attached", 9, 14, 41, 11},
-		{"failed", 13, 18, 61, 11},
-		{"rejected", 6, 11, 35, 10},
+		{"attached", 14, 13, 41, 11},
+		{"failed", 19, 18, 61, 11},
+		{"rejected", 11, 10, 35, 10},
 	} {
 		event := all[of.event]
 		previous, err := events.Chain(&event, "")

@@ -23,12 +23,13 @@ func Chain(t *volume.Transition, previous string) (hash string, err error) {
 	return hash, err
 }
 
-// ChainEncoded is [Chain] and returns the transition as it is encoded too, for
+// ChainEncoded is [Chain] and returns the event as it is encoded too, for
 // [Publisher.StartEncoded]. It stays true only as long as the transition is not changed.
-func ChainEncoded(t *volume.Transition, previous string) (hash string, data []byte, err error) {
+func ChainEncoded(t *volume.Transition, previous string) (hash string, event []byte, err error) {
 	t.Previous = previous
-	if data, err = json.Marshal(t); err != nil {
-		return "", nil, fmt.Errorf("encode event %s: %w", t.ID, err)
+	event, data, err := encode(t)
+	if err != nil {
+		return "", nil, err
 	}
 	if bytes.Contains(data, invalidText) {
 		var readBack volume.Transition
@@ -36,11 +37,11 @@ func ChainEncoded(t *volume.Transition, previous string) (hash string, data []by
 			return "", nil, fmt.Errorf("decode event %s: %w", t.ID, err)
 		}
 		*t = readBack
-		if data, err = json.Marshal(t); err != nil {
-			return "", nil, fmt.Errorf("encode event %s: %w", t.ID, err)
+		if event, data, err = encode(t); err != nil {
+			return "", nil, err
 		}
 	}
-	return hashOf(data), data, nil
+	return hashOf(data), event, nil
 }
 
 // Hash returns the hash of an event as it lies on the stream: of the bytes of its data. Of

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -57,28 +58,34 @@ func attributesOf(t *volume.Transition) Attributes {
 	}
 }
 
+// usualSize is what most events have room in, in bytes.
+const usualSize = 1024
+
 // Encode returns the transition's event as JSON.
 func Encode(t volume.Transition) ([]byte, error) {
-	data, err := json.Marshal(&t)
-	if err != nil {
-		return nil, fmt.Errorf("encode event %s: %w", t.ID, err)
-	}
-	return encodeAround(&t, data)
+	event, _, err := encode(&t)
+	return event, err
 }
 
-// encodeAround returns the event of a transition that was encoded before. The data come
-// last, so that they need not be encoded again, nor looked at.
-func encodeAround(t *volume.Transition, data []byte) ([]byte, error) {
-	attributes, err := json.Marshal(attributesOf(t))
-	if err != nil {
-		return nil, fmt.Errorf("encode event %s: %w", t.ID, err)
+// encode returns the transition's event as JSON, and of it the data. They come last, so that
+// they can be put behind the attributes, and need not be encoded once more for their hash.
+func encode(t *volume.Transition) (event, data []byte, err error) {
+	var text bytes.Buffer
+	text.Grow(usualSize)
+	encoder := json.NewEncoder(&text) // which ends each value with a line feed
+	if err := encoder.Encode(attributesOf(t)); err != nil {
+		return nil, nil, fmt.Errorf("encode event %s: %w", t.ID, err)
 	}
-	const before, after = `,"data":`, '}'
-	event := make([]byte, 0, len(attributes)+len(before)+len(data))
-	event = append(event, attributes[:len(attributes)-1]...) // without the closing brace
-	event = append(event, before...)
-	event = append(event, data...)
-	return append(event, after), nil
+	text.Truncate(text.Len() - len("}\n"))
+	text.WriteString(`,"data":`)
+	before := text.Len()
+	if err := encoder.Encode(t); err != nil {
+		return nil, nil, fmt.Errorf("encode event %s: %w", t.ID, err)
+	}
+	event = text.Bytes()
+	last := len(event) - 1
+	event[last] = '}'
+	return event, event[before:last], nil
 }
 
 // Decode reads an event. It returns a [volume.ErrInvalidPayload] if data is not JSON,

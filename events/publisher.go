@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,9 +19,6 @@ var ErrConflict = fmt.Errorf("another event stands in its place: %w", volume.Abo
 
 // Timings of the publisher.
 const (
-	// stallWait bounds the wait for a free place among the publishes in flight. The
-	// client's default of 200 ms gives up under mere load.
-	stallWait = 10 * time.Second
 	// republishWait is the pause before an unanswered publish is looked up and sent again.
 	republishWait = 100 * time.Millisecond
 	// agedOutWait is how long after its start an event may be put on a stream from which all of
@@ -43,7 +41,9 @@ type Publisher struct {
 	stream jetstream.Stream
 }
 
-// NewPublisher returns a publisher on js. It returns the error of nats.go if the
+// NewPublisher returns a publisher on js, which must allow as many publishes without an answer
+// as there may be events on their way ([jetstream.WithPublishAsyncMaxPending]): what is above
+// that is given up after 200 ms, under mere load. It returns the error of nats.go if the
 // stream VOLUME_EVENTS cannot be reached.
 func NewPublisher(ctx context.Context, js jetstream.JetStream) (*Publisher, error) {
 	stream, err := js.Stream(ctx, StreamName)
@@ -57,7 +57,7 @@ func NewPublisher(ctx context.Context, js jetstream.JetStream) (*Publisher, erro
 type Pending struct {
 	publisher  *Publisher
 	transition *volume.Transition // nil once it is known to be stored
-	encoded    []byte             // the transition; nil if it was not encoded yet
+	encoded    []byte             // the event; nil if it was not encoded yet
 	after      uint64
 	guard      uint64 // after, or 0 once all of the volume's events have aged out
 	started    time.Time
@@ -69,12 +69,13 @@ type Pending struct {
 // Start publishes t without waiting. The event belongs directly behind the volume's
 // event with stream sequence after; 0 if the volume has none yet.
 func (p *Publisher) Start(t volume.Transition, after uint64) (*Pending, error) {
-	return p.StartEncoded(t, nil, after)
+	return p.StartEncoded(&t, nil, after)
 }
 
-// StartEncoded is [Publisher.Start] with the transition as [ChainEncoded] has encoded it.
-func (p *Publisher) StartEncoded(t volume.Transition, encoded []byte, after uint64) (*Pending, error) {
-	pending := &Pending{publisher: p, transition: &t, encoded: encoded, after: after, guard: after, started: time.Now()}
+// StartEncoded is [Publisher.Start] with the event as [ChainEncoded] has encoded it, or nil. The
+// transition must not be changed any more.
+func (p *Publisher) StartEncoded(t *volume.Transition, encoded []byte, after uint64) (*Pending, error) {
+	pending := &Pending{publisher: p, transition: t, encoded: encoded, after: after, guard: after, started: time.Now()}
 	return pending, pending.send()
 }
 
@@ -85,31 +86,26 @@ func (p *Publisher) Published(sequence uint64) *Pending {
 }
 
 func (d *Pending) send() error {
-	data, err := d.encode()
-	if err != nil {
-		return err
+	if d.encoded == nil {
+		var err error
+		if d.encoded, _, err = encode(d.transition); err != nil {
+			return err
+		}
 	}
-	msg := nats.NewMsg(PublishSubject(d.transition.Key, d.transition.Event))
-	msg.Data = data
-	msg.Header.Set("Content-Type", ContentType)
+	msg := &nats.Msg{Subject: PublishSubject(d.transition.Key, d.transition.Event), Data: d.encoded, Header: nats.Header{
+		"Content-Type":                          {ContentType},
+		jetstream.ExpectedStreamHeader:          {StreamName},
+		jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(d.guard, 10)},
+		jetstream.ExpectedLastSubjSeqSubjHeader: {volumeFilter(d.transition.Key)},
+	}}
 	if d.transition.TraceParent != "" {
 		msg.Header.Set("traceparent", d.transition.TraceParent)
 	}
-	d.future, err = d.publisher.js.PublishMsgAsync(msg,
-		jetstream.WithExpectLastSequenceForSubject(d.guard, volumeFilter(d.transition.Key)),
-		jetstream.WithExpectStream(StreamName),
-		jetstream.WithStallWait(stallWait))
-	if err != nil {
+	var err error
+	if d.future, err = d.publisher.js.PublishMsgAsync(msg); err != nil {
 		return fmt.Errorf("publish event %s: %w: %w", d.transition.ID, volume.Unavailable, err)
 	}
 	return nil
-}
-
-func (d *Pending) encode() ([]byte, error) {
-	if d.encoded == nil {
-		return Encode(*d.transition)
-	}
-	return encodeAround(d.transition, d.encoded)
 }
 
 // Done reports the event's stream sequence if it is known without waiting.

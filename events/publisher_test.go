@@ -251,7 +251,7 @@ func TestPublisher_StartEncoded_SameBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pending, err := tr.publisher.StartEncoded(event, encoded, 0)
+	pending, err := tr.publisher.StartEncoded(&event, encoded, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,10 +108,7 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	if record.Op == nil {
 		return Decision{Record: record}, noOperation(record, "succeed")
 	}
-	next := record
-	op := *record.Op
-	op.NextRetryAt, op.Failure = time.Time{}, nil
-	next.Op = &op
+	next, op := healed(record)
 	event, reason := doneEvents[op.Verb], ""
 	switch op.Verb {
 	case volume.VerbAttach:
@@ -148,6 +145,18 @@ func Succeed(record volume.Record, attachment *volume.Attachment, now time.Time)
 	}
 	next.Drift = afterSuccess(record)
 	return fire(next, event, to, now, reason).answer(outcomeOf(op, volume.Succeeded, nil)), nil
+}
+
+// healed returns the record without the failure of an earlier attempt, and its operation.
+func healed(record volume.Record) (volume.Record, volume.Op) {
+	op := *record.Op
+	if op.Failure == nil && op.NextRetryAt.IsZero() {
+		return record, op
+	}
+	op.NextRetryAt, op.Failure = time.Time{}, nil
+	kept := op
+	record.Op = &kept
+	return record, op
 }
 
 // released says in words where the volume of an unmanage is.

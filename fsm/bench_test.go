@@ -70,8 +70,8 @@ func ends(t testing.TB) []alloctest.Work {
 		return alloctest.Work{Name: "end=" + name, Allocs: allocs, Do: func() error { _, err := decide(); return err }}
 	}
 	return []alloctest.Work{
-		of("ready", 9, func() (fsm.Decision, error) { return fsm.Succeed(creating, nil, epoch) }),
-		of("attached", 13, func() (fsm.Decision, error) { return fsm.Succeed(attaching, on("n1"), epoch) }),
+		of("ready", 8, func() (fsm.Decision, error) { return fsm.Succeed(creating, nil, epoch) }),
+		of("attached", 12, func() (fsm.Decision, error) { return fsm.Succeed(attaching, on("n1"), epoch) }),
 		of("error", 9, func() (fsm.Decision, error) { return fsm.Fail(creating, errBusy, policy, epoch) }),
 		of("retry", 7, func() (fsm.Decision, error) { return fsm.Retry(failed, epoch) }),
 		of("fail", 9, func() (fsm.Decision, error) { return fsm.GiveUp(failed, epoch) }),

@@ -47,7 +47,9 @@ func TTL(d time.Duration) Option {
 }
 
 // Open returns the bucket with the given name. It calls no server: a bucket that does
-// not exist shows as [ErrUnavailable] on first use.
+// not exist shows as [ErrUnavailable] on first use. So do writes beyond as many as js allows to
+// be without an answer, 4,000 if it is not told otherwise; one that is never answered counts until
+// js's [jetstream.WithPublishAsyncTimeout], or until it connects again.
 func Open[T any](js jetstream.JetStream, bucket string) *Bucket[T] {
 	return &Bucket[T]{store: newStore(js, bucket)}
 }

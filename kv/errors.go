@@ -93,6 +93,7 @@ func classify(err error) error {
 		nats.ErrAuthRevoked, nats.ErrAccountAuthExpired):
 		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
 	case isAny(err, context.DeadlineExceeded, context.Canceled, nats.ErrTimeout,
+		jetstream.ErrAsyncPublishTimeout, jetstream.ErrTooManyStalledMsgs,
 		nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrBucketNotFound,
 		nats.ErrConnectionClosed, nats.ErrConnectionDraining, nats.ErrConnectionReconnecting,
 		nats.ErrDisconnected, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection):

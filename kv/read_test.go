@@ -221,10 +221,16 @@ func TestBucket_Unauthorized(t *testing.T) {
 // unanswered is a JetStream whose publishes get no answer.
 type unanswered struct{ jetstream.JetStream }
 
-func (unanswered) PublishMsg(ctx context.Context, _ *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
+func (unanswered) PublishMsgAsync(*nats.Msg, ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	return answer(nil), nil
 }
+
+// answer is what becomes of a publish: the error that it holds, or nothing at all.
+type answer chan error
+
+func (answer) Ok() <-chan *jetstream.PubAck { return nil }
+func (a answer) Err() <-chan error          { return a }
+func (answer) Msg() *nats.Msg               { return nil }
 
 func TestBucket_Timeout_AfterOldRefusal_IsUnavailable(t *testing.T) {
 	s := natstest.Start(t, restricted)

@@ -21,10 +21,11 @@ const (
 
 // store speaks with the stream of one bucket in bytes; [Bucket] adds the types.
 type store struct {
-	js     jetstream.JetStream
-	bucket string
-	stream string
-	api    string // prefix of the subjects of the JetStream API, with the final dot
+	js      jetstream.JetStream
+	bucket  string
+	stream  string
+	api     string        // prefix of the subjects of the JetStream API, with the final dot
+	timeout time.Duration // of js
 	// counted is how many records the server may count for a page of a list.
 	counted uint64
 }
@@ -39,7 +40,11 @@ type stored struct {
 }
 
 func newStore(js jetstream.JetStream, bucket string) store {
-	return store{js: js, bucket: bucket, stream: streamName(bucket), api: apiPrefix(js.Options()), counted: countedRecords}
+	options := js.Options()
+	return store{
+		js: js, bucket: bucket, stream: streamName(bucket), api: apiPrefix(options), counted: countedRecords,
+		timeout: options.DefaultTimeout,
+	}
 }
 
 func apiPrefix(options jetstream.JetStreamOptions) string {
@@ -65,10 +70,9 @@ func (s store) publishSubject(key string) string {
 // request that its server takes down with it is never answered. It classifies
 // its error.
 func (s store) call(ctx context.Context, subject string, request func(context.Context) error) error {
-	timeout := s.js.Options().DefaultTimeout
-	if end, bounded := ctx.Deadline(); !bounded || time.Until(end) > timeout {
+	if end, bounded := ctx.Deadline(); !bounded || time.Until(end) > s.timeout {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
 		defer cancel()
 	}
 	return classify(unlessRefused(ctx, s.js.Conn(), subject, request))

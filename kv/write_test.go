@@ -1,7 +1,6 @@
 package kv_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -20,12 +19,14 @@ type refusing struct {
 	left int
 }
 
-func (r *refusing) PublishMsg(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+func (r *refusing) PublishMsgAsync(m *nats.Msg, options ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
 	if r.left > 0 {
 		r.left--
-		return nil, &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequenceConstant, Description: "wrong last sequence"}
+		refusal := make(answer, 1)
+		refusal <- &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequenceConstant, Description: "wrong last sequence"}
+		return refusal, nil
 	}
-	return r.JetStream.PublishMsg(ctx, m, options...)
+	return r.JetStream.PublishMsgAsync(m, options...)
 }
 
 func TestBucket_RefusedWithoutConflict_TriesAgain(t *testing.T) {

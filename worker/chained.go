@@ -8,7 +8,7 @@ import (
 
 // chain ties the decision's event to the volume's event before it. It comes last: the hash
 // is over all that the event says. The transition lies in the record's outbox, which is
-// stored and from which it may be published. It is returned as it was encoded.
+// stored and from which it may be published. The event is returned as it was encoded.
 func chain(decision *fsm.Decision) (encoded []byte, err error) {
 	decision.Record.EventHash, encoded, err = events.ChainEncoded(decision.Transition, decision.Record.EventHash)
 	return encoded, err

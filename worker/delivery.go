@@ -1,8 +1,6 @@
 package worker
 
 import (
-	"maps"
-
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/commands"
@@ -20,7 +18,7 @@ type delivery struct {
 }
 
 func newDelivery(msg jetstream.Msg, meta *jetstream.MsgMetadata) *delivery {
-	header := maps.Clone(msg.Headers())
+	header := msg.Headers() // the delivery's from now on: nats.go does not look at them again
 	d := &delivery{msg: msg, number: meta.Sequence.Consumer, attempts: meta.NumDelivered, Incoming: commands.Incoming{
 		Subject:  msg.Subject(),
 		Header:   header,

@@ -380,10 +380,10 @@ func (e *execution) commit(ctx context.Context, decision fsm.Decision) (err erro
 	if decision.Transition == nil {
 		return nil
 	}
-	if err := e.head.publish(ctx, e.worker, *decision.Transition, encoded); err != nil {
+	if err := e.head.publish(ctx, e.worker, decision.Transition, encoded); err != nil {
 		return err
 	}
-	e.worker.observed(*decision.Transition)
+	e.worker.observed(decision.Transition)
 	return nil
 }
 

@@ -164,7 +164,8 @@ func (h *head) resume(ctx context.Context, w *Worker, last events.Stored, hasEve
 		// gofail: var beforeResume string
 		// killAt(beforeResume, "resume", t.CommandID)
 
-		if err := h.publish(ctx, w, t, nil); err != nil {
+		made := t // which is not to be changed any more
+		if err := h.publish(ctx, w, &made, nil); err != nil {
 			return err
 		}
 		// gofail: var afterResume string
@@ -212,12 +213,11 @@ func (h *head) prune() {
 	}
 }
 
-// store writes the record by compare-and-set. After any error the head is stale.
+// store writes the record by compare-and-set, under the timeout of w.js. After any error the
+// head is stale.
 func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err error) {
 	ctx, span := w.config.Tracer.Begin(ctx, telemetry.SpanStore)
 	defer func() { span.End(err) }()
-	ctx, cancel := context.WithTimeout(ctx, w.config.RequestTimeout)
-	defer cancel()
 	var options []kv.Option
 	if record.State == volume.StateDeleted || record.ID == "" { // none lives under this name
 		options = append(options, kv.TTL(w.config.TombstoneTTL)) // a write without it would take it away
@@ -239,24 +239,24 @@ func (h *head) store(ctx context.Context, w *Worker, record volume.Record) (err 
 }
 
 // publish starts the publishing of t behind the volume's last event, for which it has
-// to wait. Encoded is t as [chain] has encoded it, or nil. Where t is the first by assumption it
-// waits for t, too.
-func (h *head) publish(ctx context.Context, w *Worker, t volume.Transition, encoded []byte) error {
+// to wait. T must not be changed after that. Encoded is its event as [chain] has encoded it, or nil.
+// Where t is the first by assumption it waits for t, too.
+func (h *head) publish(ctx context.Context, w *Worker, t *volume.Transition, encoded []byte) error {
 	after, err := h.settled(ctx)
 	if err != nil {
 		return err
 	}
 	// gofail: var beforePublish string
-	// killAt(beforePublish, stepFrom(h.record.Assumed, &t), t.CommandID)
+	// killAt(beforePublish, stepFrom(h.record.Assumed, t), t.CommandID)
 
-	span := w.config.Tracer.PublishEvent(ctx, t)
+	span := w.config.Tracer.PublishEvent(ctx, *t)
 	pending, err := w.publisher.StartEncoded(t, encoded, after)
 	span.End(err)
 	if err != nil {
 		return err
 	}
 	// gofail: var afterPublish string
-	// flushAndKillAt(w.nc, afterPublish, stepFrom(h.record.Assumed, &t), t.CommandID)
+	// flushAndKillAt(w.nc, afterPublish, stepFrom(h.record.Assumed, t), t.CommandID)
 
 	h.last, h.lastEvent = pending, t.ID
 	h.due, h.tracer = w.metrics.events.WithLabelValues(string(t.Event)), w.config.Tracer

@@ -66,7 +66,7 @@ func laneWorks(t testing.TB) []alloctest.Work {
 	ending.stopTaking()
 	there := &lane{tenure: serving, key: d.laneKey()}
 	return []alloctest.Work{
-		{Name: "do=decode", Allocs: 22, Do: func() error {
+		{Name: "do=decode", Allocs: 19, Do: func() error {
 			meta, err := msg.Metadata()
 			if err != nil {
 				return err
@@ -82,7 +82,7 @@ func laneWorks(t testing.TB) []alloctest.Work {
 			serving.release(d)
 			return nil
 		}},
-		{Name: "do=dispatch/lane=new", Allocs: 4, Do: func() error {
+		{Name: "do=dispatch/lane=new", Allocs: 3, Do: func() error {
 			ending.dispatch(d)
 			w.lanes.running.Wait()
 			ending.release(d)

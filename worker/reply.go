@@ -30,9 +30,13 @@ func (w *Worker) reply(envelope commands.Envelope, outcome volume.Outcome, repea
 }
 
 // observed counts a transition that is stored.
-func (w *Worker) observed(t volume.Transition) {
+func (w *Worker) observed(t *volume.Transition) {
 	w.metrics.transitions.WithLabelValues(string(t.Event)).Inc()
-	w.log.Debug().Str("volume", t.Key.String()).Str("event", string(t.Event)).Str("from", string(t.From)).
+	event := w.log.Debug()
+	if !event.Enabled() {
+		return
+	}
+	event.Str("volume", t.Key.String()).Str("event", string(t.Event)).Str("from", string(t.From)).
 		Str("to", string(t.To)).Uint64("generation", t.Generation).Int("attempt", t.Attempt).
 		Str("command", string(t.CommandID)).Msg("transition")
 }
@@ -52,6 +56,9 @@ func (w *Worker) ended(e *execution, outcome volume.Outcome, repeat bool) {
 	w.metrics.duration.WithLabelValues(string(outcome.Verb)).Observe(time.Since(e.taken).Seconds())
 	e.span.Ended(outcome, result)
 	w.metrics.lag.Observe(e.taken.Sub(e.delivery.StoredAt).Seconds())
+	if !event.Enabled() {
+		return
+	}
 	event.Str("volume", e.command.Key.String()).Str("verb", string(outcome.Verb)).Str("outcome", result).
 		Str("state", string(outcome.State)).Uint64("generation", outcome.Generation).
 		Str("command", string(e.command.ID)).Str("actor", e.command.Actor).

@@ -60,6 +60,8 @@ const (
 	pullHeartbeat = 500 * time.Millisecond
 	pullMessages  = 256 // asked for at once
 	priorityGroup = "worker"
+	// publishesPerCommand is more than one command ever has in flight: no publish waits for others.
+	publishesPerCommand = 2 * spillsAtOnce
 	// takeoverPause is the wait before a partition is taken up again after it was lost.
 	takeoverPause = 200 * time.Millisecond
 	// lookInterval is how often an owner asks whether its deliveries come to it.
@@ -165,7 +167,8 @@ func New(ctx context.Context, nc *nats.Conn, config Config) (*Worker, error) {
 	}
 	js, err := jetstream.New(nc,
 		jetstream.WithDefaultTimeout(config.RequestTimeout),
-		jetstream.WithPublishAsyncTimeout(config.RequestTimeout))
+		jetstream.WithPublishAsyncTimeout(config.RequestTimeout),
+		jetstream.WithPublishAsyncMaxPending(publishesPerCommand*config.Concurrency))
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}

@@ -14,8 +14,8 @@ import (
 // if it is no T.
 //
 // The version is read first, since a newer record may not fit T at all. Fields that T
-// does not have are let pass when the version is ours: jetvol raises the version with
-// every field that it adds, so they are somebody else's, and the next write drops them.
+// does not have are let pass when the version is ours, and the next write drops them: from the
+// first release on they are somebody else's, see [volume.SchemaVersion].
 func decode[T any](data []byte) (T, error) {
 	var value T
 	var head struct {

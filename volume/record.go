@@ -7,6 +7,10 @@ import (
 
 // SchemaVersion is the version of the payload of records and events that this code
 // writes. A reader refuses a greater one rather than lose fields that it does not know.
+//
+// From the first release on it is raised with every field that is added or means something else.
+// Until then it stays 1, and workers of builds between which a field came must not work on the same
+// buckets: the older one drops the field.
 const SchemaVersion = 1
 
 // Record is what the `volumes` bucket holds of one volume, under the key

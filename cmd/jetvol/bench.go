@@ -11,6 +11,7 @@ import (
 
 	"github.com/jetvol/jetvol/backends/null"
 	"github.com/jetvol/jetvol/internal/bench"
+	"github.com/jetvol/jetvol/internal/natsproc"
 )
 
 const benchLong = `Measures how many commands jetvol carries out in a second, and how long each takes, against
@@ -73,7 +74,7 @@ func (a *app) benchCommand() *cobra.Command {
 	flags.Uint64Var(&o.Seed, "seed", 1, "of random choices")
 	flags.StringVar(&f.json, "json", "", "write the report to this file, or to stdout for -")
 	flags.BoolVar(&f.progress, "progress", false, "tell on stderr how far it is, also if that is no terminal")
-	command.AddCommand(a.ceilingCommand(), a.scaleCommand())
+	command.AddCommand(a.ceilingCommand(), serverCommand(), a.scaleCommand())
 	return command
 }
 
@@ -163,4 +164,30 @@ func (a *app) ceilingCommand() *cobra.Command {
 	command.Flags().IntVar(&index, "index", 0, "number of this process, counted from 0")
 	command.Flags().IntVar(&of, "of", 1, "how many there are")
 	return command
+}
+
+// servedError is the end of a server of `jetvol bench` that failed, and has told why. Its exit
+// code is package natsproc's.
+type servedError struct{ code int }
+
+func (e *servedError) Error() string { return "the NATS server has ended" }
+
+// serverCommand is a server of `jetvol bench`.
+func serverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "nats-server",
+		Short:  "Run a NATS server, for jetvol bench",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			code, served := natsproc.Main()
+			switch {
+			case !served:
+				return usagef("only jetvol bench starts it; for a server of your own see jetvol up")
+			case code != 0:
+				return &servedError{code}
+			}
+			return nil
+		},
+	}
 }

@@ -28,7 +28,7 @@ const (
 
 // effects has every subcommand but the verbs of volumes and snapshots, which are changes.
 var effects = map[string]effect{
-	"up": serves, "worker": serves, "bench ceiling-worker": serves, "bench scale": serves,
+	"up": serves, "worker": serves, "bench ceiling-worker": serves, "bench nats-server": serves, "bench scale": serves,
 
 	"volume get": looks, "volume list": looks, "volume history": looks,
 	"snapshot get": looks, "snapshot list": looks, "snapshot tree": looks, "snapshot label": changes,

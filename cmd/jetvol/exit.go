@@ -52,6 +52,7 @@ func exitCode(err error) int {
 	_, isHeld := errors.AsType[*nodes.HeldError](err)
 	_, isPending := errors.AsType[*commands.PendingError](err)
 	_, isUnconfirmed := errors.AsType[*unconfirmedError](err)
+	served, isServed := errors.AsType[*servedError](err)
 	switch {
 	case err == nil:
 		return exitSucceeded
@@ -59,6 +60,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case isUnconfirmed:
 		return exitUnconfirmed
+	case isServed:
+		return served.code
 	case isAnswered && answered.reply.Outcome == volume.Rejected:
 		return exitRejected
 	case isAnswered:

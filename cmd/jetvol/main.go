@@ -23,7 +23,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/jetvol/jetvol/internal/natsproc"
 	"github.com/jetvol/jetvol/internal/telemetry"
 )
 
@@ -31,9 +30,6 @@ import (
 var version string
 
 func main() {
-	if code, served := natsproc.Main(); served { // a server of `jetvol bench`
-		os.Exit(code)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal drains. From then on signals have their usual effect, so that the
 	// second one kills.

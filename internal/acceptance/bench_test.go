@@ -67,6 +67,17 @@ func bench(t *testing.T, dir string, args ...string) measured {
 	return report
 }
 
+// TestBench_ServersSettings_MakeNoServerOfTheBinary: a variable of the environment alone does not.
+func TestBench_ServersSettings_MakeNoServerOfTheBinary(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(tools, "jetvol"), "version")
+	command.Env = append(environment(t.TempDir(), ""), "JETVOL_NATSPROC={")
+	if told, err := command.CombinedOutput(); err != nil || !bytes.Contains(told, []byte("jetvol")) {
+		t.Errorf("got %s, %v, want the version", told, err)
+	}
+}
+
 func TestBench_ShortRun_MeasuresAgainstTheCeiling(t *testing.T) {
 	dir := t.TempDir()
 	report := bench(t, dir, "--rounds", "2", "--inflight", "8,1")

@@ -76,7 +76,10 @@ func (s *stage) startServers(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
-	o := natsproc.Options{Dir: s.place.Path("nats"), Log: s.output(), SyncAlways: s.options.Sync == SyncAlways}
+	o := natsproc.Options{
+		Dir: s.place.Path("nats"), Log: s.output(), SyncAlways: s.options.Sync == SyncAlways,
+		Args: []string{"bench", "nats-server"},
+	}
 	if s.options.Servers == 1 {
 		one, err := natsproc.Start(ctx, o)
 		if err != nil {

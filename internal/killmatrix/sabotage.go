@@ -25,7 +25,7 @@ var sabotages = map[string]edit{
 		"		if true || published[t.ID] {",
 	},
 	"answer-not-spilled": {
-		"worker/head.go",
+		"worker/spill.go",
 		"			_, err := w.outcomes.Put(ctx, key, outcome)\n",
 		"			_, err := outcome, error(nil)\n",
 	},

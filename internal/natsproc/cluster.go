@@ -53,7 +53,7 @@ func newCluster(ctx context.Context, size int, o Options) (*Cluster, error) {
 	c := &Cluster{}
 	for i := range size {
 		name := fmt.Sprintf("n%d", i+1)
-		c.servers = append(c.servers, &Process{log: log, settings: settings{
+		c.servers = append(c.servers, &Process{log: log, args: o.Args, settings: settings{
 			Name: name, Dir: filepath.Join(o.Dir, name), Listen: clients[i], SyncAlways: o.SyncAlways,
 			Cluster: &embednats.Cluster{Name: clusterName, Listen: routes[i], Routes: routes},
 		}})

@@ -3,7 +3,7 @@
 // It is for programs and tests that prove what survives that.
 //
 // A server is the calling program itself, executed once more. Such a program calls [Main]
-// before anything else:
+// before anything else, or when it gets the arguments of [Options.Args]:
 //
 //	func main() {
 //		if code, served := natsproc.Main(); served {

@@ -34,12 +34,16 @@ type Options struct {
 	Log io.Writer
 	// SyncAlways is [embednats.Options.SyncAlways].
 	SyncAlways bool
+	// Args are the arguments with which the calling program comes to call [Main]. None are
+	// needed if it does so before it reads any.
+	Args []string
 }
 
 // Process is a server that has an address and a directory, and a process while it runs.
 // Its methods may be called concurrently; Start and the ways to end it wait for each other.
 type Process struct {
 	settings settings
+	args     []string // of the program
 	log      io.Writer
 
 	mu   sync.Mutex // held over each change from running to not running and back
@@ -62,6 +66,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	}
 	p := &Process{
 		settings: settings{Name: "n1", Dir: o.Dir, Listen: addresses[0], SyncAlways: o.SyncAlways},
+		args:     o.Args,
 		log:      lineWriter(o.Log),
 	}
 	return p, p.Start(ctx)
@@ -162,7 +167,7 @@ func (p *Process) command() (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(program) //nolint:noctx // ended by hand only: when it dies is evidence
+	command := exec.Command(program, p.args...) //nolint:noctx // ended by hand only: when it dies is evidence
 	command.Env = append(os.Environ(), settingsVariable+"="+string(text))
 	command.Stderr = p.log
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for the program alone

@@ -22,8 +22,9 @@ import (
 func Backend(e Evidence) []Fault {
 	var r report
 	objects := byVolume(e.Objects, func(o backends.Object) volume.Key { return o.Key })
-	for _, key := range sortedKeys(e.Records) {
-		record := e.Records[key]
+	records := e.standing()
+	for _, key := range sortedKeys(records) {
+		record := records[key]
 		switch {
 		case record.State == volume.StateAvailable, record.State == volume.StateAttached:
 			r.present(record, objects[key])
@@ -32,7 +33,7 @@ func Backend(e Evidence) []Fault {
 		}
 	}
 	for _, key := range sortedKeys(objects) {
-		if _, recorded := e.Records[key]; !recorded {
+		if _, recorded := records[key]; !recorded {
 			r.absent(key, "without a record", objects[key])
 		}
 	}

@@ -47,8 +47,7 @@ func (o ScaleOptions) compare(ctx context.Context, w Workload, few, many *arena)
 
 // scaleTurn is a turn without its ceiling.
 func (r *run) scaleTurn(ctx context.Context, l load, n int) (ScaleTurn, error) {
-	key, deeds := r.jetvol.source.sample()
-	if err := r.sample(ctx, key, deeds); err != nil {
+	if err := r.sample(ctx, r.jetvol.source.sample); err != nil {
 		return ScaleTurn{}, err
 	}
 	m, err := r.turn(ctx, &r.jetvol, l, n)

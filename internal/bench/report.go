@@ -21,7 +21,7 @@ type Latency struct {
 	P999 float64 `json:"p999"`
 }
 
-// Round is one turn of jetvol and the turn of the ceiling that followed.
+// Round is one turn of jetvol and one of the ceiling, directly one after the other.
 type Round struct {
 	Workload Workload `json:"workload"`
 	InFlight int      `json:"inflight"`

@@ -31,16 +31,27 @@ type measured struct {
 	bytes float64
 }
 
-// round gives jetvol its turn, and then the ceiling.
+// order returns the two sides in the order of their turns in round n. It changes from round to
+// round: what the server does late for the first, such as the consumers' files, falls into the
+// turn of the second.
+func (r *run) order(n int) []*side {
+	if n%2 == 0 {
+		return []*side{&r.ceiling, &r.jetvol}
+	}
+	return []*side{&r.jetvol, &r.ceiling}
+}
+
+// round gives each side its turn.
 func (r *run) round(ctx context.Context, l load, n int) (Round, error) {
-	done, err := r.turn(ctx, &r.jetvol, l, n)
-	if err != nil {
-		return Round{}, err
+	turns := map[*side]measured{}
+	for _, s := range r.order(n) {
+		m, err := r.turn(ctx, s, l, n)
+		if err != nil {
+			return Round{}, fmt.Errorf("%s: %w", s.name, err)
+		}
+		turns[s] = m
 	}
-	limit, err := r.turn(ctx, &r.ceiling, l, n)
-	if err != nil {
-		return Round{}, fmt.Errorf("ceiling: %w", err)
-	}
+	done, limit := turns[&r.jetvol], turns[&r.ceiling]
 	round := Round{
 		Workload: r.options.Workload, InFlight: l.inFlight, Rate: l.rate, Round: n, Commands: done.answered,
 		Throughput: done.throughput(l.duration), Ceiling: limit.throughput(l.duration),

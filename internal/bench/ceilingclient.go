@@ -22,6 +22,9 @@ const stallWait = 10 * time.Second
 // errCeilingFailed is told by a ceiling worker; its process's log has the reason.
 var errCeilingFailed = errors.New("ceiling worker failed, see its log")
 
+// errDuplicate says that the stream has dropped a command, since another had its id.
+var errDuplicate = errors.New("taken for a duplicate, and not stored")
+
 // failedReply is the payload of a ceiling worker's reply if a write was refused.
 const failedReply = "failed"
 
@@ -82,7 +85,10 @@ func (c *bareClient) begin(_ context.Context, key volume.Key, d deed) (func(cont
 
 func awaitBoth(ctx context.Context, acked jetstream.PubAckFuture, answer <-chan *nats.Msg) error {
 	select {
-	case <-acked.Ok():
+	case ack := <-acked.Ok():
+		if ack.Duplicate {
+			return errDuplicate
+		}
 	case err := <-acked.Err():
 		return err
 	case <-ctx.Done():

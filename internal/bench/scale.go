@@ -3,11 +3,9 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
-	"github.com/jetvol/jetvol/internal/embednats"
 	"github.com/jetvol/jetvol/internal/trial"
 	"github.com/jetvol/jetvol/volume"
 )
@@ -118,6 +116,11 @@ func (o ScaleOptions) measure(ctx context.Context, place trial.Place) (report Sc
 		report.Rounds = append(report.Rounds, rounds...)
 		report.Summary = append(report.Summary, summariseScale(rounds))
 	}
+	for _, a := range []*arena{few, many} {
+		if err := a.countStored(ctx); err != nil {
+			return report, err
+		}
+	}
 	if report.Servers, err = o.memory(few, many); err != nil {
 		return report, err
 	}
@@ -132,32 +135,4 @@ func (o ScaleOptions) memory(few, many *arena) (m ServerMemory, err error) {
 	}
 	m.Many, _, err = memoryOf(many.stage.servers[0].Pid())
 	return m, err
-}
-
-// arena is one server with its volumes and its worker.
-type arena struct {
-	volumes int
-	stage   *stage
-	metrics string // the worker's, HOST:PORT
-}
-
-// open starts server and worker, with volumes.
-func (o ScaleOptions) open(ctx context.Context, dir string, volumes int) (*arena, error) {
-	place, err := trial.NewPlace(dir, "")
-	if err != nil {
-		return nil, err
-	}
-	addresses, err := embednats.FreeAddresses(ctx, 1)
-	if err != nil {
-		return nil, err
-	}
-	a := &arena{volumes: volumes, metrics: addresses[0]}
-	options := o.options(Create, volumes)
-	options.WorkerFlags = append([]string{"--metrics", a.metrics}, o.WorkerFlags...)
-	began := time.Now()
-	if a.stage, err = newStage(ctx, options, place); err != nil {
-		return nil, fmt.Errorf("%d volumes: %w", volumes, err)
-	}
-	options.tell("%d volumes and a worker after %s, metrics on %s", volumes, time.Since(began).Round(time.Second), a.metrics)
-	return a, nil
 }

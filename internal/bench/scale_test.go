@@ -32,7 +32,7 @@ func TestScaleOptions_WhatCannotBeMeasured_Refused(t *testing.T) {
 }
 
 // The counts decide the exit code, so what is missing or too much has to be found.
-func TestActivity_CommandsNotCarriedOut_AreMissed(t *testing.T) {
+func TestArena_StoredIsNotWhatIsDue_IsTold(t *testing.T) {
 	const volumes, active = 40, 10
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()
@@ -40,12 +40,17 @@ func TestActivity_CommandsNotCarriedOut_AreMissed(t *testing.T) {
 	_, err := provision.Apply(ctx, js, provision.Options{})
 	must(t, err)
 	must(t, preload.Fill(ctx, js, volumes, nil))
-	x := activity{arena: &arena{volumes: volumes}, run: &run{js: js}, options: ScaleOptions{Active: active}}
-	must(t, x.count(ctx, 0))
-	soon, stop := context.WithTimeout(ctx, 3*settlePause)
-	defer stop()
-	if x.count(soon, 1) == nil {
-		t.Error("commands that nobody gave: not missed")
+	must(t, (&arena{volumes: volumes}).count(ctx, js))
+	for name, a := range map[string]arena{
+		"commands that nobody gave":  {volumes: volumes, given: active},
+		"a volume that is not there": {volumes: volumes + 1},
+		"a volume too many":          {volumes: volumes - 1},
+	} {
+		soon, stop := context.WithTimeout(ctx, 3*settlePause)
+		defer stop()
+		if a.count(soon, js) == nil {
+			t.Errorf("%s: not noticed", name)
+		}
 	}
 }
 

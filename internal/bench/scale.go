@@ -12,7 +12,7 @@ import (
 
 // Defaults of [ScaleOptions].
 const (
-	DefaultFew      = 1000
+	DefaultFew      = scaleMany
 	DefaultMost     = 1_000_000
 	DefaultActive   = 100_000
 	scaleInFlight   = 64
@@ -29,7 +29,7 @@ type ScaleOptions struct {
 	Dir         string // empty: a temporary one, which is removed after a clean run
 	WorkerFlags []string
 
-	Few     int // volumes on the one server
+	Few     int // volumes on the one server, at least as many as the workload many visits
 	Volumes int // volumes on the other
 	Active  int // of those on the other, get a command each, and then another
 
@@ -49,6 +49,9 @@ func (o ScaleOptions) withDefaults() ScaleOptions {
 	setDefault(&o.Few, DefaultFew)
 	setDefault(&o.Volumes, DefaultMost)
 	setDefault(&o.Active, min(DefaultActive, o.Volumes))
+	if o.Few > 0 { // both servers need as many volumes as are visited
+		o.Few = max(o.Few, o.visited(Many))
+	}
 	setDefault(&o.InFlight, scaleInFlight)
 	setDefault(&o.Rounds, DefaultRounds)
 	setDefault(&o.Duration, DefaultDuration)
@@ -64,17 +67,21 @@ func (o ScaleOptions) Validate() error {
 	if o.Active > o.Volumes {
 		return volume.Errorf(volume.ErrInvalidArgument, "active %d: want no more than there are volumes, %d", o.Active, o.Volumes)
 	}
-	return o.options(Create, o.Volumes).Validate()
+	return o.options(Attach, o.Volumes).Validate()
+}
+
+// visited is how many of the stored volumes the workload commands, on either server.
+func (o ScaleOptions) visited(w Workload) int {
+	if w == Many {
+		return min(scaleMany, o.Volumes)
+	}
+	return min(DefaultVolumes, o.Volumes)
 }
 
 // options are those of one server and its worker.
 func (o ScaleOptions) options(w Workload, volumes int) Options {
-	commanded := DefaultVolumes
-	if w == Many {
-		commanded = min(scaleMany, max(o.Volumes, commanded))
-	}
 	return Options{
-		Volumes: commanded,
+		Volumes: o.visited(w),
 		Program: o.Program, WorkerFlags: o.WorkerFlags, Preload: volumes, Workload: w, InFlight: []int{o.InFlight},
 		Rounds: o.Rounds, Duration: o.Duration, Tell: o.Tell, Log: o.Log,
 	}.withDefaults()

@@ -102,13 +102,13 @@ func (x *activity) pass(ctx context.Context, d deed) (Activity, error) {
 }
 
 func (x *activity) giveAll(ctx context.Context, d deed, done *atomic.Int64) error {
-	apart := x.arena.volumes / x.options.Active
+	keys := x.arena.spread(x.options.Active)
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range x.options.InFlight {
 		group.Go(func() error {
-			for i := int(next.Add(1)) - 1; i < x.options.Active; i = int(next.Add(1)) - 1 {
-				if err := x.source.give(ctx, preload.Key(i*apart), d); err != nil {
+			for i := int(next.Add(1)) - 1; i < len(keys); i = int(next.Add(1)) - 1 {
+				if err := x.source.give(ctx, keys[i], d); err != nil {
 					return err
 				}
 				done.Add(1)

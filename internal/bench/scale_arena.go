@@ -12,6 +12,7 @@ import (
 	"github.com/jetvol/jetvol/internal/embednats"
 	"github.com/jetvol/jetvol/internal/preload"
 	"github.com/jetvol/jetvol/internal/trial"
+	"github.com/jetvol/jetvol/volume"
 )
 
 // Events that a stored volume has from its create, and from each command given to it.
@@ -47,6 +48,43 @@ func (o ScaleOptions) open(ctx context.Context, dir string, volumes int) (*arena
 	}
 	options.tell("%d volumes and a worker after %s, metrics on %s", volumes, time.Since(began).Round(time.Second), a.metrics)
 	return a, nil
+}
+
+// newRun makes a run of a workload. One that is about volumes that stay gets the stored ones.
+func (a *arena) newRun(ctx context.Context, o Options) (*run, error) {
+	r, err := newRun(a.stage, o)
+	if err != nil {
+		return nil, err
+	}
+	r.jetvol.name = fmt.Sprintf("%d volumes", a.volumes)
+	if !o.Workload.stays() {
+		return r, r.prepareJetvol(ctx)
+	}
+	r.project, r.jetvol.had = preload.Project, a.due()
+	r.jetvol.source.visit(a.spread(o.Volumes))
+	return r, nil
+}
+
+// leave detaches what a run has left attached, and counts its commands.
+func (a *arena) leave(ctx context.Context, r *run) error {
+	if !r.options.Workload.stays() {
+		return nil
+	}
+	if err := r.jetvol.source.finish(ctx); err != nil {
+		return err
+	}
+	a.given += r.jetvol.source.counts.all()
+	return nil
+}
+
+// spread returns the keys of n of the stored volumes, which lie evenly among all: their records
+// were not stored one after another.
+func (a *arena) spread(n int) []volume.Key {
+	keys := make([]volume.Key, n)
+	for i := range keys {
+		keys[i] = preload.Key(i * (a.volumes / n))
+	}
+	return keys
 }
 
 // due is what the server must have about the stored volumes.

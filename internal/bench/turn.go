@@ -19,6 +19,7 @@ const (
 type side struct {
 	name    string
 	source  *source
+	had     stored // about the run's project, before the run
 	rename  func(string) string
 	streams []string
 	pids    []int
@@ -108,7 +109,7 @@ func (r *run) settle(ctx context.Context, s *side) error {
 	for {
 		got, err := counted(ctx, r.js, r.project, s.rename)
 		if err == nil {
-			err = verify(&s.source.counts, r.templates, got)
+			err = verify(&s.source.counts, r.templates, got.without(s.had))
 		}
 		if err == nil {
 			return nil

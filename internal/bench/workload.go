@@ -18,6 +18,8 @@ const (
 	node        = volume.Node("node-01")
 	// maxMiddle bounds the random middle of a mixed life.
 	maxMiddle = 4
+	// preparedAtOnce is how many commands are in flight that are not measured.
+	preparedAtOnce = 256
 )
 
 // deed is one thing to be done to a volume.
@@ -74,13 +76,38 @@ func (s *source) prepare(ctx context.Context, volumes int) error {
 	default:
 		return nil
 	}
-	const atOnce = 256
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
+	group.SetLimit(preparedAtOnce)
 	for range volumes {
 		a := &actor{key: s.newKey()}
 		s.ready = append(s.ready, a)
 		group.Go(func() error { return s.give(ctx, a.key, createIt) })
+	}
+	return group.Wait()
+}
+
+// visit has the workload be about volumes that are there and available.
+func (s *source) visit(keys []volume.Key) {
+	for _, key := range keys {
+		s.ready = append(s.ready, &actor{key: key})
+	}
+}
+
+// finish does what is still to be done to the volumes, while nobody calls step: none of them
+// stays attached.
+func (s *source) finish(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(preparedAtOnce)
+	for _, a := range s.ready {
+		group.Go(func() error {
+			for _, d := range a.deeds {
+				if err := s.give(ctx, a.key, d); err != nil {
+					return err
+				}
+			}
+			a.deeds = nil
+			return nil
+		})
 	}
 	return group.Wait()
 }

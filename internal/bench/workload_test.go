@@ -61,6 +61,12 @@ func TestSource_EveryWorkload_GivesWhatVolumesAllow(t *testing.T) {
 					must(t, s.step(t.Context()))
 				}
 			}
+			must(t, s.finish(t.Context()))
+			for key, state := range b.states {
+				if workload.stays() && state != volume.StateAvailable {
+					t.Errorf("volume %s: got left %s, want available", key, state)
+				}
+			}
 			given, done := s.counts.both()
 			for verb, n := range b.verbs {
 				if given[verb] != n || done[verb] != n {

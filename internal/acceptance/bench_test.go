@@ -110,6 +110,9 @@ func TestBench_GivenServer_LeavesNoStreamsOfItsOwn(t *testing.T) {
 	if len(report.Rounds) != 1 || report.Rounds[0].InFlight != 4 || report.Rounds[0].CPU["servers"] != 0 {
 		t.Errorf("got %+v, want one round, without the processor time of servers", report.Rounds)
 	}
+	if r := report.Rounds[0]; r.Throughput <= 0 || r.Ceiling <= 0 || r.Ratio != 0 {
+		t.Errorf("got %+v, want what both sides answered, and no ratio of an open loop", r)
+	}
 	js := server.JetStream(t)
 	for stream := range js.ListStreams(t.Context()).Info() {
 		if strings.Contains(stream.Config.Name, "LIMITS") || strings.Contains(stream.Config.Name, "ceiling") {

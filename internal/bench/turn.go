@@ -53,13 +53,7 @@ func (r *run) round(ctx context.Context, l load, n int) (Round, error) {
 		turns[s] = m
 	}
 	done, limit := turns[&r.jetvol], turns[&r.ceiling]
-	round := Round{
-		Workload: r.options.Workload, InFlight: l.inFlight, Rate: l.rate, Round: n, Commands: done.answered,
-		Throughput: done.throughput(l.duration), Ceiling: limit.throughput(l.duration),
-		Latency: latencyOf(done.latencies), CeilingLatency: latencyOf(limit.latencies),
-		CPU: done.cpu, CeilingCPU: limit.cpu, Bytes: done.bytes, CeilingBytes: limit.bytes,
-	}
-	round.Ratio = ratio(round.Throughput, round.Ceiling)
+	round := newRound(r.options.Workload, l, n, done, limit)
 	if l.inFlight > 1 || l.rate > 0 || r.options.Workload != Create {
 		return round, nil
 	}
@@ -67,6 +61,20 @@ func (r *run) round(ctx context.Context, l load, n int) (Round, error) {
 	trips.Ratio = ratio(round.Latency.P50, trips.Sum)
 	round.RoundTrips = &trips
 	return round, err
+}
+
+// newRound says what the two turns came to. An open loop has no ratio.
+func newRound(w Workload, l load, n int, done, limit measured) Round {
+	round := Round{
+		Workload: w, InFlight: l.inFlight, Rate: l.rate, Round: n, Commands: done.answered,
+		Throughput: done.throughput(l.duration), Ceiling: limit.throughput(l.duration),
+		Latency: latencyOf(done.latencies), CeilingLatency: latencyOf(limit.latencies),
+		CPU: done.cpu, CeilingCPU: limit.cpu, Bytes: done.bytes, CeilingBytes: limit.bytes,
+	}
+	if l.rate == 0 {
+		round.Ratio = ratio(round.Throughput, round.Ceiling)
+	}
+	return round
 }
 
 // turn lets one side work for the load's duration, and compares what it left.

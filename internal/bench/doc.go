@@ -30,6 +30,6 @@
 // one connection, as many commands in flight and the same loop around them. It uses the
 // same volumes in the same order. Both sets of streams lie on the same server and grow by
 // the same rounds, and whoever has no turn has no work. Templates are taken anew before
-// each round, from the volumes as they are then, so that what grows in jetvol's records
-// never makes the ceiling's messages larger than jetvol's.
+// each round, of volumes whose records are as long as those of the workload's volumes will be on
+// average: if the pace changes, the ceiling's may be a little longer or shorter than jetvol's.
 package bench

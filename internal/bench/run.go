@@ -37,6 +37,7 @@ type run struct {
 	tripper   *tripper
 	jetvol    side
 	ceiling   side
+	pace      float64 // commands a second in jetvol's last turn
 }
 
 // Run measures. It returns [volume.ErrInvalidArgument] for options that make no sense, and
@@ -229,14 +230,14 @@ func (r *run) rounds(ctx context.Context, inFlight int) ([]Round, error) {
 	var rounds []Round
 	l := load{inFlight: inFlight, rate: r.options.Rate, duration: r.options.Duration}
 	for n := range r.options.Rounds + 1 { // the first warms up
-		if err := r.sample(ctx, r.jetvol.source.sample); err != nil {
+		if l.duration = r.options.Duration; n == 0 {
+			l.duration = min(warmUp, l.duration)
+		}
+		if err := r.sampleRound(ctx, l.duration); err != nil {
 			return rounds, err
 		}
 		if err := r.command(ctx); err != nil {
 			return rounds, err
-		}
-		if l.duration = r.options.Duration; n == 0 {
-			l.duration = min(warmUp, l.duration)
 		}
 		round, err := r.round(ctx, l, n)
 		if err != nil {

@@ -77,10 +77,10 @@ func TestArena_StoredIsNotWhatIsDue_IsTold(t *testing.T) {
 		"a volume too many":          {volumes: volumes - 1},
 	} {
 		soon, stop := context.WithTimeout(ctx, 3*settlePause)
-		defer stop()
 		if a.count(soon, js) == nil {
 			t.Errorf("%s: not noticed", name)
 		}
+		stop()
 	}
 }
 

@@ -53,6 +53,7 @@ func (r *run) round(ctx context.Context, l load, n int) (Round, error) {
 		turns[s] = m
 	}
 	done, limit := turns[&r.jetvol], turns[&r.ceiling]
+	r.pace = float64(done.answered) / done.elapsed.Seconds()
 	round := newRound(r.options.Workload, l, n, done, limit)
 	if l.inFlight > 1 || l.rate > 0 || r.options.Workload != Create {
 		return round, nil

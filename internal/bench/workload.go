@@ -161,17 +161,13 @@ func (s *source) grow() deed {
 }
 
 // sample returns a volume and what can be done to it so that every verb of the workload
-// comes up. The volume is back where it was when that is done.
+// comes up, for all workloads but the hot one. The volume is back where it was when that is done.
 func (s *source) sample() (volume.Key, []deed) {
 	switch s.workload {
 	case Create:
 		return s.newKey(), []deed{createIt}
 	case Life, Mixed:
 		return s.newKey(), []deed{createIt, attachIt, detachIt, resizeIt, deleteIt}
-	case Hot:
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.ready[0].key, []deed{s.grow()}
 	}
 	a := s.take()
 	deeds := a.deeds
@@ -181,6 +177,20 @@ func (s *source) sample() (volume.Key, []deed) {
 	a.deeds = nil
 	s.put(a)
 	return a.key, deeds
+}
+
+// next is the volume whose turn comes next, of a workload whose volumes stay; and staying how
+// many there are.
+func (s *source) next() volume.Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready[0].key
+}
+
+func (s *source) staying() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ready)
 }
 
 // take returns a volume that nobody else commands: the one that waits longest, else a new one.

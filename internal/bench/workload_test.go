@@ -53,7 +53,10 @@ func TestSource_EveryWorkload_GivesWhatVolumesAllow(t *testing.T) {
 			s := newSource(Options{Workload: workload, Seed: 7}, "p", b)
 			must(t, s.prepare(t.Context(), 20))
 			for range 5 {
-				key, deeds := s.sample()
+				key, deeds := s.ripen(11.5)
+				if workload != Hot && !workload.stays() {
+					key, deeds = s.sample()
+				}
 				for _, d := range deeds {
 					must(t, s.give(t.Context(), key, d))
 				}

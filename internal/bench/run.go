@@ -50,6 +50,9 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	o = o.withDefaults()
 	err = inPlace(o.Dir, func(place trial.Place) (err error) {
 		o.tell("starting servers and workers in %s", place.Base)
+		if o.Warn != nil && o.Sync == SyncAlways && inMemory(place.Base) {
+			o.Warn(fmt.Sprintf("%s lies in memory, where a sync costs nothing: choose a directory on a disk", place.Base))
+		}
 		s, err := newStage(ctx, o, place)
 		if err != nil {
 			return err

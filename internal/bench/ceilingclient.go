@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,29 +31,14 @@ const failedReply = "failed"
 // and for the reply.
 type bareClient struct {
 	js        jetstream.JetStream
-	inbox     string
+	answers   *inbox
 	templates atomic.Pointer[map[volume.Verb]Template]
 	serial    atomic.Uint64
-
-	mu      sync.Mutex // guards waiting
-	waiting map[string]chan *nats.Msg
 }
 
 func newBareClient(conn *nats.Conn, js jetstream.JetStream) (*bareClient, error) {
-	c := &bareClient{js: js, inbox: conn.NewInbox(), waiting: map[string]chan *nats.Msg{}}
-	_, err := conn.Subscribe(c.inbox+".*", c.deliver)
-	return c, err
-}
-
-func (c *bareClient) deliver(msg *nats.Msg) {
-	token := msg.Subject[len(c.inbox)+1:]
-	c.mu.Lock()
-	answer := c.waiting[token]
-	delete(c.waiting, token)
-	c.mu.Unlock()
-	if answer != nil {
-		answer <- msg
-	}
+	answers, err := newInbox(conn)
+	return &bareClient{js: js, answers: answers}, err
 }
 
 // begin publishes the template of the verb to the volume.
@@ -71,11 +55,8 @@ func (c *bareClient) begin(_ context.Context, key volume.Key, d deed) (func(cont
 	}
 	// The id of a command and the token of its reply are of one length in jetvol too.
 	msg.Header[commands.HeaderID] = []string{token}
-	msg.Header[commands.HeaderReply] = []string{c.inbox + "." + token}
-	answer := make(chan *nats.Msg, 1)
-	c.mu.Lock()
-	c.waiting[token] = answer
-	c.mu.Unlock()
+	to, answer := c.answers.expect(token)
+	msg.Header[commands.HeaderReply] = []string{to}
 	acked, err := c.js.PublishMsgAsync(msg, jetstream.WithStallWait(stallWait))
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker"
 )
 
 const testProject = volume.Project("bench-test")
@@ -59,7 +60,7 @@ func original(ctx context.Context, t *testing.T, js jetstream.JetStream, replica
 	for partition := range commands.Partitions {
 		_, err := js.CreateConsumer(ctx, commands.StreamName, jetstream.ConsumerConfig{
 			Durable: consumerName(partition), FilterSubject: commands.PartitionFilter(partition), AckPolicy: jetstream.AckExplicitPolicy,
-			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{priorityGroup}, PinnedTTL: 3 * time.Second,
+			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{worker.PriorityGroup}, PinnedTTL: 3 * time.Second,
 		})
 		must(t, err)
 	}
@@ -330,4 +331,14 @@ func TestCommand_IDThatWasThere_IsAnError(t *testing.T) {
 			t.Errorf("ceiling, time %d: got %v, want %v", try+1, err, want)
 		}
 	}
+}
+
+// A mark for each of them would be kept for ever: nothing comes after them.
+func TestCeilingWorker_CommandsOfRoundTrips_LeaveNoMarks(t *testing.T) {
+	w := ceilingWorker{}
+	must(t, w.write("trips.v-1", Template{}, 0))
+	w.marks.Range(func(key, _ any) bool {
+		t.Errorf("got a mark of %s", key)
+		return true
+	})
 }

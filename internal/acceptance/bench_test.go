@@ -124,6 +124,29 @@ func TestBench_GivenServer_LeavesNoStreamsOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestBench_GivenServerOfAnotherBench_IsRefused(t *testing.T) {
+	server := natstest.Start(t)
+	js := server.JetStream(t)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "KV_ceiling", Subjects: []string{"$KV.ceiling.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "$KV.ceiling.p.v", nil); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), filepath.Join(tools, "jetvol"), "bench", "--server", server.URL(), "--dir", t.TempDir())
+	command.Env = environment(t.TempDir(), "")
+	output, err := command.CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "nats stream rm -f KV_ceiling") {
+		t.Errorf("got %v, want to be told how to delete the stream\n%s", err, output)
+	}
+	if got := messages(t, js, "KV_ceiling"); got != 1 {
+		t.Errorf("got %d messages in the other's stream, want 1", got)
+	}
+	if _, err := js.Stream(t.Context(), commands.StreamName); err == nil {
+		t.Error("got a worker's streams, want nothing started")
+	}
+}
+
 func messages(t *testing.T, js jetstream.JetStream, name string) uint64 {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), name)

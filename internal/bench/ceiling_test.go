@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -41,9 +40,9 @@ func newLimits(t *testing.T) *limits {
 	server := natstest.Start(t)
 	js := server.JetStream(t)
 	original(ctx, t, js, 1)
-	must(t, mirror(ctx, js))
+	_, err := mirror(ctx, js)
+	must(t, err)
 	l := &limits{js: js}
-	var err error
 	l.bare, err = newBareClient(js.Conn(), js)
 	must(t, err)
 	l.bare.templates.Store(&templates)
@@ -227,7 +226,8 @@ func TestAlign_Cluster_LeadersStandWhereJetvolsDo(t *testing.T) {
 	cluster := natstest.StartCluster(t, 3)
 	js := cluster.JetStream(t)
 	original(ctx, t, js, 3)
-	must(t, mirror(ctx, js))
+	_, err := mirror(ctx, js)
+	must(t, err)
 	must(t, align(ctx, js))
 	for _, name := range mirrored {
 		want, err := embednats.LeaderOf(ctx, js, name)
@@ -244,6 +244,30 @@ func TestAlign_Cluster_LeadersStandWhereJetvolsDo(t *testing.T) {
 			t.Errorf("partition %d: got leader %q, %v, want %q", partition, got, err, want)
 		}
 	}
+}
+
+// Two benches on one server would delete each other's streams.
+func TestMirror_StreamOfAnotherBench_IsRefusedAndStays(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	defer cancel()
+	js := natstest.Start(t).JetStream(t)
+	original(ctx, t, js, 1)
+	theirs, err := mirror(ctx, js)
+	if err != nil || len(theirs) != len(mirrored) {
+		t.Fatalf("got %v, %v, want all streams made", theirs, err)
+	}
+	ours, err := mirror(ctx, js)
+	if !errors.Is(err, volume.ErrPreconditionFailed) || len(ours) > 0 || !strings.Contains(err.Error(), "nats stream rm") {
+		t.Errorf("got %v, %v, want none made, and how to delete those that are there", ours, err)
+	}
+	must(t, unmirror(js, ours))
+	for _, name := range theirs {
+		if _, err := js.Stream(ctx, name); err != nil {
+			t.Errorf("stream %s of the other bench: %v", name, err)
+		}
+	}
+	must(t, unmirror(js, theirs))
+	must(t, vacant(ctx, js))
 }
 
 // Names of another length would make other messages.
@@ -263,72 +287,6 @@ func TestMirror_EveryStream_DiffersInNamesOfTheSameLength(t *testing.T) {
 	for _, name := range mirrored {
 		if renaming.Replace(name) == name {
 			t.Errorf("%s keeps its name", name)
-		}
-	}
-}
-
-// TestTripper_AfterCommandsOfTheCeiling_ItsCommandsAreStored: a command that the stream takes for
-// a duplicate is not stored, and so its round trip is not that of a create's command.
-func TestTripper_AfterCommandsOfTheCeiling_ItsCommandsAreStored(t *testing.T) {
-	l := newLimits(t)
-	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
-	defer cancel()
-	l.source.workload = Create
-	l.rememberIDs(ctx, t)
-	const trips = 5
-	for range trips {
-		must(t, l.source.step(ctx))
-	}
-	trip, err := newTripper(l.js.Conn(), l.js.Conn(), l.js, l.bare, testProject)
-	must(t, err)
-	last := func() uint64 {
-		queue, err := l.js.Stream(ctx, renaming.Replace(commands.StreamName))
-		must(t, err)
-		return queue.CachedInfo().State.LastSeq
-	}
-	before := last()
-	template := templates[volume.VerbCreate]
-	legs := make([]*hdrhistogram.Histogram, len(template.Writes)+2)
-	for i := range legs {
-		legs[i] = newHistogram()
-	}
-	for range trips {
-		must(t, trip.once(ctx, template, legs, newHistogram()))
-	}
-	if got := last() - before; got != trips {
-		t.Errorf("commands stored by %d round trips: got %d", trips, got)
-	}
-}
-
-// rememberIDs makes the work queue know ids of commands for longer than a test takes.
-func (l *limits) rememberIDs(ctx context.Context, t *testing.T) {
-	t.Helper()
-	queue, err := l.js.Stream(ctx, renaming.Replace(commands.StreamName))
-	must(t, err)
-	config := queue.CachedInfo().Config
-	config.Duplicates = 2 * testLimit
-	_, err = l.js.UpdateStream(ctx, config)
-	must(t, err)
-}
-
-// What is not stored takes less time, so both have to tell it.
-func TestCommand_IDThatWasThere_IsAnError(t *testing.T) {
-	l := newLimits(t)
-	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
-	defer cancel()
-	l.rememberIDs(ctx, t)
-	trip, err := newTripper(l.js.Conn(), l.js.Conn(), l.js, l.bare, testProject)
-	must(t, err)
-	key := volume.Key{Project: testProject, Name: "v"}
-	for try, want := range []error{nil, errDuplicate} { // the serial stays as it is
-		if err := trip.command(ctx, key, templates[volume.VerbCreate]); !errors.Is(err, want) {
-			t.Errorf("round trip, time %d: got %v, want %v", try+1, err, want)
-		}
-	}
-	for try, want := range []error{nil, errDuplicate} {
-		l.bare.serial.Store(0)
-		if err := l.source.give(ctx, volume.Key{Project: testProject, Name: "w"}, []deed{createIt, attachIt}[try]); !errors.Is(err, want) {
-			t.Errorf("ceiling, time %d: got %v, want %v", try+1, err, want)
 		}
 	}
 }

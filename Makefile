@@ -124,7 +124,7 @@ bench: need-go build ## the speed against the ceiling in the same run, as ratios
 	bin/jetvol bench $(BENCH_FLAGS)
 
 .PHONY: scale
-scale: need-go build ## the cost of a command with VOLUMES=1000000 volumes against 1,000, and a worker after 100,000 (fifteen minutes)
+scale: need-go build ## the cost of a command with VOLUMES=1000000 volumes against 6,000, and a worker after 100,000 (fifteen minutes)
 	bin/jetvol bench scale --volumes $(VOLUMES) $(BENCH_FLAGS)
 
 .PHONY: bench-go

@@ -43,7 +43,7 @@ func (p *partition) consumerConfig() jetstream.ConsumerConfig {
 		MaxAckPending:  p.worker.config.MaxAckPending,
 		MaxDeliver:     -1, // exhaustion would leave an orphan in the work queue
 		PriorityPolicy: jetstream.PriorityPolicyPinned,
-		PriorityGroups: []string{priorityGroup},
+		PriorityGroups: []string{PriorityGroup},
 		PinnedTTL:      pinnedTTL,
 	}
 }
@@ -103,7 +103,7 @@ func (p *partition) takeOver(ctx context.Context) (jetstream.Consumer, error) {
 	// gofail: var beforeUnpin string
 	// killAt(beforeUnpin, "takeover")
 
-	if err := p.worker.stream.UnpinConsumer(ctx, p.consumerName(), priorityGroup); err != nil {
+	if err := p.worker.stream.UnpinConsumer(ctx, p.consumerName(), PriorityGroup); err != nil {
 		return nil, fmt.Errorf("unpin consumer: %w", err)
 	}
 	// gofail: var afterUnpin string

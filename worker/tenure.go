@@ -81,13 +81,20 @@ func (t *tenure) serve() error {
 	return err
 }
 
-func (t *tenure) consume(consumer jetstream.Consumer) error {
-	consuming, err := consumer.Consume(t.take,
-		jetstream.PullPriorityGroup(priorityGroup),
+// PullOptions are how a worker asks for the commands of a partition. What is compared with a
+// worker has to ask in the same way.
+func PullOptions() []jetstream.PullConsumeOpt {
+	return []jetstream.PullConsumeOpt{
+		jetstream.PullPriorityGroup(PriorityGroup),
 		jetstream.PullMaxMessages(pullMessages),
 		jetstream.PullExpiry(pullExpiry),
 		jetstream.PullHeartbeat(pullHeartbeat),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { t.fault(err) }))
+	}
+}
+
+func (t *tenure) consume(consumer jetstream.Consumer) error {
+	consuming, err := consumer.Consume(t.take, append(PullOptions(),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { t.fault(err) }))...)
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}
@@ -226,7 +233,7 @@ func (t *tenure) verify(ctx context.Context) error {
 	}
 	pin := t.pin.Load()
 	for _, group := range info.PriorityGroups {
-		if pin != nil && group.Group == priorityGroup && group.PinnedClientID != "" && group.PinnedClientID != *pin {
+		if pin != nil && group.Group == PriorityGroup && group.PinnedClientID != "" && group.PinnedClientID != *pin {
 			t.lose(errPinned)
 			return errPinned
 		}

@@ -59,7 +59,8 @@ const (
 	pullExpiry    = time.Second
 	pullHeartbeat = 500 * time.Millisecond
 	pullMessages  = 256 // asked for at once
-	priorityGroup = "worker"
+	// PriorityGroup is the group in which workers pull: of them the server serves one.
+	PriorityGroup = "worker"
 	// publishesPerCommand is more than one command ever has in flight: no publish waits for others.
 	publishesPerCommand = 2 * spillsAtOnce
 	// takeoverPause is the wait before a partition is taken up again after it was lost.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 
@@ -88,6 +89,7 @@ func (a *app) bench(c *cobra.Command, f *benchFlags) error {
 	}
 	progress := newProgressLine(a.stderr, f.progress)
 	o.Tell = progress.tell
+	o.Warn = func(line string) { fmt.Fprintln(a.stderr, "bench: warning: "+line) }
 	table := &benchTable{to: a.stdout}
 	o.Each = func(r bench.Round) {
 		progress.clear()

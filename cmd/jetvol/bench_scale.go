@@ -39,7 +39,7 @@ func (a *app) scaleCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return a.scale(c, o, json, progress) },
 	}
 	flags := command.Flags()
-	flags.IntVar(&o.Few, "few", bench.DefaultFew, "volumes on the one server")
+	flags.IntVar(&o.Few, "few", bench.DefaultFew, "volumes on the one server, at least as many as are visited (6000, or all)")
 	flags.IntVar(&o.Volumes, "volumes", bench.DefaultMost, "volumes on the other server")
 	flags.IntVar(&o.Active, "active", 0, "volumes of the other server that get commands in the end (default 100000, or all)")
 	flags.IntVar(&o.InFlight, "inflight", 0, "commands in flight (default 64)")

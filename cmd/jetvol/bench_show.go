@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/mattn/go-isatty"
@@ -47,7 +48,7 @@ type benchTable struct {
 // The columns of both tables, as wide as what stands in them.
 const (
 	roundHead  = "workload  inflight  round     jetvol/s   ceiling/s  ratio   p50 ms   p99 ms  p99.9 ms  cpu s/1000 (workers servers client)  bytes\n"
-	roundLine  = "%-8s  %8d  %5d  %11.0f %11.0f  %5.2f %8.2f %8.2f  %8.2f      %6.3f (%.3f %.3f %.3f)  %8.0f\n"
+	roundLine  = "%-8s  %8d  %5d  %11.0f %11.0f  %5s %8.2f %8.2f  %8.2f      %6.3f (%.3f %.3f %.3f)  %8.0f\n"
 	ceilingRow = "%-8s  %8s  %5s  %11s %11s  %5s %8.2f %8.2f  %8.2f      %6.3f (%.3f %.3f %.3f)  %8.0f\n"
 )
 
@@ -56,7 +57,7 @@ func (t *benchTable) round(r bench.Round) {
 		t.begun = true
 		fmt.Fprint(t.to, roundHead)
 	}
-	fmt.Fprintf(t.to, roundLine, r.Workload, r.InFlight, r.Round, r.Throughput, r.Ceiling, r.Ratio,
+	fmt.Fprintf(t.to, roundLine, r.Workload, r.InFlight, r.Round, r.Throughput, r.Ceiling, toCeiling(r),
 		r.Latency.P50, r.Latency.P99, r.Latency.P999, r.CPU.Total(), r.CPU.Workers, r.CPU.Servers, r.CPU.Client, r.Bytes)
 	c := r.CeilingLatency
 	fmt.Fprintf(t.to, ceilingRow, "  ceiling", "", "", "", "", "", c.P50, c.P99, c.P999,
@@ -68,6 +69,14 @@ func (t *benchTable) round(r bench.Round) {
 		}
 		fmt.Fprintf(t.to, " sum %.3f; jetvol takes %.2f times as long\n", trips.Sum, trips.Ratio)
 	}
+}
+
+// toCeiling is the ratio, which an open loop has not.
+func toCeiling(r bench.Round) string {
+	if r.Rate > 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", r.Ratio)
 }
 
 // spreadLine is a line of a summary.
@@ -82,13 +91,15 @@ func (t *benchTable) summary(report bench.Report) {
 		lines := []spreadLine{
 			{"commands/s", "%.0f", s.Throughput},
 			{"ceiling/s", "%.0f", s.Ceiling},
-			{"ratio to ceiling", "%.3f", s.Ratio},
 			{"p50 ms", "%.2f", s.P50},
 			{"p99 ms", "%.2f", s.P99},
 			{"p99.9 ms", "%.2f", s.P999},
 			{"cpu s per 1000", "%.3f", s.CPU},
 			{"ceiling's", "%.3f", s.CeilingCPU},
 			{"bytes per command", "%.0f", s.Bytes},
+		}
+		if s.Rate == 0 {
+			lines = slices.Insert(lines, 2, spreadLine{"ratio to ceiling", "%.3f", s.Ratio})
 		}
 		if s.RoundTrips != nil {
 			lines = append(lines, spreadLine{"ratio to its round trips", "%.2f", *s.RoundTrips})

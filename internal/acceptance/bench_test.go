@@ -121,6 +121,9 @@ func TestBench_GivenServer_LeavesNoStreamsOfItsOwn(t *testing.T) {
 	if len(report.Rounds) != 1 || report.Rounds[0].InFlight != 4 || report.Rounds[0].CPU["servers"] != 0 {
 		t.Errorf("got %+v, want one round, without the processor time of servers", report.Rounds)
 	}
+	if r := report.Rounds[0]; r.Throughput <= 0 || r.Ceiling <= 0 || r.Ratio != 0 {
+		t.Errorf("got %+v, want what both sides answered, and no ratio of an open loop", r)
+	}
 	js := server.JetStream(t)
 	for stream := range js.ListStreams(t.Context()).Info() {
 		if strings.Contains(stream.Config.Name, "LIMITS") || strings.Contains(stream.Config.Name, "ceiling") {
@@ -129,6 +132,29 @@ func TestBench_GivenServer_LeavesNoStreamsOfItsOwn(t *testing.T) {
 	}
 	if waiting, told := messages(t, js, commands.StreamName), messages(t, js, events.StreamName); waiting != 0 || told == 0 {
 		t.Errorf("got %d commands and %d events, want no commands and some events", waiting, told)
+	}
+}
+
+func TestBench_GivenServerOfAnotherBench_IsRefused(t *testing.T) {
+	server := natstest.Start(t)
+	js := server.JetStream(t)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "KV_ceiling", Subjects: []string{"$KV.ceiling.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "$KV.ceiling.p.v", nil); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), filepath.Join(tools, "jetvol"), "bench", "--server", server.URL(), "--dir", t.TempDir())
+	command.Env = environment(t.TempDir(), "")
+	output, err := command.CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "nats stream rm -f KV_ceiling") {
+		t.Errorf("got %v, want to be told how to delete the stream\n%s", err, output)
+	}
+	if got := messages(t, js, "KV_ceiling"); got != 1 {
+		t.Errorf("got %d messages in the other's stream, want 1", got)
+	}
+	if _, err := js.Stream(t.Context(), commands.StreamName); err == nil {
+		t.Error("got a worker's streams, want nothing started")
 	}
 }
 

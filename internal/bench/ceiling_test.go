@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/jetvol/jetvol/internal/natstest"
 	"github.com/jetvol/jetvol/internal/provision"
 	"github.com/jetvol/jetvol/volume"
+	"github.com/jetvol/jetvol/worker"
 )
 
 const testProject = volume.Project("bench-test")
@@ -38,9 +40,9 @@ func newLimits(t *testing.T) *limits {
 	server := natstest.Start(t)
 	js := server.JetStream(t)
 	original(ctx, t, js, 1)
-	must(t, mirror(ctx, js))
+	_, err := mirror(ctx, js)
+	must(t, err)
 	l := &limits{js: js}
-	var err error
 	l.bare, err = newBareClient(js.Conn(), js)
 	must(t, err)
 	l.bare.templates.Store(&templates)
@@ -57,7 +59,7 @@ func original(ctx context.Context, t *testing.T, js jetstream.JetStream, replica
 	for partition := range commands.Partitions {
 		_, err := js.CreateConsumer(ctx, commands.StreamName, jetstream.ConsumerConfig{
 			Durable: consumerName(partition), FilterSubject: commands.PartitionFilter(partition), AckPolicy: jetstream.AckExplicitPolicy,
-			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{priorityGroup}, PinnedTTL: 3 * time.Second,
+			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{worker.PriorityGroup}, PinnedTTL: 3 * time.Second,
 		})
 		must(t, err)
 	}
@@ -224,7 +226,8 @@ func TestAlign_Cluster_LeadersStandWhereJetvolsDo(t *testing.T) {
 	cluster := natstest.StartCluster(t, 3)
 	js := cluster.JetStream(t)
 	original(ctx, t, js, 3)
-	must(t, mirror(ctx, js))
+	_, err := mirror(ctx, js)
+	must(t, err)
 	must(t, align(ctx, js))
 	for _, name := range mirrored {
 		want, err := embednats.LeaderOf(ctx, js, name)
@@ -241,6 +244,30 @@ func TestAlign_Cluster_LeadersStandWhereJetvolsDo(t *testing.T) {
 			t.Errorf("partition %d: got leader %q, %v, want %q", partition, got, err, want)
 		}
 	}
+}
+
+// Two benches on one server would delete each other's streams.
+func TestMirror_StreamOfAnotherBench_IsRefusedAndStays(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	defer cancel()
+	js := natstest.Start(t).JetStream(t)
+	original(ctx, t, js, 1)
+	theirs, err := mirror(ctx, js)
+	if err != nil || len(theirs) != len(mirrored) {
+		t.Fatalf("got %v, %v, want all streams made", theirs, err)
+	}
+	ours, err := mirror(ctx, js)
+	if !errors.Is(err, volume.ErrPreconditionFailed) || len(ours) > 0 || !strings.Contains(err.Error(), "nats stream rm") {
+		t.Errorf("got %v, %v, want none made, and how to delete those that are there", ours, err)
+	}
+	must(t, unmirror(js, ours))
+	for _, name := range theirs {
+		if _, err := js.Stream(ctx, name); err != nil {
+			t.Errorf("stream %s of the other bench: %v", name, err)
+		}
+	}
+	must(t, unmirror(js, theirs))
+	must(t, vacant(ctx, js))
 }
 
 // Names of another length would make other messages.
@@ -262,4 +289,14 @@ func TestMirror_EveryStream_DiffersInNamesOfTheSameLength(t *testing.T) {
 			t.Errorf("%s keeps its name", name)
 		}
 	}
+}
+
+// A mark for each of them would be kept for ever: nothing comes after them.
+func TestCeilingWorker_CommandsOfRoundTrips_LeaveNoMarks(t *testing.T) {
+	w := ceilingWorker{}
+	must(t, w.write("trips.v-1", Template{}, 0))
+	w.marks.Range(func(key, _ any) bool {
+		t.Errorf("got a mark of %s", key)
+		return true
+	})
 }

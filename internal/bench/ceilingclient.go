@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +21,9 @@ const stallWait = 10 * time.Second
 // errCeilingFailed is told by a ceiling worker; its process's log has the reason.
 var errCeilingFailed = errors.New("ceiling worker failed, see its log")
 
+// errDuplicate says that the stream has dropped a command, since another had its id.
+var errDuplicate = errors.New("taken for a duplicate, and not stored")
+
 // failedReply is the payload of a ceiling worker's reply if a write was refused.
 const failedReply = "failed"
 
@@ -29,29 +31,14 @@ const failedReply = "failed"
 // and for the reply.
 type bareClient struct {
 	js        jetstream.JetStream
-	inbox     string
+	answers   *inbox
 	templates atomic.Pointer[map[volume.Verb]Template]
 	serial    atomic.Uint64
-
-	mu      sync.Mutex // guards waiting
-	waiting map[string]chan *nats.Msg
 }
 
 func newBareClient(conn *nats.Conn, js jetstream.JetStream) (*bareClient, error) {
-	c := &bareClient{js: js, inbox: conn.NewInbox(), waiting: map[string]chan *nats.Msg{}}
-	_, err := conn.Subscribe(c.inbox+".*", c.deliver)
-	return c, err
-}
-
-func (c *bareClient) deliver(msg *nats.Msg) {
-	token := msg.Subject[len(c.inbox)+1:]
-	c.mu.Lock()
-	answer := c.waiting[token]
-	delete(c.waiting, token)
-	c.mu.Unlock()
-	if answer != nil {
-		answer <- msg
-	}
+	answers, err := newInbox(conn)
+	return &bareClient{js: js, answers: answers}, err
 }
 
 // begin publishes the template of the verb to the volume.
@@ -68,11 +55,8 @@ func (c *bareClient) begin(_ context.Context, key volume.Key, d deed) (func(cont
 	}
 	// The id of a command and the token of its reply are of one length in jetvol too.
 	msg.Header[commands.HeaderID] = []string{token}
-	msg.Header[commands.HeaderReply] = []string{c.inbox + "." + token}
-	answer := make(chan *nats.Msg, 1)
-	c.mu.Lock()
-	c.waiting[token] = answer
-	c.mu.Unlock()
+	to, answer := c.answers.expect(token)
+	msg.Header[commands.HeaderReply] = []string{to}
 	acked, err := c.js.PublishMsgAsync(msg, jetstream.WithStallWait(stallWait))
 	if err != nil {
 		return nil, err
@@ -82,7 +66,10 @@ func (c *bareClient) begin(_ context.Context, key volume.Key, d deed) (func(cont
 
 func awaitBoth(ctx context.Context, acked jetstream.PubAckFuture, answer <-chan *nats.Msg) error {
 	select {
-	case <-acked.Ok():
+	case ack := <-acked.Ok():
+		if ack.Duplicate {
+			return errDuplicate
+		}
 	case err := <-acked.Err():
 		return err
 	case <-ctx.Done():

@@ -17,14 +17,7 @@ import (
 	"github.com/jetvol/jetvol/commands"
 	"github.com/jetvol/jetvol/kv"
 	"github.com/jetvol/jetvol/volume"
-)
-
-// How a ceiling worker pulls: as a worker does.
-const (
-	pullMessages  = 256
-	pullExpiry    = time.Second
-	pullHeartbeat = 500 * time.Millisecond
-	priorityGroup = "worker"
+	"github.com/jetvol/jetvol/worker"
 )
 
 // orders is what a ceiling worker is told before a round.
@@ -87,9 +80,7 @@ func (w *ceilingWorker) consume(ctx context.Context, partition int) error {
 	if err != nil {
 		return err
 	}
-	_, err = consumer.Consume(func(msg jetstream.Msg) { go w.carryOut(msg) },
-		jetstream.PullPriorityGroup(priorityGroup), jetstream.PullMaxMessages(pullMessages),
-		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
+	_, err = consumer.Consume(func(msg jetstream.Msg) { go w.carryOut(msg) }, worker.PullOptions()...)
 	return err
 }
 
@@ -130,10 +121,13 @@ func (w *ceilingWorker) carryOut(msg jetstream.Msg) {
 	}
 }
 
-// write makes the writes in their order. A record is waited for at once, as jetvol does,
+// write makes the writes in their order, and keeps nothing of a volume without any. A record is waited for at once, as jetvol does,
 // since what follows must not happen without it; an event only before the next one, and at
 // the end.
 func (w *ceilingWorker) write(key string, t Template, delay time.Duration) error {
+	if len(t.Writes) == 0 {
+		return nil
+	}
 	found, _ := w.marks.LoadOrStore(key, &mark{})
 	m := found.(*mark)
 	m.mu.Lock()

@@ -16,7 +16,7 @@
 //   - delivered to consumers of the same configuration as the partitions' own,
 //   - each write of the record by compare-and-set behind the one before,
 //   - each event guarded by the sequence of the one before, and published without waiting
-//     where jetvol does not wait,
+//     (jetvol waits for the first event of a create, in place of the reads that it saves),
 //   - the reply, and one acknowledgement.
 //
 // It decodes no payload, decides nothing, keeps no record and calls no backend, but waits
@@ -29,7 +29,7 @@
 // processes as jetvol has, with one connection each, and one client in this process with
 // one connection, as many commands in flight and the same loop around them. It uses the
 // same volumes in the same order. Both sets of streams lie on the same server and grow by
-// the same rounds, and whoever has no turn has no work. Templates are taken anew before
-// each round, from the volumes as they are then, so that what grows in jetvol's records
-// never makes the ceiling's messages larger than jetvol's.
+// the same rounds (jetvol's alone hold the volumes of Options.Preload), and whoever has no turn has no work. Templates are taken anew before
+// each round, of volumes whose records are as long as those of the workload's volumes will be on
+// average: if the pace changes, the ceiling's may be a little longer or shorter than jetvol's.
 package bench

@@ -3,8 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/rand"
-	"strings"
-	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,39 +34,22 @@ func newMessage(key volume.Key, d deed, reply string) (*nats.Msg, error) {
 // inOrder publishes commands in the order of begin, which [commands.Client] does not
 // promise to concurrent callers. It does not repeat them.
 type inOrder struct {
-	js    jetstream.JetStream
-	inbox string
-
-	mu      sync.Mutex // guards waiting
-	waiting map[string]chan *nats.Msg
+	js      jetstream.JetStream
+	answers *inbox
 }
 
 func newInOrder(conn *nats.Conn, js jetstream.JetStream) (*inOrder, error) {
-	c := &inOrder{js: js, inbox: conn.NewInbox(), waiting: map[string]chan *nats.Msg{}}
-	_, err := conn.Subscribe(c.inbox+".*", c.deliver)
-	return c, err
-}
-
-func (c *inOrder) deliver(msg *nats.Msg) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	token := strings.TrimPrefix(msg.Subject, c.inbox+".")
-	if answer := c.waiting[token]; answer != nil {
-		delete(c.waiting, token)
-		answer <- msg
-	}
+	answers, err := newInbox(conn)
+	return &inOrder{js: js, answers: answers}, err
 }
 
 // begin publishes without waiting.
 func (c *inOrder) begin(_ context.Context, key volume.Key, d deed) (func(context.Context) error, error) {
-	token, answer := rand.Text(), make(chan *nats.Msg, 1)
-	msg, err := newMessage(key, d, c.inbox+"."+token)
+	to, answer := c.answers.expect(rand.Text())
+	msg, err := newMessage(key, d, to)
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	c.waiting[token] = answer
-	c.mu.Unlock()
 	stored, err := c.js.PublishMsgAsync(msg, jetstream.WithStallWait(stallWait))
 	if err != nil {
 		return nil, err

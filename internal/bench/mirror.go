@@ -40,27 +40,48 @@ func renamed[T any](v T) (copied T, err error) {
 	return copied, json.Unmarshal([]byte(renaming.Replace(string(plain))), &copied)
 }
 
-// mirror makes the ceiling's streams and consumers as jetvol's are now. Those of an earlier
-// run are deleted first.
-func mirror(ctx context.Context, js jetstream.JetStream) error {
-	if err := unmirror(ctx, js); err != nil {
-		return err
+// mirror makes the ceiling's streams and consumers as jetvol's are now, and returns the names of
+// those streams that it has made, also with an error. It returns the error of [vacant].
+func mirror(ctx context.Context, js jetstream.JetStream) (made []string, err error) {
+	if err := vacant(ctx, js); err != nil {
+		return nil, err
 	}
 	for _, name := range mirrored {
 		stream, err := js.Stream(ctx, name)
 		if err != nil {
-			return fmt.Errorf("stream %s: %w", name, err)
+			return made, fmt.Errorf("stream %s: %w", name, err)
 		}
 		config, err := renamed(stream.CachedInfo().Config)
 		if err != nil {
-			return err
+			return made, err
 		}
 		config.Metadata = nil // the server's own
-		if _, err := js.CreateStream(ctx, config); err != nil {
-			return fmt.Errorf("make stream %s: %w", config.Name, err)
+		_, err = js.CreateStream(ctx, config)
+		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // whose answer is lost may have been made
+			made = append(made, config.Name)
+		}
+		if err != nil {
+			return made, fmt.Errorf("make stream %s: %w", config.Name, err)
 		}
 	}
-	return mirrorConsumers(ctx, js)
+	return made, mirrorConsumers(ctx, js)
+}
+
+// vacant returns [volume.ErrPreconditionFailed] if one of the ceiling's streams is there: another
+// bench uses it, or has left it.
+func vacant(ctx context.Context, js jetstream.JetStream) error {
+	for _, name := range mirrored {
+		limit := renaming.Replace(name)
+		_, err := js.Stream(ctx, limit)
+		if err == nil {
+			return volume.Errorf(volume.ErrPreconditionFailed,
+				"the server has a stream %s: another bench uses it, or was killed before it could delete it; if none runs, delete it: nats stream rm -f %s", limit, limit)
+		}
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("stream %s: %w", limit, err)
+		}
+	}
+	return nil
 }
 
 func mirrorConsumers(ctx context.Context, js jetstream.JetStream) error {
@@ -84,23 +105,18 @@ func mirrorConsumers(ctx context.Context, js jetstream.JetStream) error {
 // consumerName is what workers call the consumer of a partition.
 func consumerName(partition int) string { return fmt.Sprintf("partition-%d", partition) }
 
-// unmirror deletes the ceiling's streams, if there are any.
-func unmirror(ctx context.Context, js jetstream.JetStream) error {
-	for _, name := range mirrored {
-		err := js.DeleteStream(ctx, renaming.Replace(name))
+// unmirror deletes streams that mirror has made, whatever has become of the run. What jetvol has
+// stored stays, as it does for everybody.
+func unmirror(js jetstream.JetStream, made []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	for _, name := range made {
+		err := js.DeleteStream(ctx, name)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("delete stream %s: %w", renaming.Replace(name), err)
+			return fmt.Errorf("delete stream %s: %w", name, err)
 		}
 	}
 	return nil
-}
-
-// unmirrorAtEnd deletes them whatever has become of the run. What jetvol has stored stays, as
-// it does for everybody.
-func unmirrorAtEnd(js jetstream.JetStream) error {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
-	return unmirror(ctx, js)
 }
 
 // counted returns what the server has about a project: of jetvol, or with the names of the

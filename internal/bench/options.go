@@ -93,6 +93,8 @@ type Options struct {
 
 	// Tell, if set, gets a line now and then that says how far the run is.
 	Tell func(line string)
+	// Warn, if set, gets what makes the run say less than it seems to.
+	Warn func(line string)
 	// Each, if set, gets each round as it ends.
 	Each func(Round)
 	// Log gets what the processes write.

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestSpread_OfValues(t *testing.T) {
@@ -40,6 +42,24 @@ func TestRatio_NoCeiling_IsNothing(t *testing.T) {
 	}
 }
 
+// Below saturation both sides answer what they are asked: a ratio of 1 would say nothing.
+func TestNewRound_OpenLoop_HasNoRatio(t *testing.T) {
+	turn := measured{outcome: outcome{latencies: newHistogram(), answered: 30, inTime: 30}}
+	for rate, want := range map[float64]bool{0: true, 30: false} {
+		round := newRound(Create, load{inFlight: 4, rate: rate, duration: time.Second}, 1, turn, turn)
+		if round.Throughput != 30 || round.Ceiling != 30 {
+			t.Errorf("rate %g: got %+v, want 30 a second of both", rate, round)
+		}
+		for _, report := range []any{round, summarise([]Round{round})} {
+			text, err := json.Marshal(report)
+			must(t, err)
+			if got := strings.Contains(string(text), `"ratio_to_ceiling"`); got != want {
+				t.Errorf("rate %g: got a ratio %t in %s, want %t", rate, got, text, want)
+			}
+		}
+	}
+}
+
 // The ratio of a run is the median of its rounds' ratios, each of neighbours: not the ratio
 // of medians, which may be of rounds in which the machine was another.
 func TestSummarise_Ratio_IsOfNeighbours(t *testing.T) {
@@ -67,7 +87,7 @@ func TestSummarise_RoundTrips_OfTheRoundsThatHaveThem(t *testing.T) {
 
 // Others read these names.
 func TestReport_JSON_HasTheseNames(t *testing.T) {
-	r := Round{RoundTrips: &RoundTrips{}}
+	r := Round{Ratio: 1, RoundTrips: &RoundTrips{}}
 	text, err := json.Marshal(Report{Rounds: []Round{r}, Summary: []Summary{summarise([]Round{r})}, Machine: thisMachine("2.15.2")})
 	if err != nil {
 		t.Fatal(err)

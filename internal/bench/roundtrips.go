@@ -110,12 +110,23 @@ func (t *tripper) once(ctx context.Context, template Template, legs []*hdrhistog
 	return sums.RecordValue(sum.Microseconds())
 }
 
+// command publishes a command. One that the stream takes for a duplicate is an error: it is not
+// stored, and takes less time.
 func (t *tripper) command(ctx context.Context, key volume.Key, template Template) error {
 	msg := Write{Message: template.Command}.message(renaming.Replace(commands.Subject(key, unknownVerb)))
 	msg.Header.Del(commands.HeaderReply)
-	msg.Header.Set(commands.HeaderID, padded(uint64(t.serial), len(msg.Header.Get(commands.HeaderID)))) //nolint:gosec // it is counted up from 0
-	_, err := t.js.PublishMsg(ctx, msg)
+	msg.Header.Set(commands.HeaderID, t.nextID(len(msg.Header.Get(commands.HeaderID))))
+	ack, err := t.js.PublishMsg(ctx, msg)
+	if err == nil && ack.Duplicate {
+		err = fmt.Errorf("command of volume %s: %w", key, errDuplicate)
+	}
 	return err
+}
+
+// nextID is the id of a command, length characters long. The letter tells it from those of
+// [bareClient], which are digits.
+func (t *tripper) nextID(length int) string {
+	return "t" + padded(uint64(t.serial), length-1) //nolint:gosec // it is counted up from 0
 }
 
 func (t *tripper) write(key string, w Write, m *mark) error {

@@ -37,6 +37,7 @@ type run struct {
 	tripper   *tripper
 	jetvol    side
 	ceiling   side
+	pace      float64 // commands a second in jetvol's last turn
 }
 
 // Run measures. It returns [volume.ErrInvalidArgument] for options that make no sense, and
@@ -49,6 +50,9 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	o = o.withDefaults()
 	err = inPlace(o.Dir, func(place trial.Place) (err error) {
 		o.tell("starting servers and workers in %s", place.Base)
+		if o.Warn != nil && o.Sync == SyncAlways && inMemory(place.Base) {
+			o.Warn(fmt.Sprintf("%s lies in memory, where a sync costs nothing: choose a directory on a disk", place.Base))
+		}
 		s, err := newStage(ctx, o, place)
 		if err != nil {
 			return err
@@ -174,26 +178,37 @@ func (r *run) prepareJetvol(ctx context.Context) error {
 	if err := r.jetvol.source.prepare(ctx, r.options.Volumes); err != nil {
 		return err
 	}
-	return r.sample(ctx, r.jetvol.source.newKey(), []deed{createIt})
+	return r.sample(ctx, func() (volume.Key, []deed) { return r.jetvol.source.newKey(), []deed{createIt} })
 }
 
-// sample has the deeds done by jetvol and keeps what passed. Verbs that are not among them
-// stay as they are.
-func (r *run) sample(ctx context.Context, key volume.Key, deeds []deed) error {
-	templates, err := r.sampler.take(ctx, key, deeds)
-	if err != nil {
-		return err
+// sample has deeds done by jetvol and keeps what passed. Verbs that are not among them stay as
+// they are. If a write was made twice it asks for other ones, a few times.
+func (r *run) sample(ctx context.Context, next func() (volume.Key, []deed)) error {
+	for try := 1; ; try++ {
+		key, deeds := next()
+		templates, err := r.sampler.take(ctx, key, deeds)
+		if err != nil && (!errors.Is(err, errNoTemplate) || try == sampleTries) {
+			return err
+		}
+		for _, d := range deeds {
+			r.jetvol.source.counts.sent(d.verb)
+			r.jetvol.source.counts.ended(d.verb)
+		}
+		if err == nil {
+			r.keep(templates)
+			return nil
+		}
+		r.options.tell("once more: %v", err)
 	}
-	for _, d := range deeds {
-		r.jetvol.source.counts.sent(d.verb)
-		r.jetvol.source.counts.ended(d.verb)
-	}
+}
+
+// keep makes templates those of their verbs.
+func (r *run) keep(templates map[volume.Verb]Template) {
 	r.templates = maps.Clone(r.templates)
 	if r.templates == nil {
 		r.templates = map[volume.Verb]Template{}
 	}
 	maps.Copy(r.templates, templates)
-	return nil
 }
 
 // command tells the ceiling's processes what to write from now on.
@@ -218,15 +233,14 @@ func (r *run) rounds(ctx context.Context, inFlight int) ([]Round, error) {
 	var rounds []Round
 	l := load{inFlight: inFlight, rate: r.options.Rate, duration: r.options.Duration}
 	for n := range r.options.Rounds + 1 { // the first warms up
-		key, deeds := r.jetvol.source.sample()
-		if err := r.sample(ctx, key, deeds); err != nil {
+		if l.duration = r.options.Duration; n == 0 {
+			l.duration = min(warmUp, l.duration)
+		}
+		if err := r.sampleRound(ctx, l.duration); err != nil {
 			return rounds, err
 		}
 		if err := r.command(ctx); err != nil {
 			return rounds, err
-		}
-		if l.duration = r.options.Duration; n == 0 {
-			l.duration = min(warmUp, l.duration)
 		}
 		round, err := r.round(ctx, l, n)
 		if err != nil {

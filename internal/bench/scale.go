@@ -3,18 +3,16 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
-	"github.com/jetvol/jetvol/internal/embednats"
 	"github.com/jetvol/jetvol/internal/trial"
 	"github.com/jetvol/jetvol/volume"
 )
 
 // Defaults of [ScaleOptions].
 const (
-	DefaultFew      = 1000
+	DefaultFew      = scaleMany
 	DefaultMost     = 1_000_000
 	DefaultActive   = 100_000
 	scaleInFlight   = 64
@@ -31,7 +29,7 @@ type ScaleOptions struct {
 	Dir         string // empty: a temporary one, which is removed after a clean run
 	WorkerFlags []string
 
-	Few     int // volumes on the one server
+	Few     int // volumes on the one server, at least as many as the workload many visits
 	Volumes int // volumes on the other
 	Active  int // of those on the other, get a command each, and then another
 
@@ -51,6 +49,9 @@ func (o ScaleOptions) withDefaults() ScaleOptions {
 	setDefault(&o.Few, DefaultFew)
 	setDefault(&o.Volumes, DefaultMost)
 	setDefault(&o.Active, min(DefaultActive, o.Volumes))
+	if o.Few > 0 { // both servers need as many volumes as are visited
+		o.Few = max(o.Few, o.visited(Many))
+	}
 	setDefault(&o.InFlight, scaleInFlight)
 	setDefault(&o.Rounds, DefaultRounds)
 	setDefault(&o.Duration, DefaultDuration)
@@ -66,17 +67,21 @@ func (o ScaleOptions) Validate() error {
 	if o.Active > o.Volumes {
 		return volume.Errorf(volume.ErrInvalidArgument, "active %d: want no more than there are volumes, %d", o.Active, o.Volumes)
 	}
-	return o.options(Create, o.Volumes).Validate()
+	return o.options(Attach, o.Volumes).Validate()
+}
+
+// visited is how many of the stored volumes the workload commands, on either server.
+func (o ScaleOptions) visited(w Workload) int {
+	if w == Many {
+		return min(scaleMany, o.Volumes)
+	}
+	return min(DefaultVolumes, o.Volumes)
 }
 
 // options are those of one server and its worker.
 func (o ScaleOptions) options(w Workload, volumes int) Options {
-	commanded := DefaultVolumes
-	if w == Many {
-		commanded = min(scaleMany, max(o.Volumes, commanded))
-	}
 	return Options{
-		Volumes: commanded,
+		Volumes: o.visited(w),
 		Program: o.Program, WorkerFlags: o.WorkerFlags, Preload: volumes, Workload: w, InFlight: []int{o.InFlight},
 		Rounds: o.Rounds, Duration: o.Duration, Tell: o.Tell, Log: o.Log,
 	}.withDefaults()
@@ -118,6 +123,11 @@ func (o ScaleOptions) measure(ctx context.Context, place trial.Place) (report Sc
 		report.Rounds = append(report.Rounds, rounds...)
 		report.Summary = append(report.Summary, summariseScale(rounds))
 	}
+	for _, a := range []*arena{few, many} {
+		if err := a.countStored(ctx); err != nil {
+			return report, err
+		}
+	}
 	if report.Servers, err = o.memory(few, many); err != nil {
 		return report, err
 	}
@@ -132,32 +142,4 @@ func (o ScaleOptions) memory(few, many *arena) (m ServerMemory, err error) {
 	}
 	m.Many, _, err = memoryOf(many.stage.servers[0].Pid())
 	return m, err
-}
-
-// arena is one server with its volumes and its worker.
-type arena struct {
-	volumes int
-	stage   *stage
-	metrics string // the worker's, HOST:PORT
-}
-
-// open starts server and worker, with volumes.
-func (o ScaleOptions) open(ctx context.Context, dir string, volumes int) (*arena, error) {
-	place, err := trial.NewPlace(dir, "")
-	if err != nil {
-		return nil, err
-	}
-	addresses, err := embednats.FreeAddresses(ctx, 1)
-	if err != nil {
-		return nil, err
-	}
-	a := &arena{volumes: volumes, metrics: addresses[0]}
-	options := o.options(Create, volumes)
-	options.WorkerFlags = append([]string{"--metrics", a.metrics}, o.WorkerFlags...)
-	began := time.Now()
-	if a.stage, err = newStage(ctx, options, place); err != nil {
-		return nil, fmt.Errorf("%d volumes: %w", volumes, err)
-	}
-	options.tell("%d volumes and a worker after %s, metrics on %s", volumes, time.Since(began).Round(time.Second), a.metrics)
-	return a, nil
 }

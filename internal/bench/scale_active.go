@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,12 +16,6 @@ import (
 
 // watchEvery is how often the worker is looked at while it works.
 const watchEvery = 500 * time.Millisecond
-
-// Events that a volume has from its create, and from each command of an active one.
-const (
-	eventsOfCreate  = 2
-	eventsOfCommand = 2
-)
 
 // activity gives commands to many of an arena's volumes, and watches the worker.
 type activity struct {
@@ -55,8 +48,8 @@ func (a *arena) activate(ctx context.Context, o ScaleOptions) (Active, Machine, 
 		return active, machine, err
 	}
 	active.Idle = x.idle
-	for n, d := range []deed{attachIt, detachIt} {
-		pass, err := x.pass(ctx, d, n+1)
+	for _, d := range []deed{attachIt, detachIt} {
+		pass, err := x.pass(ctx, d)
 		if err != nil {
 			return active, machine, err
 		}
@@ -75,8 +68,8 @@ func (a *arena) restartWorker(ctx context.Context) error {
 	return a.stage.startWorkers(ctx)
 }
 
-// pass gives each of the active volumes one command. It is the nth of them.
-func (x *activity) pass(ctx context.Context, d deed, n int) (Activity, error) {
+// pass gives each of the active volumes one command.
+func (x *activity) pass(ctx context.Context, d deed) (Activity, error) {
 	pass := Activity{Verb: string(d.verb), Commands: x.options.Active}
 	pids := pids(x.arena.stage.workers)
 	before, err := x.arena.stage.cpu(pids)
@@ -104,17 +97,18 @@ func (x *activity) pass(ctx context.Context, d deed, n int) (Activity, error) {
 	if pass.After, err = x.rest(ctx); err != nil {
 		return pass, err
 	}
-	return pass, x.count(ctx, n)
+	x.arena.given += x.options.Active
+	return pass, x.arena.count(ctx, x.run.js)
 }
 
 func (x *activity) giveAll(ctx context.Context, d deed, done *atomic.Int64) error {
-	apart := x.arena.volumes / x.options.Active
+	keys := x.arena.spread(x.options.Active)
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range x.options.InFlight {
 		group.Go(func() error {
-			for i := int(next.Add(1)) - 1; i < x.options.Active; i = int(next.Add(1)) - 1 {
-				if err := x.source.give(ctx, preload.Key(i*apart), d); err != nil {
+			for i := int(next.Add(1)) - 1; i < len(keys); i = int(next.Add(1)) - 1 {
+				if err := x.source.give(ctx, keys[i], d); err != nil {
 					return err
 				}
 				done.Add(1)
@@ -177,21 +171,4 @@ func (x *activity) rest(ctx context.Context) (Footprint, error) {
 // commands as a worker works on at once, which it may keep.
 func (f Footprint) rested(idle Footprint) bool {
 	return f.Lanes == 0 && f.Goroutines <= idle.Goroutines+worker.DefaultConcurrency
-}
-
-// count compares what the server has with what n commands to each of the active volumes
-// must have left.
-func (x *activity) count(ctx context.Context, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
-	want := stored{records: x.arena.volumes, events: eventsOfCreate*x.arena.volumes + n*eventsOfCommand*x.options.Active}
-	for {
-		got, err := counted(ctx, x.run.js, preload.Project, strings.Clone)
-		if err == nil && got == want {
-			return nil
-		}
-		if pause(ctx, settlePause) != nil {
-			return fmt.Errorf("after %d commands to each of %d volumes the server has %s, want %s: %w", n, x.options.Active, got, want, errors.Join(err, ctx.Err()))
-		}
-	}
 }

@@ -11,12 +11,8 @@ func (o ScaleOptions) compare(ctx context.Context, w Workload, few, many *arena)
 	var runs [2]*run
 	for i, a := range []*arena{few, many} {
 		var err error
-		if runs[i], err = newRun(a.stage, o.options(w, a.volumes)); err != nil {
-			return nil, err
-		}
-		runs[i].jetvol.name = fmt.Sprintf("%d volumes", a.volumes)
-		if err := runs[i].prepareJetvol(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", runs[i].jetvol.name, err)
+		if runs[i], err = a.newRun(ctx, o.options(w, a.volumes)); err != nil {
+			return nil, fmt.Errorf("%d volumes: %w", a.volumes, err)
 		}
 	}
 	var rounds []ScaleRound
@@ -42,13 +38,17 @@ func (o ScaleOptions) compare(ctx context.Context, w Workload, few, many *arena)
 			o.Each(round)
 		}
 	}
+	for i, a := range []*arena{few, many} {
+		if err := a.leave(ctx, runs[i]); err != nil {
+			return rounds, fmt.Errorf("%s: %w", runs[i].jetvol.name, err)
+		}
+	}
 	return rounds, nil
 }
 
 // scaleTurn is a turn without its ceiling.
 func (r *run) scaleTurn(ctx context.Context, l load, n int) (ScaleTurn, error) {
-	key, deeds := r.jetvol.source.sample()
-	if err := r.sample(ctx, key, deeds); err != nil {
+	if err := r.sample(ctx, r.jetvol.source.sample); err != nil {
 		return ScaleTurn{}, err
 	}
 	m, err := r.turn(ctx, &r.jetvol, l, n)

@@ -72,7 +72,7 @@ func newStage(ctx context.Context, o Options, place trial.Place) (s *stage, err 
 func (s *stage) startServers(ctx context.Context) error {
 	if s.options.Target != nil {
 		s.target = *s.options.Target
-		return nil
+		return s.refuseOthers(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
@@ -107,6 +107,16 @@ func (s *stage) startServers(ctx context.Context) error {
 	}
 	defer conn.Close()
 	return embednats.AwaitReplicas(ctx, js, s.options.Servers)
+}
+
+// refuseOthers returns an error if another bench uses the given server.
+func (s *stage) refuseOthers(ctx context.Context) error {
+	conn, js, err := s.connect("jetvol bench")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return vacant(ctx, js)
 }
 
 // preload stores volumes, and before them the streams, as a worker would make them.
@@ -214,8 +224,9 @@ func (s *stage) shared(reply query.WorkersReply) bool {
 
 // startCeiling makes the ceiling's streams and starts its processes.
 func (s *stage) startCeiling(ctx context.Context, js jetstream.JetStream) error {
-	s.endings = append(s.endings, func() error { return unmirrorAtEnd(js) })
-	if err := mirror(ctx, js); err != nil {
+	made, err := mirror(ctx, js)
+	s.endings = append(s.endings, func() error { return unmirror(js, made) })
+	if err != nil {
 		return err
 	}
 	if len(s.servers) > 1 {
@@ -223,7 +234,6 @@ func (s *stage) startCeiling(ctx context.Context, js jetstream.JetStream) error 
 			return err
 		}
 	}
-	var err error
 	s.ceiling, err = s.startAll(ctx, s.options.Workers, CeilingReady, func(i int) []string {
 		return []string{"bench", "ceiling-worker", "--index", strconv.Itoa(i), "--of", strconv.Itoa(s.options.Workers)}
 	})

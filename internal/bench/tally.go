@@ -30,6 +30,17 @@ func (t *tally) ended(verb volume.Verb) {
 	t.done[verb]++
 }
 
+// all returns how many commands were answered.
+func (t *tally) all() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sum := 0
+	for _, n := range t.done {
+		sum += n
+	}
+	return sum
+}
+
 // both returns copies of what was sent and what was answered.
 func (t *tally) both() (given, done map[volume.Verb]int) {
 	t.mu.Lock()
@@ -42,6 +53,11 @@ type stored struct {
 	commands int // not acknowledged
 	records  int
 	events   int
+}
+
+// without returns what is there beyond that.
+func (s stored) without(had stored) stored {
+	return stored{s.commands - had.commands, s.records - had.records, s.events - had.events}
 }
 
 // verify compares what was sent, what was answered and what is stored: a benchmark that

@@ -18,6 +18,8 @@ const (
 	node        = volume.Node("node-01")
 	// maxMiddle bounds the random middle of a mixed life.
 	maxMiddle = 4
+	// preparedAtOnce is how many commands are in flight that are not measured.
+	preparedAtOnce = 256
 )
 
 // deed is one thing to be done to a volume.
@@ -74,13 +76,38 @@ func (s *source) prepare(ctx context.Context, volumes int) error {
 	default:
 		return nil
 	}
-	const atOnce = 256
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
+	group.SetLimit(preparedAtOnce)
 	for range volumes {
 		a := &actor{key: s.newKey()}
 		s.ready = append(s.ready, a)
 		group.Go(func() error { return s.give(ctx, a.key, createIt) })
+	}
+	return group.Wait()
+}
+
+// visit has the workload be about volumes that are there and available.
+func (s *source) visit(keys []volume.Key) {
+	for _, key := range keys {
+		s.ready = append(s.ready, &actor{key: key})
+	}
+}
+
+// finish does what is still to be done to the volumes, while nobody calls step: none of them
+// stays attached.
+func (s *source) finish(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(preparedAtOnce)
+	for _, a := range s.ready {
+		group.Go(func() error {
+			for _, d := range a.deeds {
+				if err := s.give(ctx, a.key, d); err != nil {
+					return err
+				}
+			}
+			a.deeds = nil
+			return nil
+		})
 	}
 	return group.Wait()
 }
@@ -134,17 +161,13 @@ func (s *source) grow() deed {
 }
 
 // sample returns a volume and what can be done to it so that every verb of the workload
-// comes up. The volume is back where it was when that is done.
+// comes up, for all workloads but the hot one. The volume is back where it was when that is done.
 func (s *source) sample() (volume.Key, []deed) {
 	switch s.workload {
 	case Create:
 		return s.newKey(), []deed{createIt}
 	case Life, Mixed:
 		return s.newKey(), []deed{createIt, attachIt, detachIt, resizeIt, deleteIt}
-	case Hot:
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.ready[0].key, []deed{s.grow()}
 	}
 	a := s.take()
 	deeds := a.deeds
@@ -154,6 +177,20 @@ func (s *source) sample() (volume.Key, []deed) {
 	a.deeds = nil
 	s.put(a)
 	return a.key, deeds
+}
+
+// next is the volume whose turn comes next, of a workload whose volumes stay; and staying how
+// many there are.
+func (s *source) next() volume.Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready[0].key
+}
+
+func (s *source) staying() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ready)
 }
 
 // take returns a volume that nobody else commands: the one that waits longest, else a new one.

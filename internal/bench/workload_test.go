@@ -53,12 +53,21 @@ func TestSource_EveryWorkload_GivesWhatVolumesAllow(t *testing.T) {
 			s := newSource(Options{Workload: workload, Seed: 7}, "p", b)
 			must(t, s.prepare(t.Context(), 20))
 			for range 5 {
-				key, deeds := s.sample()
+				key, deeds := s.ripen(11.5)
+				if workload != Hot && !workload.stays() {
+					key, deeds = s.sample()
+				}
 				for _, d := range deeds {
 					must(t, s.give(t.Context(), key, d))
 				}
 				for range 101 { // so that volumes are left in the middle of what is done to them
 					must(t, s.step(t.Context()))
+				}
+			}
+			must(t, s.finish(t.Context()))
+			for key, state := range b.states {
+				if workload.stays() && state != volume.StateAvailable {
+					t.Errorf("volume %s: got left %s, want available", key, state)
 				}
 			}
 			given, done := s.counts.both()

@@ -7,6 +7,16 @@ import (
 	"github.com/jetvol/jetvol/volume"
 )
 
+// assume keeps the record of a create that took the name of a volume with such events for new.
+func (p *place) assume(before *life) {
+	again := newLife(p.t, "v")
+	again.count = before.count
+	again.begin(volume.VerbCreate)
+	again.record.Assumed = true
+	p.publish(before.events...)
+	p.keep(again.record)
+}
+
 // TestVerify_AssumedRecordOverAnEarlierLife_IsNoFault: a worker took the name for new, and died
 // or was stopped before it was told otherwise. The record is known for what it is (ADR 13), and
 // goes with the name's next command: nobody has altered anything.
@@ -17,26 +27,16 @@ func TestVerify_AssumedRecordOverAnEarlierLife_IsNoFault(t *testing.T) {
 	before.succeed()
 	before.begin(volume.VerbDelete)
 	before.succeed()
-	p.publish(before.events...)
-	again := newLife(t, "v")
-	again.count = before.count
-	again.begin(volume.VerbCreate)
-	again.record.Assumed = true
-	p.keep(again.record)
+	p.assume(before)
 	p.wantClean(audit.Options{})
 }
 
 // TestVerify_RecordOfALivingVolumeMarkedAssumed_IsMissing: the mark hides nothing.
 func TestVerify_RecordOfALivingVolumeMarkedAssumed_IsMissing(t *testing.T) {
 	p := newPlace(t)
-	life := newLife(t, "v")
-	life.begin(volume.VerbCreate)
-	life.succeed()
-	p.publish(life.events...)
-	again := newLife(t, "v")
-	again.count = life.count
-	again.begin(volume.VerbCreate)
-	again.record.Assumed = true
-	p.keep(again.record)
+	living := newLife(t, "v")
+	living.begin(volume.VerbCreate)
+	living.succeed()
+	p.assume(living)
 	p.wantFault(audit.Options{}, "default.v", audit.RecordMissing)
 }

@@ -18,24 +18,9 @@ import (
 // that are refused.
 func (s *system) assumed(name string) func() int {
 	s.t.Helper()
-	sub, err := s.nc.SubscribeSync("$KV.volumes." + key(name).String())
-	s.must(err)
-	s.must(s.nc.Flush())
-	return func() int {
-		s.t.Helper()
-		s.must(s.nc.Flush())
-		pending, _, err := sub.Pending()
-		s.must(err)
-		count := 0
-		for range pending {
-			m, err := sub.NextMsg(limit)
-			s.must(err)
-			if m.Header.Get("Nats-Expected-Last-Subject-Sequence") == "0" {
-				count++
-			}
-		}
-		return count
-	}
+	return s.counting("$KV.volumes."+key(name).String(), func(m *nats.Msg) bool {
+		return m.Header.Get("Nats-Expected-Last-Subject-Sequence") == "0"
+	})
 }
 
 // counted returns how often the next worker has begun a command again. That a request takes long

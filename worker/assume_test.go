@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetvol/jetvol/commands"
@@ -47,10 +48,16 @@ func (s *system) reads() func() int { return s.readsOf("") }
 // readsOf counts the same of one name, or of all.
 func (s *system) readsOf(name string) func() int {
 	s.t.Helper()
-	sub, err := s.nc.SubscribeSync("$JS.API.STREAM.MSG.GET.>")
+	of := regexp.MustCompile(`default\.` + name + `["\.]`)
+	return s.counting("$JS.API.STREAM.MSG.GET.>", func(m *nats.Msg) bool { return name == "" || of.Match(m.Data) })
+}
+
+// counting returns what tells how many messages have passed since it told last that match.
+func (s *system) counting(subject string, match func(*nats.Msg) bool) func() int {
+	s.t.Helper()
+	sub, err := s.nc.SubscribeSync(subject)
 	s.must(err)
 	s.must(s.nc.Flush())
-	of := regexp.MustCompile(`default\.` + name + `["\.]`)
 	return func() int {
 		s.t.Helper()
 		s.must(s.nc.Flush())
@@ -60,7 +67,7 @@ func (s *system) readsOf(name string) func() int {
 		for range pending {
 			m, err := sub.NextMsg(limit)
 			s.must(err)
-			if name == "" || of.Match(m.Data) {
+			if match(m) {
 				count++
 			}
 		}

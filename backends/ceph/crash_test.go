@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,11 +73,28 @@ func TestCrash_KilledInCreatesAndDeletes_LeavesNothing(t *testing.T) {
 		killVictim(t, string(config))
 	}
 	d := open(t, cfg)
+	defer tellTrash(t, cluster, cfg)
 	for i := range victimVolumes {
 		// Busy until the watch of a killed victim has ended, which takes some seconds.
 		soon(t, "delete what the victims left", func() error { return d.Delete(t.Context(), victimRef(i)) })
 	}
 	wantNothing(t, cluster, cfg, d)
+}
+
+// tellTrash logs what keeps the images in the trash, if the test has failed.
+func tellTrash(t *testing.T, cluster *cephtest.Cluster, cfg Config) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	t.Logf("own process: %d, blocklist: %q", os.Getpid(), cluster.Blocklist(t))
+	where := []string{"--pool", cfg.Pool, "--namespace", cfg.Namespace}
+	list := cluster.RBD(t, append([]string{"trash", "list", "--all"}, where...)...)
+	for line := range strings.Lines(list) {
+		id := strings.Fields(line)[0]
+		t.Logf("in the trash: %swatchers: %s", line,
+			cluster.Rados(t, append(where, "listwatchers", headerObject+id)...))
+	}
 }
 
 // killVictim runs a victim and kills it after some of its calls, in the middle of others.

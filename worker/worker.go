@@ -67,8 +67,9 @@ const (
 	takeoverPause = 200 * time.Millisecond
 	// lookInterval is how often an owner asks whether its deliveries come to it.
 	lookInterval = 5 * time.Second
-	// headsPerPartition bounds how many idle volumes' records are remembered.
-	headsPerPartition = 256
+	// headsPerPartition bounds how many idle volumes' records are remembered: of 16 partitions so
+	// many that a worker takes less than 64 MiB (docs/performance.md).
+	headsPerPartition = 96
 )
 
 // Config is what a worker needs. Zero values take the defaults.

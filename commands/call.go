@@ -88,7 +88,7 @@ func (c *call) publishOnce(ctx context.Context) (time.Duration, error) {
 		return 0, c.giveUp(err)
 	}
 	// Published without waiting, and waited for at once: that costs less than a request.
-	future, err := c.client.stream.PublishMsgAsync(c.message, c.client.publishing...)
+	future, err := c.client.stream.PublishMsgAsync(c.message, once)
 	if err != nil && c.client.conn.IsClosed() {
 		err = nats.ErrConnectionClosed // of which nats.go may tell no more than the text
 	}

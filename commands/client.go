@@ -67,17 +67,18 @@ type Receipt struct {
 // there are calls, in practice.
 const maxPublishes = 1 << 20
 
+// once has nats.go publish a command one time only: the client itself publishes it again.
+var once = jetstream.WithRetryAttempts(0)
+
 // Client publishes commands and waits for their answers over one connection. It is safe
 // for concurrent use.
 type Client struct {
-	conn   *nats.Conn
-	stream jetstream.Publisher
-	// publishing are the options of each publish.
-	publishing []jetstream.PublishOpt
-	options    options
-	inbox      string // answers come to <inbox>.<token>
-	replies    *nats.Subscription
-	done       chan struct{} // closed by Close
+	conn    *nats.Conn
+	stream  jetstream.Publisher
+	options options
+	inbox   string // answers come to <inbox>.<token>
+	replies *nats.Subscription
+	done    chan struct{} // closed by Close
 
 	mu      sync.Mutex // guards waiting
 	waiting map[string]*call
@@ -97,11 +98,8 @@ func New(conn *nats.Conn, opts ...Option) (*Client, error) {
 		return nil, fmt.Errorf("command client: %w", err)
 	}
 	client := &Client{
-		conn:   conn,
-		stream: stream,
-		publishing: []jetstream.PublishOpt{
-			jetstream.WithRetryAttempts(0), jetstream.WithStallWait(chosen.publishTimeout),
-		},
+		conn:    conn,
+		stream:  stream,
 		options: chosen,
 		inbox:   conn.NewInbox(),
 		done:    make(chan struct{}),
